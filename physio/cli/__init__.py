@@ -13,6 +13,7 @@ import typer
 from physio.cli import (
     bench,
     check,
+    columns_command,
     dashboard,
     doctor_checks,
     evaluate,
@@ -56,6 +57,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     ),
     "Files": (
         dashboard.view,
+        columns_command.columns,
         recordings.repair,
         recordings.export,
         sessions.delete,

@@ -1,7 +1,7 @@
 """Commands that repair and export recordings."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from physio.cli.output import JsonPath, say, write_json
+from physio.cli.channel_option import Channels, corrected
+from physio.cli.output import Board, Columns, JsonPath, say, write_json
 
 if TYPE_CHECKING:
     from physio.core.recording import Recording
@@ -71,17 +72,23 @@ def export(
             "--keep-labels", help="Keep the texts of markers when anonymising."
         ),
     ] = False,
+    participant: Annotated[
+        str, typer.Option(help="BIDS participant; default: that of the recording.")
+    ] = "",
     session: Annotated[str, typer.Option(help="BIDS session.")] = "",
     task: Annotated[str, typer.Option(help="BIDS task.")] = "rest",
     eeg_format: Annotated[
         str, typer.Option(help="EEG in BIDS: BrainVision or EDF.")
     ] = "BrainVision",
-    board: Annotated[
-        str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
-    ] = None,
+    board: Board = None,
+    columns: Columns = None,
+    channels: Channels = None,
     json_path: JsonPath = None,
 ) -> None:
     """Export a recording as BIDS, or as tables or EDF with a file per stream.
+
+    Further recordings go into the same BIDS folder by their participant, session or
+    task; files are never overwritten.
 
     Example: `physio export sessions/p07/recording.xdf bids --task films --anonymise`
     """
@@ -92,12 +99,13 @@ def export(
         raise ValueError(
             f"cannot export as {kind!r}: formats are bids, {', '.join(_WRITERS)}"
         )
-    recording = read(path, board=board)
+    recording = corrected(read(path, board=board, columns=columns), channels)
     if anonymise:
         recording = without_identity(recording, keep_labels=keep_labels)
     _prepare(out, anonymise=anonymise)
     if kind == "bids":
-        _to_bids(recording, path, out, session, task, eeg_format, whole=not anonymise)
+        entities = {"participant": participant, "session": session, "task": task}
+        _to_bids(recording, path, out, entities, eeg_format, whole=not anonymise)
     else:
         _WRITERS[kind](recording, out)
     files = (p for p in out.rglob("*") if p.is_file())
@@ -125,8 +133,7 @@ def _to_bids(
     recording: "Recording",
     path: Path,
     out: Path,
-    session: str,
-    task: str,
+    entities: dict[str, str],
     eeg_format: str,
     *,
     whole: bool,
@@ -139,33 +146,42 @@ def _to_bids(
         recording,
         out,
         convert.to_mne,
-        session=session,
-        task=task,
         eeg_format=eeg_format,
+        **entities,
     )
     for names in exported[:1]:
         folder = out / "sourcedata" / names.folder
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"{names.stem}.xdf"
-        target.unlink(missing_ok=True)
         if whole and path.suffix == ".xdf":
             shutil.copyfile(path, target)
         else:
             xdf.write(target, recording)
 
 
+def _refuse_overwriting(targets: Iterable[Path]) -> None:
+    """Raise an error if a file that is to be written exists."""
+    if present := [path for path in targets if path.exists()]:
+        raise ValueError(
+            f"{present[0]} exists, and is not overwritten: give a new folder"
+        )
+
+
 def _to_tables(recording: "Recording", out: Path, suffix: str) -> None:
     from physio.core.filename import distinct_filenames
+    from physio.io import recording_tables
     from physio.view import convert
 
     frames = convert.to_pandas(recording)
     files = distinct_filenames(frames)
+    _refuse_overwriting(out / f"{files[name]}.{suffix}" for name in frames)
     for name, frame in frames.items():
         target = out / f"{files[name]}.{suffix}"
         if suffix == "csv":
             frame.to_csv(target)
         else:
             frame.to_parquet(target)
+    recording_tables.describe(out, recording, files, suffix)
 
 
 def _to_edf(recording: "Recording", out: Path) -> None:
@@ -180,6 +196,7 @@ def _to_edf(recording: "Recording", out: Path) -> None:
     if find_spec("edfio") is None:
         raise ValueError("EDF needs edfio: pip install 'physio-affect[bids]'")
     files = distinct_filenames(recording.streams)
+    _refuse_overwriting(out / f"{file}.edf" for file in files.values())
     for name, blocks in recording.streams.items():
         if not any(map(len, blocks)) or computed(name):
             continue

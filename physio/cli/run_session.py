@@ -6,8 +6,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,8 +19,9 @@ from typing import Any, Final
 import numpy as np
 
 from physio.cli import session_folder
+from physio.cli.output import say
 from physio.core.affect import DIMENSIONS
-from physio.core.block import Block, StreamInfo
+from physio.core.block import Block, Origin, StreamInfo
 from physio.core.events import Item
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.protocols import Clock, Device, FastClock, Sink, View
@@ -40,6 +41,7 @@ from physio.online.shipped_chains import chain_notes
 from physio.sinks.background import BackgroundSink
 from physio.sinks.channel_status import ChannelStatusFile
 from physio.view.dashboard.sink import Dashboard
+from physio.view.threaded_view import ThreadedView
 
 OWN_METADATA: Final = ("begin", "config", "ended", "warnings")
 """Metadata that each session writes anew."""
@@ -144,11 +146,13 @@ class _Run:
         self.session = session = Session(
             self._plan, devices, self.sinks, self.clock, options.poll, options.seconds
         )
+        session.prepare = self.config.validate
+        session.on_waiting = _announce_waiting
         began = time.perf_counter()
         with (
             _StopOnSignal(session),
             session,
-            options.view(session) if options.view else nullcontext() as view,
+            self._display(session) as view,
             self._realtime() as refusals,
         ):
             self.notes += refusals
@@ -162,12 +166,15 @@ class _Run:
             observers.add("the count of estimates", summary.count)
             observers.add("the agreement with ratings", summary.compare)
             if view is not None:
-                observers.add("the view", _Display(session, view).take)
+                observers.add("the view", view.take)
             self._announce_pages(view)
             for item in session:
                 observers.take(item)
         figures = self._figures(summary, table, time.perf_counter() - began)
-        self._describe(**figures)
+        try:
+            self._describe(**figures)
+        except OSError as error:
+            figures["faults"].append(f"the session is not described: {error}")
         return SessionOutcome(self.folder, session.ended, figures)
 
     def _plan(self, streams: Sequence[StreamInfo]) -> PipelineConfig:
@@ -191,6 +198,27 @@ class _Run:
             sinks.append(ChannelStatusFile(self.folder))
         return [s if s.threaded else BackgroundSink(s, wait=self.fast) for s in sinks]
 
+    @contextmanager
+    def _display(self, session: Session) -> Iterator["_Shown | None"]:
+        """Open the view; in a live session, a thread draws it."""
+        if self.options.view is None:
+            yield None
+            return
+        with self.options.view(session) as view:
+            if self.fast:
+                yield _Display(session, view)
+                return
+            with ThreadedView(
+                view,
+                session.clock,
+                lambda: _latencies(session),
+                lambda: session.computation.progress,
+            ) as background:
+                session.attach(background)
+                yield background
+        if (error := background.error) is not None:
+            session.faults.append(f"the view stopped: {type(error).__name__}: {error}")
+
     def _realtime(self) -> AbstractContextManager[list[str]]:
         asked = self.config.session.realtime and not self.fast
         return realtime_priority(enabled=asked)
@@ -198,9 +226,10 @@ class _Run:
     def _describe(self, **figures: Any) -> None:
         """Write the description of the session into its folder."""
         about = {**self.about, **figures}
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         session_folder.describe(self.folder, self.resolved, **about)
 
-    def _announce_pages(self, view: View | None) -> None:
+    def _announce_pages(self, view: "_Shown | None") -> None:
         for sink in self.sinks:
             if isinstance(sink, Dashboard) and self.options.pages is not None:
                 line = self.options.pages(sink)
@@ -213,19 +242,35 @@ class _Run:
         """Return the figures of the session, as ``--json`` writes them."""
         session = self.session
         faults = [*session.faults, *(f for s in self.sinks for f in s.faults())]
-        unused = unused_chains(session.plan, session.engine.origin)
+        origin = session.engine.origin if session.engine else Origin.MEASURED
+        unused = unused_chains(session.plan, origin)
         notes = chain_notes(session.streams) if self.config.computes else {}
         chains = {key: chain.stream for key, chain in session.plan.chains.items()}
+        streams = table.rows(chains, notes)
+        self._add_losses(streams)
         return {
-            "streams": table.rows(chains, notes),
+            "streams": streams,
             **_durations(session, taken),
             **summary.estimates(),
             "ended": session.ended,
             "state": session.ended.partition(":")[0].split()[0],
             "faults": faults,
-            "notes": [*unused, *_unplaced(session), *self.notes],
+            "notes": [*unused, *_unplaced(session), *self.notes, *session.notes],
             "reports": summary.reports(),
         }
+
+    def _add_losses(self, streams: list[dict[str, Any]]) -> None:
+        """Add the number of samples that are not in the recording to each stream."""
+        lost = Counter[str]()
+        for sink in self.sinks:
+            lost.update(sink.unwritten())
+        for row in streams:
+            row["not_recorded"] = n = lost[row["name"]]
+            if n:
+                row["faults"] = [
+                    *row["faults"],
+                    f"{n} of {row['samples']} samples are not in the recording",
+                ]
 
 
 class _Observers:
@@ -251,7 +296,7 @@ class _Observers:
 
 
 class _Display:
-    """Display of the items in a view, and execution of the view's commands."""
+    """Display of a fast session, drawn in its thread, whose commands are executed."""
 
     def __init__(self, session: Session, view: View) -> None:
         self._session, self._view = session, view
@@ -261,9 +306,20 @@ class _Display:
         session = self._session
         self._view.take(item, session.clock.now())
         if self._view.due():
-            newest = islice(reversed(session.compute), LATENCIES)
-            self._view.show(session.clock.now(), [1e3 * s for s in newest])
+            self._view.show(session.clock.now(), _latencies(session))
             session.serve(self._view)
+
+    def tell(self, line: str) -> None:
+        """Show a line and keep it in sight."""
+        self._view.tell(line)
+
+
+_Shown = ThreadedView | _Display
+
+
+def _latencies(session: Session) -> list[float]:
+    """Return the newest computation times (ms), also from another thread."""
+    return [1e3 * s for s in list(islice(reversed(session.compute), LATENCIES))]
 
 
 @dataclass
@@ -344,6 +400,10 @@ class _Summary:
         return parts if self._several else parts[""]
 
 
+def _announce_waiting(names: Sequence[str]) -> None:
+    say(f"waiting for {', '.join(names)}")
+
+
 def _durations(session: Session, taken: float) -> dict[str, Any]:
     """Return the duration of the data, of the run, and of the computation."""
     newest = [h.received for h in session.health.values() if h.samples]
@@ -359,7 +419,8 @@ def _durations(session: Session, taken: float) -> dict[str, Any]:
 def _unplaced(session: Session) -> list[str]:
     """Return a sentence on each set of electrodes that no weights can read."""
     notes: list[str] = []
-    for participant, part in session.engine.pipelines.items():
+    pipelines = session.engine.pipelines if session.engine else {}
+    for participant, part in pipelines.items():
         estimator = session.plan.of(participant).estimator
         if isinstance(estimator, Estimator):
             notes += unplaced(estimator.experts, part.aligner.info.names)

@@ -49,7 +49,7 @@ def fresh(out: Path | None, participant: str) -> Iterator[Path]:
     try:
         yield out
     except BaseException:
-        if not any(out.iterdir()):
+        if out.is_dir() and not any(out.iterdir()):
             out.rmdir()
             if previous is not None:
                 previous.rename(out)

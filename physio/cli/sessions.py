@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from physio.cli import dashboard as dashboards
-from physio.cli.output import JsonPath, Trust, config_path, say, write_json
+from physio.cli.channel_option import Channels, with_channels
+from physio.cli.output import (
+    Board,
+    Columns,
+    ExportSession,
+    JsonPath,
+    Trust,
+    config_path,
+    say,
+    write_json,
+)
 from physio.core.installation import install_hint
 
 if TYPE_CHECKING:
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
     from physio.online.session_config import SessionConfig
 
 REPLAYED_METADATA: Final = (
-    "source", "citation", "licence", "participant", "begin_unix", "consent",
+    "source", "citation", "licence", "participant", "begin_unix", "consent", "channels",
 )  # fmt: skip
 """Metadata of a recording that also hold for its replay."""
 
@@ -73,12 +83,9 @@ Open = Annotated[
 Recorded = Annotated[
     Path,
     typer.Argument(
-        help="Recording: Empatica E4 folder or zip, WESAD participant, XDF, BrainFlow "
-        "or OpenBCI text."
+        help="Recording: Empatica E4 folder or zip, WESAD participant, XDF, EDF, "
+        "BrainFlow, OpenBCI, OpenSignals, a table ..."
     ),
-]
-BrainFlowBoard = Annotated[
-    str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
 ]
 
 
@@ -218,7 +225,10 @@ def replay(
     ] = 1.0,
     out: Out = None,
     json_path: JsonPath = None,
-    board: BrainFlowBoard = None,
+    board: Board = None,
+    columns: Columns = None,
+    session: ExportSession = "",
+    channels: Channels = None,
     calibration: Calibrations = [],  # noqa: B006 typer wants a list
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
@@ -236,16 +246,19 @@ def replay(
     from physio.core.protocols import FastClock, WallClock
     from physio.datasets.open_recording import read
 
-    recording = read(path, board=board)
-    file = _replay_file(recording, path, config, tuple(trust))
+    recording = read(path, board=board, columns=columns, session=session)
+    file = with_channels(_replay_file(recording, path, config, tuple(trust)), channels)
+    recording = file.channels.correct(recording)
     clock = FastClock(recording.begin) if fast else WallClock(speed)
     about = {k: v for k, v in recording.metadata.items() if k in REPLAYED_METADATA}
+    date = recording.date  # of the recording, not of today
+    began = "" if date is None else date.isoformat(timespec="milliseconds")
     with _folder(out, recording.metadata.get("participant", "")) as folder:
         options = RunOptions(
             demo_weights=demo_weights,
             poll=1.0 if fast else 0.02,
             view=None if fast else _view,
-            about={**about, "replayed": path.name},
+            about={**about, "began": began, "replayed": path.name},
             calibrations=calibration,
             notes=reader_notes(recording),
         )
@@ -445,7 +458,12 @@ def _view(session: "Session") -> Any:
 
     streams = [health.info for health in session.health.values()]
     participants = {info.participant for info in streams}
-    return Terminal(streams, session.begin, ", ".join(sorted(participants - {""})))
+    return Terminal(
+        streams,
+        session.begin,
+        ", ".join(sorted(participants - {""})),
+        session_time=session.clock.now,
+    )
 
 
 def _finish(outcome: "SessionOutcome", json_path: Path | None) -> None:
@@ -460,7 +478,7 @@ def _finish(outcome: "SessionOutcome", json_path: Path | None) -> None:
     except Exception as error:  # a failed plot is no failed session
         say(f"no plot of the session: {type(error).__name__}: {error}")
     say(f"{outcome.folder}: {outcome.ended}")
-    for path in sorted(outcome.folder.iterdir()):
+    for path in sorted(outcome.folder.glob("*")):
         say(f"  {path.name} ({_size(path)})")
     write_json(json_path, figures)
     if outcome.status:

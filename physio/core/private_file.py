@@ -16,16 +16,26 @@ def open_private(path: Path, mode: str = "w") -> Any:
         The file. One that exists gets these permissions as well; a symbolic link is
         refused.
     mode
-        ``"w"`` or ``"x"``, with ``"b"`` for bytes; text is in UTF-8.
+        ``"w"`` or ``"x"``, with ``"b"`` for bytes, and ``"+"`` to read as well; text
+        is in UTF-8.
     """
     encoding = None if "b" in mode else "utf-8"
     return open(path, mode, encoding=encoding, opener=_create)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write text to a file that only its owner can read."""
-    with open_private(path) as file:
-        file.write(text)
+    """Write text to a file that only its owner can read.
+
+    An existing file is replaced in one step, and stays as it is if the disk is full.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with open_private(part) as file:
+            file.write(text)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def restrict(file: int) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, NamedTuple, Protocol, Self, runtime_checkable
@@ -134,6 +134,9 @@ class Device(CommandSource, ABC):
     ``participant`` and ``clock`` are set by the session: the device's key in the
     session file, the participant's code, and the session clock.
 
+    A live session opens its devices at the same time, each in a thread of its own, and
+    reads them all in its own thread.
+
     The laws: `Block.start` never goes back and counts lost samples too; times rise;
     `read` never waits; nothing runs after ``__exit__``.
     """
@@ -221,6 +224,13 @@ class Sink(CommandSource, ABC):
         """Return sentences on its failures, once the session has ended."""
         return ()
 
+    def unwritten(self) -> Mapping[str, int]:
+        """Return the number of lost samples or events of each stream, at the end.
+
+        Only a recording counts them; views and tables can be computed again from it.
+        """
+        return {}
+
 
 class View(CommandSource, ABC):
     """A display of a session while it runs, and a source of commands."""
@@ -248,3 +258,9 @@ class View(CommandSource, ABC):
     @abstractmethod
     def tell(self, line: str) -> None:
         """Show a line and keep it in sight."""
+
+    def report_progress(self, line: str) -> None:
+        """Show the state of a computation that is behind; empty if it is not."""
+
+    def skip(self) -> None:
+        """Take note that items before the next one were not shown, and not lost."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -109,6 +110,18 @@ class Recording:
         if "begin" in self.metadata:
             return float(self.metadata["begin"])
         return min((float(b[0].times[0]) for b in self._filled()), default=0.0)
+
+    @property
+    def date(self) -> datetime | None:
+        """Date and time of the begin of the recording; None where it is unknown."""
+        about = self.metadata
+        try:
+            if "begin_unix" in about:
+                return datetime.fromtimestamp(float(about["begin_unix"]), UTC)
+            began = datetime.fromisoformat(about.get("began", ""))
+        except (ValueError, OverflowError, OSError):
+            return None
+        return began if began.tzinfo else began.replace(tzinfo=UTC)
 
     @property
     def end(self) -> float:

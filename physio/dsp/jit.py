@@ -1,9 +1,12 @@
 """Compilation of kernels, which are stored if a folder for them is writable."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import get_ident
 from typing import Any, Final
 
 import numba
+from numba.core.event import Event, Listener, install_listener
 
 IN_MEMORY: Final[set[str]] = set()
 """Modules whose kernels cannot be stored: each process compiles them anew."""
@@ -39,3 +42,41 @@ def cache_folder(kernel: Any) -> str | None:
     """Return the folder of a stored kernel; None if it is in memory only."""
     path: str | None = kernel.stats.cache_path
     return path
+
+
+class ColdKernelError(BaseException):
+    """A kernel would have to be compiled where that is refused.
+
+    It is no `Exception`, so that a stage which needs the kernel is not given up.
+    """
+
+
+class _Refusal(Listener):
+    """Listener that refuses compilations in the thread that created it."""
+
+    def __init__(self, refuse: Callable[[], bool]) -> None:
+        self._refuse, self._thread = refuse, get_ident()
+
+    def on_start(self, event: Event) -> None:  # noqa: ARG002
+        if get_ident() == self._thread and self._refuse():
+            raise ColdKernelError
+
+    def on_end(self, event: Event) -> None: ...
+
+
+@contextmanager
+def refused_compilation(refuse: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Refuse to compile kernels in this thread; stored kernels are loaded.
+
+    Parameters
+    ----------
+    refuse
+        Function that is asked before each compilation.
+
+    Raises
+    ------
+    ColdKernelError
+        If a kernel is not stored.
+    """
+    with install_listener("numba:compile", _Refusal(refuse)):
+        yield

@@ -5,15 +5,17 @@ import io
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from physio.core.block import Array, Block, StreamInfo
+from physio.core.block import Array, Block, Origin, StreamInfo
+from physio.core.event_durations import RULE, event_ends
 from physio.core.events import Events
 from physio.core.missing import MissingReason
 from physio.core.recording import STREAM_TIMEOUT, Recording, computed
@@ -71,17 +73,19 @@ def export(
     root: Path,
     to_raw: Callable[[Recording, str], Any],
     *,
+    participant: str = "",
     session: str = "",
     task: str = "rest",
     eeg_format: str = "BrainVision",
 ) -> list[Names]:
     """Write a recording into a new or existing BIDS dataset.
 
-    Each participant is a subject. A stream with EEG channels goes through mne-bids,
-    with the labelled events as its ``events.tsv``; every other measured stream is
-    written to a separate ``physio.tsv.gz`` with its rate, start and units; features and
-    estimates are written as a derivative. Lost samples are ``n/a``, or NaN in the EEG
-    (BrainVision).
+    Each participant is a subject, and recordings of others in the dataset remain. A
+    stream with EEG channels goes through mne-bids, with the labelled events as its
+    ``events.tsv``, except those of the ground truth of a simulation; every other
+    measured stream is written to a separate ``physio.tsv.gz`` with its rate, start and
+    units; features and estimates are written as a derivative. Lost samples are ``n/a``,
+    or NaN in the EEG (BrainVision).
 
     Parameters
     ----------
@@ -92,6 +96,9 @@ def export(
     to_raw
         Function that converts a stream to MNE's raw object:
         `physio.view.convert.to_mne`.
+    participant
+        Code of the participant, for a recording of one; by default its own code, or
+        ``01`` without one.
     session, task
         BIDS entities.
     eeg_format
@@ -106,24 +113,64 @@ def export(
     Raises
     ------
     ValueError
-        If the recording has no samples, or a format is unknown.
+        If the recording has no samples, or a format is unknown, or the dataset has
+        files of this participant, session and task: nothing is overwritten.
     """
     if eeg_format not in FORMATS:
         raise ValueError(f"EEG goes into BIDS as {' or '.join(FORMATS)}")
     filled = {n: b for n, b in recording.streams.items() if any(map(len, b))}
     if all(map(computed, filled)):
         raise ValueError("there is nothing to export: no stream has samples")
+    subjects = _subjects(filled, participant)
+    every = {c: Names(s, label(session), label(task)) for c, s in subjects.items()}
+    for names in every.values():
+        _refuse_overwriting(root, names)
     root.mkdir(parents=True, exist_ok=True)
     _describe(root, "raw")
-    participants = list(dict.fromkeys(b[0].info.participant for n, b in filled.items()
-                                if not computed(n)))  # fmt: skip
+    recording = replace(recording, events=_without_truth(recording.events))
     return [
-        _export_participant(
-            recording, filled, root, to_raw, participant, names, eeg_format
-        )
-        for participant, subject in labels(participants, "01").items()
-        for names in [Names(subject, label(session), label(task))]
+        _export_participant(recording, filled, root, to_raw, code, names, eeg_format)
+        for code, names in every.items()
     ]
+
+
+def _subjects(filled: dict[str, tuple[Block, ...]], participant: str) -> dict[str, str]:
+    """Return the BIDS subject of each participant of a recording."""
+    measured = (b[0].info for n, b in filled.items() if not computed(n))
+    codes = list(dict.fromkeys(info.participant for info in measured))
+    if not participant:
+        return labels(codes, "01")
+    if len(codes) > 1:
+        raise ValueError(
+            f"the recording has {len(codes)} participants ({', '.join(codes)}), and "
+            f"{participant!r} names one: leave the option out"
+        )
+    if not label(participant):
+        raise ValueError(f"participant {participant!r} has no letter and no digit")
+    return {codes[0]: label(participant)}
+
+
+def _refuse_overwriting(root: Path, names: Names) -> None:
+    """Raise an error if a dataset has files of a participant, session and task."""
+    bases = (root, root / "derivatives" / _PIPELINE, root / "sourcedata")
+    for base in bases:
+        present = sorted((base / names.folder).rglob(f"{names.stem}_*"))
+        present += sorted((base / names.folder).glob(f"{names.stem}.*"))
+        if present:
+            raise ValueError(
+                f"{root} has {names.stem} already ({present[0].relative_to(root)}): "
+                "give another participant, session or task, or a new folder; nothing "
+                "is overwritten"
+            )
+
+
+def _without_truth(events: Mapping[str, Events]) -> dict[str, Events]:
+    """Return the events without the ground truth of a simulation, but conditions."""
+    return {
+        name: e
+        for name, e in events.items()
+        if e.info.origin is not Origin.SIMULATED or name.endswith(".conditions")
+    }
 
 
 def _export_participant(
@@ -146,12 +193,19 @@ def _export_participant(
     kind = "eeg" if eeg else "beh"
     folder = root / names.folder / kind
     folder.mkdir(parents=True, exist_ok=True)
-    if not eeg:
+    if eeg:
+        for path in folder.glob(f"{names.stem}*_events.json"):
+            _describe_durations(path)
+    else:
         _write_events(recording, folder / f"{names.stem}_events", zero)
         _participants(root, names.subject)
     for name in [n for n in measured if n not in eeg]:
         stem = f"{names.stem}_recording-{known[name]}_physio"
         _write_physio(measured[name], folder / stem, zero)
+        if not eeg:
+            _scan(
+                root, names, f"{kind}/{stem}.tsv.gz", _date(recording, measured[name])
+            )
     derived_streams = [n for n, b in filled.items()
             if computed(n) and b[0].info.participant == participant]  # fmt: skip
     if derived_streams:
@@ -245,16 +299,52 @@ def _whole(blocks: Sequence[Block]) -> tuple[Array, Array]:
 
 def _write_events(recording: Recording, stem: Path, zero: float) -> None:
     rows = sorted(
-        (float(time) - zero, text or name)
+        (float(time) - zero, float(end - time), text or name)
         for name, events in recording.events.items()
         if events.labels and name != STREAM_TIMEOUT
-        for time, text in zip(events.times, _labels(events), strict=True)
+        for time, end, text in zip(
+            events.times, event_ends(recording, name), _labels(events), strict=True
+        )
     )
     lines = ["onset\tduration\ttrial_type"]
-    lines += [f"{onset!r}\t0\t{text}" for onset, text in rows]
+    lines += [f"{onset!r}\t{_seconds(length)}\t{text}" for onset, length, text in rows]
     Path(f"{stem}.tsv").write_text("\n".join(lines) + "\n", "utf-8")
     description = {"trial_type": {"Description": "the marker's text, or its stream"}}
     Path(f"{stem}.json").write_text(json.dumps(description, indent=1) + "\n", "utf-8")
+    _describe_durations(Path(f"{stem}.json"))
+
+
+def _seconds(length: float) -> str:
+    return f"{round(length, 6):g}" if length < 1e4 else repr(round(length, 6))
+
+
+def _describe_durations(path: Path) -> None:
+    """Write the rule of the durations into the description of the events."""
+    about = json.loads(path.read_text("utf-8"))
+    known = about.get("duration")
+    about["duration"] = {
+        **(known if isinstance(known, dict) else {"Units": "s"}),
+        "Description": RULE,
+    }
+    path.write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+
+
+def _date(recording: Recording, blocks: Sequence[Block]) -> str:
+    """Return the date of the first sample of a stream, as BIDS writes it."""
+    if (date := recording.date) is None:
+        return "n/a"
+    first = next(b for b in blocks if len(b))
+    date = date.astimezone(UTC)
+    date += timedelta(seconds=float(first.times[0]) - recording.begin)
+    return date.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _scan(root: Path, names: Names, filename: str, date: str) -> None:
+    """Append a file to the list of a participant's or a session's recordings."""
+    stem = "_".join(names.folder.parts)
+    path = root / names.folder / f"{stem}_scans.tsv"
+    text = path.read_text("utf-8") if path.exists() else "filename\tacq_time\n"
+    path.write_text(f"{text}{filename}\t{date}\n", "utf-8")
 
 
 def _labels(events: Events) -> list[str]:

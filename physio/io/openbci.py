@@ -70,7 +70,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     Notes
     -----
     Electrode names are those of OpenBCI's standard montage for the Cyton and its Daisy;
-    channels of any other board are named ``ch1``, ``ch2`` ... An incomplete last line
+    channels of any other board are named ``eeg1``, ``eeg2`` ... An incomplete last line
     is omitted; ``about`` then has ``incomplete``.
     """
     path = existing_file(path)
@@ -128,7 +128,7 @@ def _rows(path: Path, header: _Header, lines: list[str]) -> BoardSamples:
     board = _BOARDS.get(header.board, _Board("openbci"))
     labels: tuple[str, ...] = board.electrodes
     if len(labels) != len(exg):
-        labels = tuple(f"ch{i}" for i in range(1, len(exg) + 1))
+        labels = tuple(f"eeg{i}" for i in range(1, len(exg) + 1))
     stop = 2 + len(exg)
     signals = {"eeg": (tuple(Channel(c, "eeg", "uV") for c in labels), data[:, 2:stop])}
     if len(acc) == 3:

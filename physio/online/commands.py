@@ -8,6 +8,7 @@ and converts it to events.
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from time import monotonic
 from typing import Any, Final, get_args
 
 import numpy as np
@@ -20,6 +21,9 @@ from physio.inference.self_report import CONTINUOUS, SAM, check, from_sam
 KINDS: Final = get_args(CommandKind)
 LONGEST: Final = 4096
 """Maximum length of a command as text (bytes)."""
+
+LONGEST_WAIT: Final = 3600.0
+"""Longest time for which a command may have waited to be read (s)."""
 
 _TYPED: Final = re.compile(r"\s*(sam|rate)\b[\s:=]*(.*)", re.IGNORECASE)
 
@@ -129,23 +133,37 @@ def rating_commands(events: Events, participant: str = "") -> list[Command]:
 
 
 def encode(command: Command) -> str:
-    """Return a command as a line of JSON without its time: see `decode`."""
+    """Return a command as a line of JSON: see `decode`.
+
+    Its time is the present time on this computer's monotonic clock (s), ``sent``.
+    """
     values = [None if np.isnan(v) else float(v) for v in command.values]
-    parts = {"values": values, "participant": command.participant}
-    return json.dumps({"command": command.kind, "label": command.label, **parts})
+    parts = {
+        "command": command.kind,
+        "label": command.label,
+        "values": values,
+        "participant": command.participant,
+        "sent": monotonic(),
+    }
+    return json.dumps(parts)
 
 
-def decode(line: str, time: float, sender: str = "") -> Command:
+def decode(line: str, time: float, sender: str = "", speed: float = 0.0) -> Command:
     """Return the command in a line of JSON as of `encode`; other text is a marker.
+
+    Its time is that of sending, if the line states it: the time that has passed since
+    then is subtracted, at most `LONGEST_WAIT` and never less than 0.
 
     Parameters
     ----------
     line
         Line of text.
     time
-        Time of arrival (s, session clock).
+        Present time (s, session clock).
     sender
         Address of the sender.
+    speed
+        Session seconds per second of real time; 0 for a clock of its own.
     """
     try:
         parts = json.loads(line)
@@ -156,7 +174,16 @@ def decode(line: str, time: float, sender: str = "") -> Command:
     texts = [str(parts.get(key, "")) for key in ("command", "label", "participant")]
     kind, label, participant = texts
     values = _numbers(parts.get("values", ()))
+    time -= speed * _waited(parts.get("sent"))
     return Command(kind, time, label, values, participant, sender)
+
+
+def _waited(sent: Any) -> float:
+    """Return the time since a command was sent (s); 0 if unknown or impossible."""
+    if isinstance(sent, bool) or not isinstance(sent, int | float):
+        return 0.0
+    waited = monotonic() - sent
+    return waited if 0.0 <= waited <= LONGEST_WAIT else 0.0
 
 
 def _numbers(values: Any) -> tuple[float, ...]:

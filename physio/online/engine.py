@@ -26,7 +26,6 @@ from physio.core.recording import (
     stream_timeout,
 )
 from physio.core.stage import Chain, Stage, StageRunner
-from physio.quality.wear_detection import wear_stage
 
 STATUS = event_stream("session.status")
 """Status of the session: losses, late samples, failures, reason of the end."""
@@ -99,6 +98,36 @@ class PipelineConfig:
         return PipelineConfig(chains, self.join, estimator, self.stall_timeout)
 
 
+def check_chains(plan: PipelineConfig, known: Mapping[str, StreamInfo]) -> None:
+    """Check that each chain reads a stream of its participant.
+
+    Parameters
+    ----------
+    plan
+        The computation.
+    known
+        The regular streams of the devices, by name.
+
+    Raises
+    ------
+    ValueError
+        If a chain reads a stream that no device sends, or that of another participant.
+    """
+    for key, chain in plan.chains.items():
+        name = key.removeprefix(PipelineConfig.key(chain.participant, ""))
+        if chain.stream not in known:
+            raise ValueError(
+                f"chains.{name} reads {chain.stream!r}, but no device sends it; "
+                f"there is {', '.join(sorted(known)) or 'no stream at all'}"
+            )
+        worn_by = known[chain.stream].participant
+        if chain.participant and worn_by not in {"", chain.participant}:
+            raise ValueError(
+                f"chain {key!r} is about {chain.participant!r}, but "
+                f"{chain.stream!r} is worn by {worn_by!r}"
+            )
+
+
 class Engine:
     """Computation of a session on its streams, separately for each participant.
 
@@ -127,6 +156,7 @@ class Engine:
         self, plan: PipelineConfig, streams: Iterable[StreamInfo], begin: float
     ) -> None:
         known = {info.name: info for info in streams if info.rate}
+        check_chains(plan, known)
         self.plan = plan
         self.pipelines = {
             participant: PersonPipeline(plan.of(participant), known, begin, participant)
@@ -174,11 +204,6 @@ class PersonPipeline:
         Time of tick 0 (s, session clock).
     participant
         Code of the participant, in a session of several.
-
-    Raises
-    ------
-    ValueError
-        If a chain reads a stream that no device sends, or that of another participant.
     """
 
     def __init__(
@@ -188,6 +213,8 @@ class PersonPipeline:
         begin: float,
         participant: str = "",
     ) -> None:
+        from physio.quality.wear_detection import wear_stage  # loads compiled kernels
+
         self.participant = participant
         self.notices: list[str] = []
         """Sentences on the chains and the estimator, if they did not start."""
@@ -259,17 +286,7 @@ class PersonPipeline:
         """Return the running chains by name; omit chains that do not start."""
         runners: dict[str, StageRunner] = {}
         for name, chain in plan.chains.items():
-            if chain.stream not in known:
-                raise ValueError(
-                    f"chains.{name} reads {chain.stream!r}, but no device sends it; "
-                    f"there is {', '.join(sorted(known)) or 'no stream at all'}"
-                )
             info = known[chain.stream]
-            if self.participant and info.participant not in {"", self.participant}:
-                raise ValueError(
-                    f"chain {self._label(name)!r} is about {self.participant!r}, but "
-                    f"{chain.stream!r} is worn by {info.participant!r}"
-                )
             try:
                 runners[name] = StageRunner(Chain(chain.stages), info)
             except Exception as error:  # the other chains continue without it
@@ -400,14 +417,20 @@ class StallDetector:
     timeout
         Time without a sample (s); for slow streams at least 1.5 sampling intervals.
     begin
-        Beginning of the session (s, session clock).
+        Beginning of the session, or of each stream by name (s, session clock).
     """
 
     def __init__(
-        self, streams: Iterable[StreamInfo], timeout: float, begin: float
+        self,
+        streams: Iterable[StreamInfo],
+        timeout: float,
+        begin: float | Mapping[str, float],
     ) -> None:
         regular = [info for info in streams if info.rate]
-        self._newest = {info.name: begin for info in regular}
+        self._newest = {
+            info.name: begin if isinstance(begin, float | int) else begin[info.name]
+            for info in regular
+        }
         self._timeouts = {
             info.name: max(timeout, 1.5 / float(info.rate)) for info in regular
         }

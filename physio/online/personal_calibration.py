@@ -16,6 +16,7 @@ from physio.core.recording import (
 from physio.core.stage import Stage
 from physio.inference.calibration import Calibration, ExpertBaseline
 from physio.inference.estimator import Estimator
+from physio.online.default_pipeline import feature_info
 from physio.online.engine import STATUS, Engine, PipelineConfig, run
 from physio.online.session import MARKERS, Session
 
@@ -103,18 +104,21 @@ def apply_calibrations(
     """
     notices: list[str] = []
     worn = {health.info.participant for health in session.health.values()} - {""}
-    pipelines = session.engine.pipelines
+    streams = [health.info for health in session.health.values()]
+    plan = session.plan
     for calibration in calibrations:
         code = calibration.participant
-        pipeline = pipelines.get(code) or pipelines.get("")
-        if pipeline is None or (worn and code not in worn | {""}):
+        participant = code if code in plan.participants else ""
+        is_known = participant in plan.participants
+        if not is_known or (worn and code not in worn | {""}):
             known = ", ".join(sorted(worn)) or "nobody it knows"
             notices.append(f"the calibration is of {code!r}; here is {known}")
             continue
-        stage = pipeline.estimator.stage if pipeline.estimator is not None else None
-        if isinstance(stage, Estimator):
-            notices += stage.refusals(pipeline.aligner.info, calibration)
-            session.inject(calibration.event(session.begin, pipeline.participant))
+        part = plan.of(participant)
+        if isinstance(part.estimator, Estimator):
+            features = feature_info(part, streams)
+            notices += part.estimator.refusals(features, calibration)
+            session.inject(calibration.event(session.begin, participant))
     for text in notices:
         session.inject(single_event(STATUS, session.begin, text))
     return notices

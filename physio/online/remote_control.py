@@ -99,7 +99,7 @@ class ControlSocket(Device):
     folder
         The session's folder.
     clock
-        The session clock; the time of a command is the time at which it is read.
+        The session clock; the time of a command is the time at which it was sent.
     """
 
     folder: Path
@@ -150,7 +150,9 @@ class ControlSocket(Device):
             except BlockingIOError:
                 break
             text = data.decode("utf-8", "replace")
-            commands.append(decode(text, self.clock.now(), sender or ""))
+            is_real = isinstance(self.clock, WallClock)
+            speed = self.clock.speed if is_real else 0.0
+            commands.append(decode(text, self.clock.now(), sender or "", speed))
         return commands
 
     def reply(self, command: Command, refusal: str) -> None:
@@ -203,7 +205,7 @@ def request(folder: Path, command: Command, timeout: float = TIMEOUT) -> None:
     folder
         The session's folder.
     command
-        The command; the session sets its time.
+        The command; its time is that of this call.
     timeout
         Time to wait (s).
 
@@ -244,7 +246,7 @@ def send(folder: Path, text: str) -> None:
         If no session runs there.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-        _send(out, folder, text)
+        _send(out, folder, encode(decode(text, 0.0)))
 
 
 def _send(out: socket.socket, folder: Path, text: str) -> None:

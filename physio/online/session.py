@@ -1,11 +1,11 @@
 """Live session: the loop over devices, engine and sinks."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -23,12 +23,23 @@ from physio.core.protocols import (
 from physio.core.recording import STREAM_TIMEOUT, addressed, mute, stream_rejected
 from physio.inference.self_report import RATINGS
 from physio.online.commands import validate
-from physio.online.engine import STATUS, Engine, PipelineConfig, StallDetector
+from physio.online.computation import Computation
+from physio.online.engine import (
+    STATUS,
+    Engine,
+    PipelineConfig,
+    StallDetector,
+    check_chains,
+)
+from physio.online.open_devices import OpenDevices
 from physio.online.reconnect import ReconnectingDevice
 from physio.online.stream_health import SleepDetector, StreamHealth
 
 MARKERS = event_stream(recording.MARKERS)
 """Markers of a session, from any source of commands."""
+
+_T = TypeVar("_T")
+_PATIENCE = 1.5  # s after which devices that are still searched for are named
 
 
 class Session:
@@ -38,6 +49,10 @@ class Session:
     of the devices in the order of their arrival, each followed by the items computed
     from it. The loop does not wait for any device or sink: a device without data is
     declared silent, a sink that is too slow drops items, and the loop continues.
+
+    Nor does it wait for kernels and weights. All devices open at the same time, and
+    each is read as soon as it is open. Items are recorded from then on; they are
+    computed once the engine is ready: see `physio.online.computation.Computation`.
 
     Parameters
     ----------
@@ -52,7 +67,8 @@ class Session:
     poll
         Interval between reads of the devices (s).
     seconds
-        Duration after which the session ends (s); without end by default.
+        Time after the opening of the last device at which the session ends (s);
+        without end by default.
     """
 
     def __init__(
@@ -66,15 +82,23 @@ class Session:
     ) -> None:
         self.poll, self.seconds = poll, seconds
         self.clock: Clock = clock or WallClock()
-        self.compute: deque[float] = deque(maxlen=100_000)
         self.ended = ""
+        self.notes: list[str] = []
+        """Sentences on the session that are no faults."""
+        self.on_waiting: Callable[[Sequence[str]], object] = lambda _: None
+        """Function called with the names of the devices that are still searched for."""
+        self.prepare: Callable[[], object] = lambda: None
+        """Function called while the devices open; its error ends the opening."""
         self._plan = plan
         self._devices = [_reconnecting(d, self.clock) for d in devices]
         self._sinks = [_checked(sink) for sink in sinks]
-        is_live = isinstance(self.clock, WallClock)
-        self._sleep_detector = SleepDetector() if is_live else None
+        self._is_live = isinstance(self.clock, WallClock)
+        self._sleep_detector = SleepDetector() if self._is_live else None
         self._checked_clocks = -np.inf
         self.faults: list[str] = []
+        self._sources: list[CommandSource] = []
+        self._held: deque[Item] = deque()  # read before the session was complete
+        self._abandoned = False
         self._pending: deque[Events] = deque()
         self._newest: dict[str, float] = {}  # time of each last event (s)
         self._rejected: set[str] = set()
@@ -82,20 +106,26 @@ class Session:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            for device in self._devices:
-                stack.enter_context(device)
-            self.begin = self.clock.now()
+            opened = stack.enter_context(OpenDevices(self._devices, self.clock))
+            self._wait_for_devices(opened)
+            self._started = self.clock.now()
             streams = [info for d in self._devices for info in d.streams]
             self.streams = tuple(streams)
-            self.plan = self._plan(streams) if callable(self._plan) else self._plan
-            self.engine = Engine(self.plan, streams, self.begin)
-            self.faults += self.engine.notices
-            self._report(self.engine.notices)
-            self.health = {i.name: StreamHealth(i) for i in streams if i.rate}
-            self._watch = StallDetector(streams, self.plan.stall_timeout, self.begin)
+            begins = opened.begins
+            self.begin = min(begins.values(), default=self._started)
+            self.plan = self._planned(streams)
+            known = {info.name: info for info in streams if info.rate}
+            check_chains(self.plan, known)
+            self.health = {name: StreamHealth(info) for name, info in known.items()}
+            self._watch = StallDetector(streams, self.plan.stall_timeout, begins)
             for sink in self._sinks:
                 stack.enter_context(sink)
                 sink.open_streams(streams)
+            self.computation = Computation(
+                self.plan, streams, self.begin, self.clock, self.faults
+            )
+            stack.callback(self.computation.close)
+            self._report(self.computation.notices())
             self._stack = stack.pop_all()
         return self
 
@@ -115,9 +145,11 @@ class Session:
     def __iter__(self) -> Iterator[Item]:
         while not self.ended:
             now = self.clock.now()
+            self.computation.begin_step()
             for item in self._arrivals(now):
                 yield from self._push(item)
-            if now - self.begin >= self.seconds:
+            yield from self._compute()
+            if now - self._started >= self.seconds:
                 self.stop("completed: the time was up")
             elif not self._devices:
                 self.stop("failed: no device was left")
@@ -125,6 +157,17 @@ class Session:
                 self.stop("completed: every device had ended")
             else:
                 self.clock.wait(self.poll)
+        yield from self._finish()
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine; None until its kernels and weights are loaded."""
+        return self.computation.engine
+
+    @property
+    def compute(self) -> deque[float]:
+        """Time from an item to the estimates computed from it (s), the newest last."""
+        return self.computation.times
 
     @property
     def participants(self) -> tuple[str, ...]:
@@ -221,24 +264,90 @@ class Session:
         """
         self.execute(Command("mute" if on else "unmute", self.clock.now(), stream))
 
+    def attach(self, source: CommandSource) -> None:
+        """Process the notices and the commands of a further source in every step."""
+        self._sources.append(source)
+
     def stop(self, reason: str = "completed") -> None:
-        """End the session after the current step."""
+        """End the session after the current step.
+
+        What waits to be computed is computed first. It is not if this is called again,
+        or if the session is interrupted while kernels are still compiled.
+        """
+        is_compiling = reason.startswith("interrupted") and not self._is_ready
+        self._abandoned = bool(self.ended) or is_compiling
         self.ended = self.ended or reason
 
+    @property
+    def _is_ready(self) -> bool:
+        computation = getattr(self, "computation", None)
+        return computation is not None and computation.is_ready
+
+    def _wait_for_devices(self, opened: OpenDevices) -> None:
+        """Wait until all devices are open; read those that are meanwhile."""
+        announced: list[str] = []
+        began = self.clock.now()
+        with self._in_background(self.prepare) as prepared:
+            while not opened.is_complete:
+                self._hold(opened.opened)
+                waiting = opened.waiting
+                if self.clock.now() - began > _PATIENCE and waiting != announced:
+                    announced = waiting
+                    self.on_waiting(waiting)
+                if prepared.done():
+                    prepared.result()
+                self.clock.wait(self.poll)
+            self._wait_for(prepared)
+
+    def _planned(self, streams: Sequence[StreamInfo]) -> PipelineConfig:
+        """Return the plan for the streams; read the devices while it is made."""
+        plan = self._plan
+        if not callable(plan):
+            return plan
+        with self._in_background(lambda: plan(streams)) as planned:
+            return self._wait_for(planned)
+
+    @contextmanager
+    def _in_background(self, work: Callable[[], _T]) -> Iterator[Future[_T]]:
+        """Begin work in a thread; without a `WallClock`, do it at once."""
+        if not self._is_live:
+            future: Future[_T] = Future()
+            future.set_result(work())
+            yield future
+            return
+        with ThreadPoolExecutor(1, "prepare") as pool:
+            yield pool.submit(work)
+
+    def _wait_for(self, future: Future[_T]) -> _T:
+        """Return the result of a thread's work; read the open devices meanwhile."""
+        while not future.done():
+            self._hold(self._devices)
+            self.clock.wait(self.poll)
+        return future.result()
+
+    def _hold(self, devices: Sequence[Device]) -> None:
+        """Read devices before the session is complete, and hold their items."""
+        if self.ended:  # by a signal
+            raise KeyboardInterrupt
+        for device in devices:
+            with suppress(Exception):  # it fails again later, and is reported then
+                self._held += device.read()
+
+    def _drop_device(self, device: Device, now: float, error: Exception) -> Events:
+        self._devices.remove(device)
+        self.faults.append(f"a device stopped: {error}")
+        return single_event(STATUS, now, self.faults[-1])
+
     def _arrivals(self, now: float) -> Iterator[Item]:
+        while self._held:
+            yield self._held.popleft()
         for device in tuple(self._devices):
             try:
-                yield from device.read()
+                yield from self._fresh(device)
                 self.serve(device)
             except Exception as error:  # one device's bug must not end the session
-                self._devices.remove(device)
-                self.faults.append(f"a device stopped: {error}")
-                yield single_event(STATUS, now, self.faults[-1])
-        for sink in tuple(self._sinks):
-            try:
-                self.serve(sink)
-            except Exception as error:  # as in `_write`
-                self._drop(sink, f"{type(sink).__name__} stopped: {error}")
+                yield self._drop_device(device, now, error)
+        self._serve_all()
         while self._pending:
             yield self._pending.popleft()
         if self._sleep_detector is not None and now >= self._checked_clocks + 1.0:
@@ -260,14 +369,48 @@ class Session:
                 self._report(self.health[label].set_silent(self.clock.now()))
         self._write(item)
         yield item
-        began = time.perf_counter()
-        computed = self.engine.push(item)
-        self.faults += [x for c in computed if c.info == STATUS for x in _labels(c)]
-        if any(recording.computed(c.info.name) == "estimates" for c in computed):
-            self.compute.append(time.perf_counter() - began)
-        for out in computed:
-            self._write(out)
-            yield out
+        self.computation.put(item)
+        yield from self._compute()
+
+    def _compute(self) -> Iterator[Item]:
+        """Compute what waits, for a slice of time; record and yield the results."""
+        for item in self.computation.advance():
+            self._write(item)
+            yield item
+
+    def _finish(self) -> Iterator[Item]:
+        """Compute what still waits at the end, unless the session was interrupted."""
+        while self.computation.is_waiting and not self._abandoned:
+            self.computation.begin_step()
+            yield from self._compute()
+            for device in self._devices:
+                self.serve(device)
+            self._serve_all()
+            while self._pending:
+                yield from self._push(self._pending.popleft())
+            if self.computation.is_waiting:
+                self.clock.wait(self.poll)
+        if self.computation.is_waiting:
+            self.notes.append(
+                f"the last {self.computation.behind:.0f} s were recorded and not "
+                "computed; `physio replay` computes them"
+            )
+
+    def _serve_all(self) -> None:
+        """Process the notices and the commands of computation, sinks and views."""
+        self._report(self.computation.notices())
+        for sink in tuple(self._sinks):
+            try:
+                self.serve(sink)
+            except Exception as error:  # as in `_write`
+                self._drop(sink, f"{type(sink).__name__} stopped: {error}")
+        for source in tuple(self._sources):
+            try:
+                self.serve(source)
+            except Exception as error:  # as for a sink
+                self._sources.remove(source)
+                description = f"{type(error).__name__}: {error}"
+                self.faults.append(f"{type(source).__name__} stopped: {description}")
 
     def _time(self, at: float | None) -> float:
         return self.clock.now() if at is None else at
@@ -276,7 +419,7 @@ class Session:
         """Enter a marker or a rating, never before the last event of its stream."""
         several = len(self.participants) > 1
         info = addressed(info, command.participant if several else "")
-        time = min(self.clock.now(), command.time)
+        time = min(self.clock.now(), max(command.time, self.begin))
         time = max(time, self._newest.get(info.name, 0.0))
         self._newest[info.name] = time
         self._pending.append(single_event(info, time, command.label, *command.values))
@@ -285,6 +428,18 @@ class Session:
         """Enter notices into the status stream."""
         now = self.clock.now() if notices else 0.0
         self._pending += [single_event(STATUS, now, text) for text in notices]
+
+    def _fresh(self, device: Device) -> Iterator[Item]:
+        """Yield a device's new items; report a stream whose samples come too old."""
+        newest: dict[str, float] = {}
+        for item in device.read():
+            if isinstance(item, Block) and len(item):
+                newest[item.info.name] = item.complete_until
+            yield item
+        if self._is_live and self.clock.speed <= 1 and not self._is_replay:
+            now = self.clock.now()
+            for name, until in newest.items():
+                self._report(self.health[name].check_age(now - until, now))
 
     def _reject(self, health: StreamHealth) -> None:
         """Reject a stream whose measured rate deviates too much from nominal."""
@@ -310,10 +465,6 @@ class Session:
         self._sinks.remove(sink)
         self.faults.append(fault)
         self._report([fault])
-
-
-def _labels(item: Item) -> tuple[str, ...]:
-    return item.labels if isinstance(item, Events) else ()
 
 
 def _reconnecting(device: Device, clock: Clock) -> Device:

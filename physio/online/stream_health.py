@@ -19,6 +19,16 @@ REJECT: Final = 0.05
 MEASURED: Final = 20.0
 """Shortest time over which a sampling rate is measured (s)."""
 
+OLD: Final = 1.0
+"""Age of a sample at its arrival above which a notice is given (s)."""
+
+EARLY: Final = -0.1
+"""Negative age of a sample below which a notice is given (s): clocks agree less well
+than that only if one of them is wrong."""
+
+AGE_WINDOW: Final = 2.0
+"""Time over which ages are compared, so that one delayed packet gives no notice (s)."""
+
 JUMP: Final = 1.0
 """Jump of time stamps against the session clock above which a notice is given (s)."""
 
@@ -38,6 +48,8 @@ class StreamHealth:
     _counts: deque[tuple[float, int, int]] = field(default_factory=deque, repr=False)
     _warned: bool = field(default=False, repr=False)
     _stamp_offset: float = field(default=float("nan"), repr=False)
+    _ages: list[tuple[float, float]] = field(default_factory=list, repr=False)
+    _age_reported: bool = field(default=False, repr=False)
 
     def update(self, block: Block) -> list[str]:
         """Update the counts by a block; return notices on the stream."""
@@ -65,6 +77,33 @@ class StreamHealth:
         never = np.isnan(self.received)
         duration = "yet" if never else f"for {now - self.received:.1f} s"
         return [f"stalled: no data of {self.info.name} {duration}"]
+
+    def check_age(self, age: float, now: float) -> list[str]:
+        """Register the age of the newest sample read at ``now`` (s); return a notice.
+
+        A notice is given once: if all ages within `AGE_WINDOW` are above `OLD` or below
+        `EARLY`.
+        """
+        if self._age_reported:
+            return []
+        self._ages.append((now, age))
+        if now - self._ages[0][0] < AGE_WINDOW:
+            return []
+        ages = [age for _, age in self._ages]
+        self._ages = []
+        least, most = min(ages), max(ages)
+        if least <= OLD and most >= EARLY:
+            return []
+        self._age_reported = True
+        if most < EARLY:
+            return [
+                f"clock: the samples of {self.info.name} carry times {-most:.1f} s in "
+                "the future: check the clock of the sending computer"
+            ]
+        return [
+            f"clock: the samples of {self.info.name} are {least:.1f} s old when they "
+            "arrive: check the sender's buffer and its clock"
+        ]
 
     @property
     def measured(self) -> float:

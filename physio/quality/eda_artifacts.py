@@ -1,6 +1,7 @@
 """Artifact detection in skin conductance: changes faster than those of skin."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,17 +17,19 @@ from physio.features.columns import column
 Counts = npt.NDArray[np.int64]
 
 _MEAN: Final = STATISTICS.index("mean")
+_STEP: Final = Fraction(1, 4)  # s, of averages
 _POOR: Final = int(MissingReason.POOR_QUALITY)
 
 
 class LastSecond(NamedTuple):
-    """The samples of the last second, and the window on their validity."""
+    """The values of the last second, and the window on their validity."""
 
-    ring: Array  # (samples in a second,): sample i in place i % samples
-    clock: Counts  # (1,): samples
+    ring: Array  # (values in a second,): value i in place i % values
+    clock: Counts  # (1,): values
     limits: Array  # (3,): rise, fall, least conductance (uS)
     windows: Panes
     pick: int
+    average: Panes | None  # of samples, in streams with more than four a second
 
 
 @njit(cache=True)
@@ -73,7 +76,9 @@ class EdaStability(Stage):
     -----
     The limits are those of [1]_. Deviations: the change is taken over a second instead
     of from sample to sample, and divided by at least ``least``, the level of electrodes
-    off the skin (see `EdaQuality`). On the wrists of WESAD 0.01 % of samples are bad
+    off the skin (see `EdaQuality`). Streams with more than four samples a second are
+    averaged over 0.25 s first, so that the result does not depend on the rate. On the
+    wrists of WESAD 0.01 % of samples are bad
     for movement below 5 mg, and 7 % for movement above 200 mg. The delay is half of
     ``window``.
 
@@ -100,6 +105,7 @@ class EdaStability(Stage):
                 f"{source.name!r} of {info.name!r} is in {source.unit}"
             )
         delay, span = source.delay + self.window / 2, source.memory + self.window + 1
+        span += float(_STEP) if info.rate > 1 / _STEP else 0.0
         rate = info.rate / self.schedule(info).step
         return info.with_channels(
             rate, Channel("stability", "quality", "1", delay, span)
@@ -116,17 +122,27 @@ class EdaStability(Stage):
                 f"the stability of {info.name!r} needs a rise, a fall and a least "
                 f"level above 0: {self.rise}, {self.fall}, {self.least}"
             )
+        average = None
+        values = info
+        if info.rate > 1 / _STEP:
+            step = float(_STEP)
+            average = panes(info, (step,), step, 0.5, columns=1)
+            values = info.with_channels(1 / _STEP)
         return LastSecond(
-            np.full(max(int(info.rate), 1), np.nan),
+            np.full(max(int(values.rate), 1), np.nan),
             np.zeros(1, np.int64),
             np.array([self.rise, self.fall, self.least]),
-            panes(info, (self.window,), 1.0, self.min_valid, columns=1),
+            panes(values, (self.window,), 1.0, self.min_valid, columns=1),
             column(info, "gsr"),
+            average,
         )
 
     def process(self, state: LastSecond, x: Array) -> Array:
         """Take in ``x``; return the outputs now due."""
         signal = read_only(x[:, state.pick])
+        if state.average is not None:
+            means = slide(*state.average, read_only(signal[:, None]))
+            signal = read_only(means[:, 0, _MEAN, 0])
         masked = read_only(np.where(missing_reason(signal) == _POOR, 1.0, 0.0))
         good = _is_stable(state.ring, state.clock, state.limits, signal, masked)
         return np.ascontiguousarray(slide(*state.windows, read_only(good))[:, 0, _MEAN])

@@ -15,6 +15,7 @@ from physio.dsp.jit import njit
 Counts = npt.NDArray[np.int64]
 
 _PANES: Final = 10  # in the time over which a range is taken
+_SHORTEST: Final = Fraction(1, 4)  # s over which changes and lasting faults are judged
 
 
 class Ranges(NamedTuple):
@@ -140,26 +141,34 @@ class EegQuality(Stage):
 class LimitState(NamedTuple):
     """State of the check by limits for each channel."""
 
-    newest: Array  # (channels,): the previous sample
-    since: Counts  # (channels,): samples since the last bad one
-    hold: int
-    limits: Array  # (3,): low, high, greatest step
+    recent: Array  # (n, channels): sample i in row i % n, over at least 0.25 s
+    odd: Counts  # (channels,): bad samples up to the newest one
+    since: Counts  # (channels,): samples since the last bad ones that lasted
+    clock: Counts  # (2,): samples, samples of a hold
+    limits: Array  # (3,): low, high, greatest change over the recent samples
 
 
 @njit(cache=True)
 def _check_limits(
-    newest: Array, since: Counts, hold: int, limits: Array, x: Array
+    recent: Array, odd: Counts, since: Counts, clock: Counts, limits: Array, x: Array
 ) -> Array:
-    """Check each sample, shape (n, channels), by its value and its step."""
+    """Check each sample, shape (n, channels), by its value and its change."""
     y = np.empty_like(x)
+    n, hold = len(recent), clock[1]
     for i in range(len(x)):
+        row = recent[clock[0] % n]
+        clock[0] += 1
         for c in range(x.shape[1]):
-            v = x[i, c]
-            jump = abs(v - newest[c]) > limits[2]
+            v, before = x[i, c], row[c]
+            row[c] = v
             outside = v < limits[0] or v > limits[1]
-            since[c] = 0 if jump or outside else since[c] + 1
-            newest[c] = v
-            good = 1.0 if since[c] > hold else 0.0
+            # A value outside says nothing of its successor, unless it lasted.
+            known = limits[0] <= before <= limits[1] or since[c] <= hold
+            bad = outside or (known and abs(v - before) > limits[2])
+            odd[c] = odd[c] + 1 if bad else 0
+            lasts = odd[c] >= (max(n, 2) if outside else n) and bad
+            since[c] = 0 if lasts else since[c] + 1
+            good = 0.0 if bad or since[c] <= hold else 1.0
             y[i, c] = v if np.isnan(v) else good
     return y
 
@@ -173,10 +182,24 @@ def _limit_state(
             f"the quality of {info.name!r} needs low < high, a rise above 0 and a hold "
             f"of at least 0: {low}, {high}, {rise}, {hold}"
         )
-    n = len(info.channels)
-    step = rise / float(info.rate)
-    since = np.full(n, samples, np.int64)
-    return LimitState(np.full(n, np.nan), since, samples, np.array([low, high, step]))
+    channels, n = len(info.channels), _recent(info)
+    return LimitState(
+        np.full((n, channels), np.nan),
+        np.zeros(channels, np.int64),
+        np.full(channels, samples, np.int64),
+        np.array([0, samples], np.int64),
+        np.array([low, high, rise * n / float(info.rate)]),
+    )
+
+
+def _recent(info: StreamInfo) -> int:
+    """Return the number of samples over which limits are judged: 0.25 s or more."""
+    return max(ceil(info.rate * _SHORTEST), 1)
+
+
+def _limit_memory(info: StreamInfo, state: LimitState) -> float:
+    """Return the time (s) for which a sample can affect later ones."""
+    return (int(state.clock[1]) + len(state.recent)) / float(info.rate)
 
 
 def masks(info: StreamInfo, seconds: float) -> StreamInfo:
@@ -196,18 +219,22 @@ class EdaQuality(Stage):
     low, high
         Range of skin conductance (uS); below it the electrodes are off the skin.
     rise
-        Fastest permitted change (uS/s).
+        Fastest permitted change (uS/s), over 0.25 s or one sample if that is longer.
     hold
-        Time after a bad sample in which the next ones are bad too (s).
+        Time after a fault in which the next samples are bad too (s).
 
     Notes
     -----
     Limits and method are those of [1]_; ours is causal, so that ``hold`` applies only
-    after a bad sample, and skin temperature, if measured, is checked on its own stream.
-    There is no delay.
+    after a fault, and skin temperature, if measured, is checked on its own stream. The
+    result does not depend on the sampling rate: a change is judged over d = 0.25 s, so
+    that the noise of a fast converter is no jump, and ``hold`` follows only faults that
+    last as long. A single value out of range, as a 0 that a device inserts now and
+    then, is masked alone. There is no delay.
 
-    y(t) = 1 where low <= x <= high and abs(x(t) - x(t - 1)) <= rise / rate, and so for
-    ``hold`` s, else 0. Shape (n, channels) to (n, channels), unit 1.
+    y(t) = 1 where low <= x <= high and abs(x(t) - x(t - d)) <= d rise, and where for
+    ``hold`` s no violation lasted d (out of range: two samples at least), else 0. Shape
+    (n, channels) to (n, channels), unit 1.
 
     References
     ----------
@@ -229,7 +256,7 @@ class EdaQuality(Stage):
                     f"the quality of skin conductance is judged in uS, but {c.name!r} "
                     f"of {info.name!r} is {c.kind} in {c.unit}"
                 )
-        return masks(info, (self.initial_state(info).hold + 1) / float(info.rate))
+        return masks(info, _limit_memory(info, self.initial_state(info)))
 
     def initial_state(self, info: StreamInfo) -> LimitState:
         """Return the state before the first sample."""
@@ -244,14 +271,15 @@ class EdaQuality(Stage):
 class TemperatureQuality(Stage):
     """Mask of temperatures within the limits of skin.
 
-    A sample x(t) is good where ``low`` <= x(t) <= ``high`` and was so for ``hold`` s.
+    A sample x(t) is good where ``low`` <= x(t) <= ``high`` and was so for ``hold`` s,
+    but for single samples out of range: see `EdaQuality`.
 
     Parameters
     ----------
     low, high
         Range of a sensor on a living body (degC).
     hold
-        Time after a bad sample in which the next ones are bad too (s).
+        Time after a fault in which the next samples are bad too (s).
 
     Notes
     -----
@@ -278,7 +306,7 @@ class TemperatureQuality(Stage):
                     f"the quality of a temperature is judged in degC, but {c.name!r} "
                     f"of {info.name!r} is {c.kind} in {c.unit}"
                 )
-        return masks(info, (self.initial_state(info).hold + 1) / float(info.rate))
+        return masks(info, _limit_memory(info, self.initial_state(info)))
 
     def initial_state(self, info: StreamInfo) -> LimitState:
         """Return the state before the first sample."""

@@ -1,6 +1,6 @@
 """Background sink: another sink in a thread of its own, so that nothing waits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import Full, Queue
 from threading import Thread
@@ -54,7 +54,10 @@ class BackgroundSink(Sink):
     ) -> None:
         self._queue.put(None)
         self._thread.join()
-        self.sink.__exit__(kind, error, trace)
+        try:
+            self.sink.__exit__(kind, error, trace)
+        except Exception as failure:  # reported at the end, like one of `write`
+            self.fault = self.fault or failure
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Pass it on."""
@@ -92,6 +95,10 @@ class BackgroundSink(Sink):
         elif self.dropped:
             faults.append(f"{name} was too slow: {self.dropped} items dropped")
         return faults
+
+    def unwritten(self) -> Mapping[str, int]:
+        """Return the losses of the other sink."""
+        return self.sink.unwritten()
 
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final
 
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Item
 from physio.core.private_file import write_private
 from physio.core.protocols import Sink
-from physio.quality.channel_monitor import ChannelMonitor
+
+if TYPE_CHECKING:
+    from physio.quality.channel_monitor import ChannelMonitor
 
 FILE: Final = "conditions.json"
 
@@ -35,14 +37,10 @@ class ChannelStatusFile(Sink):
 
     folder: Path
     mains: float = 50.0
-    conditions: ChannelMonitor = field(init=False, repr=False)
+    conditions: "ChannelMonitor | None" = field(default=None, init=False, repr=False)
     _messages: deque[str] = field(default_factory=deque, init=False, repr=False)
     _failed: bool = field(default=False, init=False, repr=False)
     _until: float = field(default=0.0, init=False, repr=False)
-
-    def __enter__(self) -> Self:
-        self.conditions = ChannelMonitor(mains=self.mains)
-        return self
 
     def __exit__(
         self,
@@ -54,14 +52,16 @@ class ChannelStatusFile(Sink):
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Monitor these streams, and none that is computed."""
-        self.conditions.add_streams(streams)
+        from physio.quality.channel_monitor import ChannelMonitor  # loads kernels
+
+        self.conditions = ChannelMonitor(streams, mains=self.mains)
 
     def end(self, outcome: str) -> None:
         """Ignore the outcome."""
 
     def write(self, item: Item) -> None:
         """Update the status from a block of an input stream; ignore other items."""
-        if not isinstance(item, Block):
+        if not isinstance(item, Block) or self.conditions is None:
             return
         seconds, news = self.conditions.push(item)
         self._messages += [f"condition: {text}" for text in news]
@@ -75,11 +75,11 @@ class ChannelStatusFile(Sink):
 
     def _write(self) -> None:
         """Replace the file in one step, so that readers never see part of it."""
+        if self.conditions is None:
+            return
         text = json.dumps({"at": self._until, "streams": self.conditions.figures()})
-        part = self.folder / f"{FILE}.part"
         try:
-            write_private(part, text + "\n")
-            part.replace(self.folder / FILE)
+            write_private(self.folder / FILE, text + "\n")
         except OSError as error:  # the disk may have room again in a second
             if not self._failed:
                 self._messages.append(f"condition: {FILE} is not written: {error}")

@@ -1,17 +1,21 @@
-"""Free disk space, in minutes of recording, and a buffer for a full disk."""
+"""Free disk space, in minutes of recording, and memory for items that wait for it."""
 
+import os
 import shutil
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Condition
+from typing import Any
 
-from physio.core.block import Block, StreamInfo
+from physio.core.block import Block
 from physio.core.events import Item
-
-Buffered = Item | tuple[StreamInfo, ...]
+from physio.core.output_file import write_all
 
 WARNINGS = (10.0, 2.0)  # remaining minutes
 _WINDOW = 60.0  # s over which the rate of writing is measured
+_AHEAD = 1 << 22  # bytes that a writer who may wait is ahead of the disk
 
 
 @dataclass
@@ -23,7 +27,7 @@ class DiskSpace:
     folder
         Folder of the recording.
     reserve
-        Bytes that stay free: for closing files, and for other programs.
+        Bytes that stay free while there is another place to record in.
     """
 
     folder: Path
@@ -64,34 +68,132 @@ class DiskSpace:
         )
 
 
-@dataclass
-class RetryBuffer:
-    """Newest items that could not be written, up to ``size`` bytes of memory."""
+class ClosingSpace:
+    """Disk space that is held for the end of a file: an unnamed file of that size.
 
-    size: int
-    _items: deque[tuple[Buffered, int]] = field(default_factory=deque, init=False)
-    _held: int = field(default=0, init=False)
-    _lost: int = field(default=0, init=False)
+    It is released when the process ends, however it ends. Where there is no room for
+    it, nothing is held.
 
-    def add(self, item: Buffered) -> None:
-        """Add an item; discard the oldest ones above ``size``."""
-        self._items.append((item, _size(item)))
-        self._held += self._items[-1][1]
-        while self._held > self.size and len(self._items) > 1:
-            self._held -= self._items.popleft()[1]
-            self._lost += 1
+    Parameters
+    ----------
+    folder
+        Folder on the disk.
+    size
+        Number of bytes.
+    """
 
-    def take(self) -> tuple[list[Buffered], int]:
-        """Return the items and the number of discarded ones; empty the buffer."""
-        items, lost = [item for item, _ in self._items], self._lost
-        self._items.clear()
-        self._held = self._lost = 0
-        return items, lost
+    def __init__(self, folder: Path, size: int) -> None:
+        self._file: Any = None
+        try:
+            self._file = TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+            write_all(self._file.fileno(), os.urandom(size))  # nothing to compress
+        except OSError:
+            self.release()
+
+    def release(self) -> None:
+        """Let the space be used."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
-def _size(item: Buffered) -> int:
-    if isinstance(item, tuple):
-        return 1000
+class Backlog:
+    """Items that wait to be written by a thread, up to ``size`` bytes of memory.
+
+    Above that, the oldest items are discarded and counted.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.discarded: Counter[str] = Counter()
+        """Number of discarded samples or events by stream."""
+        self._items: deque[Item] = deque()
+        self._bytes = 0
+        self._change = Condition()
+        self._closed = self._stalled = False
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def closed(self) -> bool:
+        """True once no more items will come."""
+        return self._closed
+
+    @property
+    def stalled(self) -> bool:
+        """True while nothing can be written, so that nobody waits for it."""
+        return self._stalled
+
+    @stalled.setter
+    def stalled(self, stalled: bool) -> None:
+        with self._change:
+            self._stalled = stalled
+            self._change.notify_all()
+
+    def close(self) -> None:
+        """Take note that no more items will come."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+
+    def put(self, item: Item, *, wait: bool = False) -> None:
+        """Add an item.
+
+        Parameters
+        ----------
+        item
+            The item.
+        wait
+            Whether to wait for the disk rather than to be far ahead of it.
+        """
+        with self._change:
+            while wait and not self._stalled and self._bytes > min(_AHEAD, self.size):
+                self._change.wait()
+            waited = wait and not self._stalled
+            self._items.append(item)
+            self._bytes += _size(item)
+            while self._bytes > self.size and len(self._items) > 1 and not waited:
+                self.discard(self._pop())
+            self._change.notify_all()
+
+    def take(self, timeout: float = 0.0) -> Item | None:
+        """Return the oldest item; None where none comes within ``timeout`` (s)."""
+        with self._change:
+            if not self._items and not self._closed and timeout > 0:
+                self._change.wait(timeout)
+            item = self._pop() if self._items else None
+            self._change.notify_all()
+        return item
+
+    def put_back(self, item: Item) -> None:
+        """Return the item that was taken last."""
+        with self._change:
+            self._items.appendleft(item)
+            self._bytes += _size(item)
+
+    def pause(self, timeout: float) -> None:
+        """Wait until it is closed, at most ``timeout`` (s)."""
+        with self._change:
+            self._change.wait_for(lambda: self._closed, timeout)
+
+    def discard(self, item: Item) -> None:
+        """Count an item as lost."""
+        with self._change:
+            self.discarded[item.info.name] += len(item)
+
+    def discard_all(self) -> None:
+        """Count all waiting items as lost, and remove them."""
+        while (item := self.take()) is not None:
+            self.discard(item)
+
+    def _pop(self) -> Item:
+        item = self._items.popleft()
+        self._bytes -= _size(item)
+        return item
+
+
+def _size(item: Item) -> int:
     stamps = (
         item.stamps.nbytes if isinstance(item, Block) and item.stamps is not None else 0
     )

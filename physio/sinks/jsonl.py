@@ -12,6 +12,7 @@ import numpy as np
 
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Item
+from physio.core.output_file import FileWatch
 from physio.core.private_file import open_private
 from physio.core.protocols import Sink
 from physio.core.recording import computed
@@ -32,10 +33,13 @@ class JsonLines(Sink):
     folder: Path
     streams: tuple[str, ...] = ("estimates",)
     _file: TextIOWrapper = field(init=False, repr=False)
+    _watch: FileWatch = field(
+        default_factory=FileWatch, init=False, repr=False, compare=False
+    )
 
     def __enter__(self) -> Self:
-        path = self.folder / "estimates.jsonl"
-        self._file = open_private(path, "x")
+        self._path = self.folder / "estimates.jsonl"
+        self._file = open_private(self._path, "x+")
         return self
 
     def __exit__(
@@ -44,7 +48,18 @@ class JsonLines(Sink):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        try:
+            self._watch.restore([(self._file, self._path)], at_once=True)
+        finally:
+            self._file.close()
+
+    def notices(self) -> Sequence[str]:
+        """Return a sentence once the file was deleted or moved."""
+        return self._watch.notices()
+
+    def faults(self) -> Sequence[str]:
+        """Return a sentence if the file was deleted or moved."""
+        return self._watch.faults
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Ignore the streams: blocks carry their description."""
@@ -54,6 +69,7 @@ class JsonLines(Sink):
 
     def write(self, item: Item) -> None:
         """Write the rows of a block of estimates; ignore other items."""
+        self._watch.restore([(self._file, self._path)])
         if not isinstance(item, Block) or computed(item.info.name) not in self.streams:
             return
         whose = {"participant": item.info.participant} if item.info.participant else {}

@@ -1,7 +1,7 @@
 """Features and estimates as Parquet tables."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ from physio.core.block import Block, StreamInfo
 from physio.core.events import Item
 from physio.core.filename import UniqueFilenames
 from physio.core.missing import MissingReason, has_reason, missing_reason
+from physio.core.output_file import FileWatch
 from physio.core.private_file import open_private
 from physio.core.protocols import Sink
 from physio.core.recording import COMPUTED, computed
@@ -71,6 +72,9 @@ class ParquetTables(Sink):
     _waiting: dict[str, list[Block]] = field(default_factory=dict, init=False)
     _files: dict[str, Any] = field(default_factory=dict, init=False)
     _targets: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    _watch: FileWatch = field(
+        default_factory=FileWatch, init=False, repr=False, compare=False
+    )
     _names: UniqueFilenames = field(
         default_factory=UniqueFilenames, init=False, repr=False, compare=False
     )
@@ -83,11 +87,20 @@ class ParquetTables(Sink):
     ) -> None:
         for name in list(self._waiting):
             self._flush(name)
+        self._watch.restore(self._open_files(), at_once=True)
         for name, file in self._files.items():
             file.close()
             self._targets[name].close()
-            path = self.folder / f"{self._names[name]}.parquet"
-            path.with_name(f"{path.name}.part").rename(path)
+            path = self._part(name)
+            path.rename(path.with_suffix(""))
+
+    def notices(self) -> Sequence[str]:
+        """Return a sentence on each file that was deleted or moved."""
+        return self._watch.notices()
+
+    def faults(self) -> Sequence[str]:
+        """Return a sentence on each file that was deleted or moved."""
+        return self._watch.faults
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Ignore the streams: blocks carry their description."""
@@ -97,12 +110,20 @@ class ParquetTables(Sink):
 
     def write(self, item: Item) -> None:
         """Write a block of features or estimates; ignore other items."""
+        self._watch.restore(self._open_files())
         if not isinstance(item, Block) or computed(item.info.name) not in self.streams:
             return
         waiting = self._waiting.setdefault(item.info.name, [])
         waiting.append(item)
         if sum(map(len, waiting)) >= self.rows:
             self._flush(item.info.name)
+
+    def _open_files(self) -> Iterator[tuple[Any, Path]]:
+        return ((file, self._part(name)) for name, file in self._targets.items())
+
+    def _part(self, name: str) -> Path:
+        """Return the path of a stream's file while it is written."""
+        return self.folder / f"{self._names[name]}.parquet.part"
 
     def _flush(self, name: str) -> None:
         import pyarrow as pa
@@ -115,8 +136,7 @@ class ParquetTables(Sink):
         table = pa.table({k: np.concatenate([p[k] for p in parts]) for k in parts[0]})
         if name not in self._files:
             schema = table.schema.with_metadata(_metadata(waiting[0].info, self.about))
-            path = self.folder / f"{self._names[name]}.parquet.part"
-            target = self._targets[name] = open_private(path, "wb")
+            target = self._targets[name] = open_private(self._part(name), "wb+")
             self._files[name] = parquet.ParquetWriter(target, schema)
         self._files[name].write_table(table.cast(self._files[name].schema))
 

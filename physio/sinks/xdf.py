@@ -1,25 +1,23 @@
 """Recording of a session in an XDF file."""
 
-import errno
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Semaphore, Thread
+from threading import Thread
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from physio.core.block import StreamInfo
 from physio.core.events import Item
 from physio.core.filename import valid_name
 from physio.core.protocols import Sink
-from physio.io.xdf import Writer, outcome
-from physio.sinks.disk_space import DiskSpace, RetryBuffer
+from physio.io.xdf import outcome
+from physio.sinks.disk_space import Backlog
+from physio.sinks.recording_files import RecordingFiles, reason
 
-_SYNC = 1.0  # data that a power cut may lose (s)
-_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+_CHECK: Final = 1.0  # s between checks of the disk; data that a power cut may lose
 
 
 @dataclass
@@ -27,8 +25,8 @@ class Xdf(Sink):
     """Sink that records all items into an XDF file.
 
     A thread writes each item at once and flushes the file to the disk once a second.
-    When the disk is too slow, so that ``capacity`` items wait, the recording stops: the
-    waiting items are still written, and the file states the reason for its end.
+    Items that the disk does not take wait in memory. They are written as soon as there
+    is room, at the latest at the end. What fits nowhere is counted: see `unwritten`.
 
     Parameters
     ----------
@@ -42,59 +40,53 @@ class Xdf(Sink):
         none was announced.
     filename
         File name without a folder; an existing file becomes ``recording_old1.xdf``.
-    capacity
-        Number of items that may wait to be written.
     fallback
-        Another folder, in which the recording continues when the disk is full.
+        Another folder, in which the recording continues when the disk is nearly full or
+        fails.
     reserve_mb
-        Free space below which the disk counts as full (MB), so that the file can still
-        be closed.
+        Free space below which a disk counts as nearly full (MB).
     ring_mb
-        Memory for the newest items of that time (MB), which are written once there is
-        space again.
+        Memory for items that the disk does not take (MB); above it, the oldest are
+        discarded.
     wait
-        Whether `write` may wait for the disk instead of stopping, as in a fast
-        replay.
+        Whether `write` may wait for the disk, as in a fast replay.
 
     Notes
     -----
     A continued recording is a second file, ``recording_part2.xdf``, whose
-    ``about["continues"]`` names the first one; samples keep their numbers.
+    ``about["continues"]`` names the first one; samples keep their numbers. A file that
+    is deleted or moved while it is written is copied from its open descriptor.
+    ``about["warnings"]`` of the last file names what the recording lacks.
     """
 
     folder: Path
     about: Mapping[str, str] = field(default_factory=dict)
     inputs: frozenset[str] | None = None
     filename: str = "recording.xdf"
-    capacity: int = 4096
     fallback: str = ""
     reserve_mb: float = 64.0
     ring_mb: float = 64.0
     wait: bool = field(default=False, kw_only=True)
     threaded = True
-    fault: str = field(default="", init=False)
-    _error: Exception | None = field(default=None, init=False, repr=False)
-    _raised: bool = field(default=False, init=False, repr=False)
-    _ended: str = field(default="", init=False, repr=False)
 
     def __post_init__(self) -> None:
         valid_name(self.filename, "a recording")
-        if self.capacity < 1:
-            raise ValueError(
-                f"a recording needs room for at least 1 item, not {self.capacity}"
-            )
 
     def __enter__(self) -> Self:
-        self._writer = Writer(self.folder / self.filename, self.about)
-        self._disk = DiskSpace(self.folder, int(1e6 * self.reserve_mb))
-        self._ring = RetryBuffer(int(1e6 * self.ring_mb))
+        self._backlog = Backlog(int(1e6 * self.ring_mb))
         self._notices: deque[str] = deque()
-        self._infos: dict[str, StreamInfo] = {}
-        self._parts, self._stopped, self.fault = 1, False, ""
-        self._announced: set[str] = set()
-        self._queue: SimpleQueue[Item | tuple[StreamInfo, ...] | None] = SimpleQueue()
-        self._capacity = Semaphore(self.capacity)
-        self._error, self._raised, self._ended = None, False, ""
+        self._reported: dict[str, None] = {}
+        self._faults: list[str] = []
+        self._ended = "completed"
+        self._gone: Counter[str] = Counter()
+        self._files = RecordingFiles(
+            self.folder / self.filename,
+            self.about,
+            Path(self.fallback) if self.fallback else None,
+            int(1e6 * self.reserve_mb),
+            self.inputs,
+            self._fault,
+        )
         self._thread = Thread(target=self._run, name="recording", daemon=True)
         self._thread.start()
         return self
@@ -107,169 +99,139 @@ class Xdf(Sink):
     ) -> None:
         if error is not None:
             self._ended = outcome(error)
-        self._queue.put(None)
+        self._backlog.close()
         self._thread.join()
-        if self._error is not None and not self._raised and error is None:
-            self._raise_error()
-
-    @property
-    def error(self) -> Exception | None:
-        """Error that stopped the recording before the session ended, or None."""
-        return self._error
 
     @property
     def file(self) -> Path:
-        """Path of the recording."""
-        return self._writer.path
+        """Path of the file that is written at present."""
+        return self._files.path
 
     def open_streams(self, infos: Iterable[StreamInfo]) -> None:
         """Add streams to the file, also those that never have a sample."""
-        self._enqueue(tuple(infos))
+        self._files.announce(tuple(infos))
 
     def write(self, item: Item) -> None:
-        """Record a block or events.
-
-        Raises
-        ------
-        OSError
-            If the recording has stopped: the disk is full, broken or too slow.
-        """
-        self._enqueue(item)
+        """Record a block or events."""
+        self._backlog.put(item, wait=self.wait)
 
     def end(self, outcome: str) -> None:
         """Set the outcome of the session, unless an error ends it."""
         self._ended = outcome
 
     def faults(self) -> Sequence[str]:
-        """Return the reason for which the recording stopped early, if it did."""
-        return [self.fault] if self.fault else []
+        """Return sentences on what failed, and on what the recording lacks."""
+        return self._faults
+
+    def unwritten(self) -> Mapping[str, int]:
+        """Return the number of lost samples or events of each stream."""
+        return self._backlog.discarded + self._gone
 
     def notices(self) -> list[str]:
         """Return the messages about the disk since the last call."""
         return [self._notices.popleft() for _ in range(len(self._notices))]
 
-    def _enqueue(self, item: Item | tuple[StreamInfo, ...]) -> None:
-        if self._error is None and not self._capacity.acquire(blocking=self.wait):
-            self._error = OSError(
-                f"the recording {self.file} stopped: the disk did not keep up and "
-                f"{self.capacity} items were waiting; what came before is in the file"
-            )
-        if self._error is not None:
-            self._raise_error()
-        self._queue.put(item)
-
-    def _raise_error(self) -> None:
-        self._raised = True
-        if self._error is not None:
-            raise self._error
-
     def _run(self) -> None:
-        """Write items until the end, or until an error."""
-        synced, failed = time.monotonic(), False
-        while True:
-            try:
-                item = self._queue.get(timeout=_SYNC)
-            except Empty:
-                item = ()
-            if item is None:
-                break
-            try:
-                if not failed:
-                    self._take(item)
-                    if time.monotonic() - synced >= _SYNC:
-                        self._check_disk()
-                        synced = time.monotonic()
-            except Exception as error:  # raised by `write`, or at the end
-                self._error, failed = error, True
-            if item != ():
-                self._capacity.release()
+        """Write items until the end."""
+        try:
+            self._write_items()
+            self._write_rest()
+        except Exception as error:  # the session goes on, and the loss is counted
+            self._fault(f"the recording {self.file} stopped: {error!r}")
+            self._backlog.stalled = True
+            while not self._backlog.closed:
+                self._backlog.pause(_CHECK)
         self._close()
 
-    def _take(self, item: Item | tuple[StreamInfo, ...]) -> None:
-        if isinstance(item, tuple):
-            self._announced |= {info.name for info in item}
-            self._infos |= {info.name: info for info in item}
-        if self._stopped:
-            self._ring.add(item)
+    def _write_items(self) -> None:
+        backlog, due = self._backlog, time.monotonic() + _CHECK
+        while not backlog.closed or (len(backlog) and not backlog.stalled):
+            if backlog.stalled:
+                backlog.pause(_CHECK)
+            elif (item := backlog.take(max(0.0, due - time.monotonic()))) is not None:
+                self._store(item)
+            if time.monotonic() >= due:
+                self._check()
+                due = time.monotonic() + _CHECK
+
+    def _store(self, item: Item) -> None:
+        """Write an item, or return it to the backlog if the disk does not take it."""
+        try:
+            self._files.write(item)
+        except ValueError as error:  # it contradicts its stream
+            self._fault(str(error))
+            self._backlog.discard(item)
+        except OSError as error:
+            self._backlog.put_back(item)
+            self._stall(error)
+
+    def _check(self, *, final: bool = False) -> None:
+        """Check the disk; if nothing could be written, try again."""
+        if self._backlog.stalled:
+            self._go_on()
             return
         try:
-            self._store(item)
+            if warning := self._files.check():
+                self._notify(warning)
         except OSError as error:
-            if not _is_full(error):
-                raise
-            self._ring.add(item)
-            self._stop()
+            self._stall(error, final=final)
 
-    def _store(self, item: Item | tuple[StreamInfo, ...]) -> None:
-        if isinstance(item, tuple):
-            self._writer.open_streams(item)
-        else:
-            self._writer.write(item, arrived=self._is_input(item.info.name))
+    def _stall(self, error: OSError, *, final: bool = False) -> None:
+        """Report that the disk takes no more, and go on where there is room."""
+        self._fault(f"the recording {self.file} stopped: {reason(error)}")
+        self._backlog.stalled = True
+        if not self._go_on(final=final):
+            self._notify(
+                f"the newest {self.ring_mb:g} MB are held in memory until there is "
+                f"room in {self.file.parent}; another folder can be given as fallback"
+            )
 
-    def _check_disk(self) -> None:
-        """Flush the file to the disk, and check the free space."""
-        if self._stopped:
-            if self._disk.available > self._disk.reserve:
-                self._resume(self.folder)
-            return
-        self._writer.sync()
-        if self._disk.available <= 0:
-            self._stop()
-        elif warning := self._disk.warning(time.monotonic(), self._writer.size):
-            self._notices.append(warning)
+    def _go_on(self, *, final: bool = False) -> bool:
+        """Write the oldest item anywhere; return whether there is such a place."""
+        item = self._backlog.take()
+        try:
+            self._files.go_on(item, final=final)
+        except OSError:
+            if item is not None:
+                self._backlog.put_back(item)
+            return False
+        self._backlog.stalled = False
+        discarded = _amounts(self._backlog.discarded)
+        lacking = f"; it lacks {discarded}" if discarded else ""
+        self._notify(f"the recording goes on in {self.file}{lacking}")
+        return True
 
-    def _stop(self) -> None:
-        """Close the file; continue in the fallback folder, or in memory."""
-        why = f"the recording {self.file} stopped: the disk is full"
-        self.fault, self._stopped = why, True
-        self._writer.close(why)
-        if self.fallback and Path(self.fallback).resolve() != self.folder.resolve():
-            Path(self.fallback).mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._resume(Path(self.fallback))
-            return
-        self._notices.append(
-            f"{why}; the newest {self.ring_mb:g} MB are kept in memory and written "
-            f"once there is room; another folder can be given as fallback"
-        )
-
-    def _resume(self, folder: Path) -> None:
-        """Continue in another file, with the items in memory."""
-        self._parts += 1
-        path = (folder / self.filename).with_stem(
-            f"{Path(self.filename).stem}_part{self._parts}"
-        )
-        about = {**self.about, "continues": self.file.name}
-        items, lost = self._ring.take()
-        self.folder = folder
-        self._disk = DiskSpace(folder, int(1e6 * self.reserve_mb))
-        self._writer, self._stopped = Writer(path, about), False
-        self._writer.open_streams(self._infos.values())
-        message = f"the recording goes on in {path}"
-        self._notices.append(
-            f"{message}; {lost} items before it are lost" if lost else message
-        )
-        for item in items:
-            self._take(item)
-
-    def _is_input(self, name: str) -> bool:
-        if self.inputs is not None:
-            return name in self.inputs
-        is_session_stream = name.startswith("session.")
-        return is_session_stream or not self._announced or name in self._announced
+    def _write_rest(self) -> None:
+        """Write what waits wherever it still fits, once no more will come."""
+        backlog = self._backlog
+        self._check(final=True)
+        while len(backlog) and (not backlog.stalled or self._go_on(final=True)):
+            if (item := backlog.take()) is not None:
+                self._store(item)
 
     def _close(self) -> None:
-        if self._stopped:
-            items, lost = self._ring.take()
-            self.fault += f"; {len(items) + lost} items after that are lost"
-        try:
-            self._writer.close(str(self._error or self._ended or "completed"))
-        except OSError as error:
-            if _is_full(error):  # all but the footers is there
-                self.fault = self.fault or str(error)
-            else:
-                self._error = self._error or error
+        """Close the file, and report what was lost."""
+        self._backlog.discard_all()
+        lost = _amounts(self._backlog.discarded)
+        warning = f"not recorded: {lost}" if lost else ""
+        self._gone.update(self._files.close(self._ended, warning))
+        if lost := _amounts(self._backlog.discarded + self._gone):
+            self._fault(f"the recording {self.file} lacks {lost}")
+
+    def _fault(self, sentence: str) -> None:
+        """Report a failure, once."""
+        if sentence not in self._faults:
+            self._faults.append(sentence)
+            self._notices.append(sentence)
+
+    def _notify(self, sentence: str) -> None:
+        """Report a change, once."""
+        if sentence not in self._reported:
+            self._reported[sentence] = None
+            self._notices.append(sentence)
 
 
-def _is_full(error: OSError) -> bool:
-    """Return whether an error means that the disk is full."""
-    return getattr(error.__cause__, "errno", error.errno) in _FULL
+def _amounts(lost: Mapping[str, int]) -> str:
+    """Return numbers of lost samples and events by stream, as text."""
+    parts = [f"{n} of {name}" for name, n in lost.items() if n]
+    return f"samples or events ({', '.join(parts)})" if parts else ""

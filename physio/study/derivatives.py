@@ -11,6 +11,7 @@ from physio.core.block import Origin
 from physio.datasets.wesad import Wesad
 from physio.study import bids, write_up
 from physio.study.design import Design
+from physio.study.methods_text import StudyRecord, methods_text, study_record
 from physio.study.outcomes import completed_segments, questionnaire_scores
 from physio.study.study_folder import DERIVED, Study, replace_folder
 from physio.study.table import (
@@ -43,8 +44,13 @@ def compute_results(study: Study) -> tuple[Path, pd.DataFrame, list[ContrastEsti
             table,
             study.design,
             participant_flow(study, table),
-            deviations,
-            simulated=_simulated(recorded),
+            study_record(
+                recorded,
+                simulated=_simulated(recorded),
+                orders={c: study.orders[n] for c, n in study.participants.items()},
+                frozen=study.frozen["frozen"],
+                deviations=deviations,
+            ),
         ),
     )
 
@@ -83,8 +89,8 @@ def compute_results_of_dataset(
         "values": len(table),
         "values excluded": int((table["exclusion"] != "").sum()),
     }
-    simulated = _simulated(recorded)
-    return out, table, write_results(out, table, design, flow, simulated=simulated)
+    record = study_record(recorded, simulated=_simulated(recorded))
+    return out, table, write_results(out, table, design, flow, record)
 
 
 def _wesad(root: Path) -> Iterator[RecordedSession]:
@@ -107,9 +113,7 @@ def write_results(
     table: pd.DataFrame,
     design: Design,
     flow: dict[str, int],
-    deviations: Sequence[str] = (),
-    *,
-    simulated: bool,
+    record: StudyRecord,
 ) -> list[ContrastEstimate]:
     """Write table, codebook, results, methods and plot, all or nothing."""
     contrasts = estimate_contrasts(table, design.contrasts)
@@ -120,14 +124,14 @@ def write_results(
             contrasts,
             flow=flow,
             models=_models(table, design),
-            simulated=simulated,
+            simulated=record.simulated,
             plan=design.hash,
         )
         (new / "results.json").write_text(text, "utf-8")
-        methods = write_up.methods_text(design, flow, deviations, simulated=simulated)
+        methods = methods_text(design, flow, table, contrasts, record)
         (new / "methods.txt").write_text(methods, "utf-8")
         write_up.plot_contrasts(
-            table, contrasts, new / "contrasts.png", simulated=simulated
+            table, contrasts, new / "contrasts.png", simulated=record.simulated
         )
         about = {"source": "physio study table", "plan": design.hash}
         (new / "provenance.json").write_text(json.dumps(about) + "\n", "utf-8")

@@ -1,22 +1,19 @@
-"""Codebook, methods text, results and plot of a study."""
+"""Codebook, results and plot of a study."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from physio.study.design import Design
 from physio.study.outcomes import DESCRIPTIONS, UNITS
 from physio.study.questionnaires import load
 from physio.study.table import ContrastEstimate
 
 _PANELS_PER_ROW: Final = 4  # panels in a row
-LIBRARIES: Final = ("physio-affect", "numpy", "scipy", "pandas", "statsmodels")
 
 
 def codebook(table: pd.DataFrame) -> pd.DataFrame:
@@ -33,43 +30,6 @@ def codebook(table: pd.DataFrame) -> pd.DataFrame:
             meaning += f" ({', '.join(scale.reverse)} reversed)"
         rows.append((name, "1", meaning, questionnaire.citation))
     return pd.DataFrame(rows, columns=["outcome", "unit", "definition", "source"])
-
-
-def methods_text(
-    design: Design, flow: dict[str, int], deviations: Sequence[str], *, simulated: bool
-) -> str:
-    """Return a paragraph for the methods section."""
-    questionnaires = sorted(
-        {q for c in design.conditions.values() for q in c.questionnaires}
-    )
-    named = "; ".join(f"{load(q).title} ({load(q).citation})" for q in questionnaires)
-    durations = ", ".join(
-        f"{n} ({c.seconds:g} s)" for n, c in design.conditions.items()
-    )
-    balanced = ", ".join(design.placed("balanced")) or "none"
-    used = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    rules = "; ".join(
-        f"{', '.join(r.outcomes) or 'all outcomes'} below a coverage of {r.coverage:g}"
-        for r in design.exclusions
-    )
-    lines = [
-        "SIMULATED participants: a rehearsal, not data." if simulated else "",
-        f"{flow['enrolled']} of {flow['planned']} planned participants were enrolled; "
-        f"{flow['withdrew and were deleted']} withdrew and their data were deleted. "
-        f"Conditions were {durations}; the order of {balanced} was counterbalanced in "
-        f"a Williams design (Williams 1949) with the seed {design.study.seed}.",
-        f"Self-reports: {named}." if named else "",
-        "Skin conductance responses of at least 0.02 uS were detected by a convex "
-        "decomposition (after Greco et al. 2015); beats were detected after Elgendi et "
-        "al. (2013), and intervals accepted by beat form and length.",
-        f"Exclusion rules of the plan: {rules}." if rules else "",
-        "Contrasts are differences within participants, with 95 % bootstrap intervals "
-        "over participants.",
-        f"The plan was frozen (SHA-256 {design.hash[:16]}...) before the first session"
-        + (f"; deviations: {'; '.join(deviations)}." if deviations else "."),
-        f"Computed with {used}.",
-    ]
-    return " ".join(line for line in lines if line) + "\n"
 
 
 def results_json(differences: Sequence[ContrastEstimate], **more: Any) -> str:

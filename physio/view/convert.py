@@ -1,11 +1,12 @@
 """Conversion of recordings to pandas data frames and MNE Raw objects."""
 
-from datetime import UTC, datetime
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 
 from physio.core.block import Array, Block, Channel
+from physio.core.event_durations import event_ends
 from physio.core.events import Events
 from physio.core.missing import MissingReason, has_reason, missing_reason
 from physio.core.recording import STREAM_TIMEOUT, Recording
@@ -102,8 +103,8 @@ def to_mne(recording: Recording, stream: str | None = None) -> "mne.io.RawArray"
     over the channel.
 
     Labelled events become annotations at the sample of that time, also under clock
-    drift; events outside the stream's time and stream timeouts are excluded. An event
-    lasts 0 s, or until its channel ``end``, or for its channel ``seconds``.
+    drift; events outside the stream's time and stream timeouts are excluded. For their
+    durations see `physio.core.event_durations.RULE`.
     """
     import mne
 
@@ -117,9 +118,9 @@ def to_mne(recording: Recording, stream: str | None = None) -> "mne.io.RawArray"
     mne_info = mne.create_info(list(info.names), rate, [kind for kind, _ in kinds])
     values = data.T * np.array([scale for _, scale in kinds])[:, None]
     raw = mne.io.RawArray(values, mne_info, verbose="error")
-    if "begin_unix" in recording.metadata:
-        unix = float(recording.metadata["begin_unix"]) + times[0] - recording.begin
-        raw.set_meas_date(datetime.fromtimestamp(unix, UTC))
+    if (date := recording.date) is not None:
+        offset = timedelta(seconds=float(times[0]) - recording.begin)
+        raw.set_meas_date(date.astimezone(UTC) + offset)
     _set_montage(raw)
     annotations = [
         *_gap_annotations(data, info.names, rate),
@@ -215,15 +216,21 @@ def _mne_type(channel: Channel) -> tuple[str, float]:
 
 
 def _set_montage(raw: Any) -> None:
-    """Set electrode positions, if all names are in the standard montage."""
+    """Set electrode positions, if all electrodes are in the standard montage."""
     import mne
+
+    from physio.io.montage import MONTAGE, electrodes, known
 
     eeg = [n for n, t in zip(raw.ch_names, raw.get_channel_types(), strict=True)
            if t == "eeg"]  # fmt: skip
-    montage = mne.channels.make_standard_montage("colin27_1005")
-    known = {name.lower() for name in montage.ch_names}
-    if eeg and all(name.lower() in known for name in eeg):
-        raw.set_montage(montage, match_case=False, verbose="error")
+    if not eeg or len(known(eeg)) < len(eeg):
+        return
+    positions = mne.channels.make_standard_montage(MONTAGE).get_positions()
+    at = {name.lower(): point for name, point in positions["ch_pos"].items()}
+    points = {n: at[key] for n, key in zip(eeg, electrodes(eeg), strict=True)}
+    fiducials = {key: positions[key] for key in ("nasion", "lpa", "rpa", "coord_frame")}
+    montage = mne.channels.make_dig_montage(points, **fiducials)
+    raw.set_montage(montage, verbose="error")
 
 
 Annotation = tuple[float, float, str, tuple[str, ...]]
@@ -254,20 +261,12 @@ def _event_annotations(
     for name, events in recording.events.items():
         if name == STREAM_TIMEOUT or not events.labels:
             continue
-        for i, label in enumerate(events.labels):
-            at, until = float(events.times[i]), _event_end(events, i)
+        ends = event_ends(recording, name).tolist()
+        pairs = zip(events.labels, events.times.tolist(), ends, strict=True)
+        for label, at, until in pairs:
             if not times[0] <= at <= times[-1]:
                 continue
             rows = np.interp([at, min(until, times[-1])], times, np.arange(len(times)))
             onset, end = (rows / rate).tolist()
             annotations.append((onset, end - onset, label or name, ()))
     return annotations
-
-
-def _event_end(events: Events, i: int) -> float:
-    at, names = float(events.times[i]), events.info.names
-    if "end" in names:
-        return max(at, float(events.data[i, names.index("end")]))
-    if "seconds" in names:
-        return at + float(events.data[i, names.index("seconds")])
-    return at

@@ -2,6 +2,7 @@
 
 import re
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
@@ -12,14 +13,17 @@ from physio.core.block import Array, Block, StreamInfo
 ALWAYS_VARYING: Final = ("eeg", "ecg", "eog", "emg", "bio", "resp")
 """Kinds of channel that are never constant on a body: a constant one is flat."""
 
+_BURST: Final = 1.0  # s of samples that may arrive at once in normal operation
+
 
 class BlockArrival(NamedTuple):
-    """Arrival of a block: time (s), samples in it, samples lost before it."""
+    """Arrival of a block: time (s), samples in it and lost before it, its age (s)."""
 
     time: float
     n: int
     lost: int
     stop: float
+    age: float
 
 
 class StreamQuality(NamedTuple):
@@ -68,6 +72,8 @@ class StreamStats:
     lost: int = field(default=0, init=False)
     newest_time: float = field(default=float("nan"), init=False)
     silent: bool = field(default=False, init=False)
+    skipped: bool = field(default=False, init=False)
+    """True if the samples before the next block were not shown, and not lost."""
     _arrivals: deque[BlockArrival] = field(
         default_factory=deque, init=False, repr=False
     )
@@ -77,13 +83,16 @@ class StreamStats:
 
     def take(self, block: Block, now: float) -> int:
         """Add a block that arrived at ``now`` (s); return samples lost before it."""
+        if self.skipped:
+            self.samples, self.skipped = block.start - self.lost, False
         lost = block.start - (self.samples + self.lost)
         if len(block):
             self.newest_time, self.silent = block.complete_until, False
             self._qualities.append(BlockQuality.of(block))
         self.samples += len(block)
         self.lost += lost
-        self._arrivals.append(BlockArrival(now, len(block), lost, block.stop))
+        age = now - block.complete_until if len(block) else 0.0
+        self._arrivals.append(BlockArrival(now, len(block), lost, block.stop, age))
         return lost
 
     def drop_old(self, now: float) -> None:
@@ -104,14 +113,27 @@ class StreamStats:
         """Return the measured sampling rate (Hz); NaN with too few blocks.
 
         Computed from arrival times: samples after the first block, divided by the time
-        since that block, so that large blocks do not make the rate jump.
+        since that block, so that large blocks do not make the rate jump. Samples that
+        had waited, as at the start of a session, are no rate: the blocks up to the last
+        one that is older than usual, or that holds more than its time, are left out.
         """
         arrivals = [c for c in self._arrivals if c.n and c.time > now - self.recent]
+        arrivals = arrivals[self._backlog(arrivals) :]
         if self.silent or (self.samples and not arrivals):
             return 0.0
         if len(arrivals) < 2 or arrivals[-1].time <= arrivals[0].time:
             return float("nan")
         return sum(c.n for c in arrivals[1:]) / (arrivals[-1].time - arrivals[0].time)
+
+    def _backlog(self, arrivals: Sequence[BlockArrival]) -> int:
+        """Return the number of the last block of a backlog; 0 without one."""
+        usual = float(np.median([c.age for c in arrivals])) if arrivals else 0.0
+        for i in range(len(arrivals) - 1, 0, -1):
+            since = arrivals[i].time - arrivals[i - 1].time
+            is_long = arrivals[i].n / float(self.info.rate) > 2 * since + _BURST
+            if is_long or arrivals[i].age > usual + _BURST / 2:
+                return i
+        return 0
 
     def loss(self, now: float) -> tuple[int, float]:
         """Return the samples lost within `losses`, and their proportion of all."""

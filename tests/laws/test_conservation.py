@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from devices.fault_injection import Fault, FaultInjector, SampleAccounting
@@ -123,6 +123,15 @@ def test_without_one_to_a_sample_a_gap(name: str) -> None:
     ),
     st.integers(0, 100),
 )  # fmt: skip
+@example([Fault("reorder", 6.2701382756226485, 1.0, 0.5), Fault("stall", 5.0, 2.0)], 16)
+@example(
+    [
+        Fault("reorder", 1.0, 6.0, 0.5),
+        Fault("drop", 2.0, 5.0, 0.3),
+        Fault("duplicate", 2.0, 5.0, 0.3),
+    ],
+    17,
+)
 @settings(max_examples=15, deadline=None)
 def test_whatever_befalls_it(faults: list[Fault], seed: int) -> None:
     tally, items, session = live(tuple(faults), wrap=256, seed=seed, seconds=12.0)

@@ -16,6 +16,8 @@ import physio
 from physio.core.block import Array, StreamInfo
 from physio.core.stage import Chain, Fork, MaskBadSamples, OutputSchedule, Stage, State
 from physio.dsp.interpolate import Interpolate
+from physio.quality.eda_artifacts import EdaStability
+from physio.quality.range_checks import EdaQuality
 from physio.testing.example_streams import EXAMPLES
 from physio.testing.stage_laws import StageLaws, check_value
 
@@ -96,7 +98,9 @@ def cases() -> list[tuple[Stage, StreamInfo]]:
             raise ValueError(f"no example stream suits {stage}")
         found += pairs
     slow = replace(EXAMPLES[2], name="example.slow_eda", rate=Fraction("3.99"))
-    return [*found, (Interpolate(), slow)]
+    fast = replace(EXAMPLES[2], name="example.fast_eda", rate=Fraction("15.6"))
+    fast_cases = [(stage, fast) for stage in (EdaQuality(), EdaStability())]
+    return [*found, (Interpolate(), slow), *fast_cases]
 
 
 CASES = cases()

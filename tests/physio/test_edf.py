@@ -414,6 +414,7 @@ def brainvision(path: Path, channels: list[str], more: str = "") -> Path:
         ("Fp1,,1,\N{MICRO SIGN}V", Channel("Fp1", "eeg", "uV"), 10.0, ""),
         ("Fp1,,0.1,mV", Channel("Fp1", "eeg", "uV"), 1e3, ""),
         ("Fp1,,1,nV", Channel("Fp1", "eeg", "uV"), 0.01, ""),
+        ("Fp1,FCz,1,uV", Channel("Fp1", "eeg", "uV", reference="FCz"), 10.0, ""),
         ("Fp1,,1,V", Channel("Fp1", "eeg", "uV"), 1e7, ""),
         ("Fp1,,0.5", Channel("Fp1", "eeg", "uV"), 5.0, "states no unit for Fp1"),
         ("Fp1,,1,", Channel("Fp1", "eeg", "uV"), 10.0, "states no unit for Fp1"),
@@ -537,7 +538,8 @@ def test_polysomnography_has_signals_of_many_kinds(tmp_path: Path) -> None:
     }
     for _, _, name, kind, unit, factor in rows:
         channel, stream, largest = got[name]
-        assert channel == Channel(name, kind, unit)
+        reference = {"C3-M2": "M2"}.get(name, "")
+        assert channel == Channel(name, kind, unit, reference=reference)
         assert stream == f"eeg.{kind}"
         assert largest == pytest.approx(50 * factor, rel=1e-9)
     assert "warnings" not in recording.metadata

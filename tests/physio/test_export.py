@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,11 +15,12 @@ import pytest
 from typer.testing import CliRunner
 
 from physio.cli import app
-from physio.core.block import Block, Channel, StreamInfo
+from physio.core.block import Block, Channel, Origin, StreamInfo
 from physio.core.events import Events, event_stream, single_event
 from physio.core.recording import Recording
 from physio.io import xdf
 from physio.io.anonymize import anonymize
+from physio.view.convert import to_mne
 
 SECRETS = (
     "Erika",
@@ -289,6 +291,131 @@ def test_the_validator_finds_no_error(tmp_path: Path, with_eeg: bool) -> None:
         check=False,
     )
     assert json.loads(done.stdout)["issues"]["errors"] == []
+
+
+def eda_recording(participant: str = "", **events: Events) -> Recording:
+    info = StreamInfo(
+        "band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), participant=participant
+    )
+    x = np.random.default_rng(1).normal(3, 0.1, (400, 1))
+    about = {"begin": "100.0", "began": "2026-03-14T09:20:00+00:00"}
+    named = {e.info.name: e for e in events.values()}
+    return Recording({"band.eda": (Block(info, 0, 100.5, x),)}, named, (), about)
+
+
+def told(name: str, *rows: tuple[float, str], **more: object) -> Events:
+    info = replace(event_stream(name), **more)  # type: ignore[arg-type]
+    times = np.array([t for t, _ in rows])
+    return Events(
+        info, 200.0, times, np.empty((len(rows), 0)), tuple(t for _, t in rows)
+    )
+
+
+@pytest.mark.parametrize("with_eeg", [True, False])
+def test_three_people_in_one_dataset_are_three(tmp_path: Path, with_eeg: bool) -> None:
+    path, out = tmp_path / "a.xdf", tmp_path / "bids"
+    xdf.write(path, recording() if with_eeg else eda_recording())
+    for person in ("01", "02", "03"):
+        run("export", path, out, "--participant", person)
+    run("export", path, out, "--participant", "03", "--session", "2")
+    people = (out / "participants.tsv").read_text("utf-8-sig").splitlines()
+    assert [line.split("\t")[0] for line in people[1:]] == [
+        "sub-01",
+        "sub-02",
+        "sub-03",
+    ]
+    scans = sorted(p.name for p in out.rglob("*_scans.tsv"))
+    assert scans == ["sub-01_scans.tsv", "sub-02_scans.tsv", "sub-03_scans.tsv",
+                     "sub-03_ses-2_scans.tsv"]  # fmt: skip
+    header, row = (
+        next(out.rglob("sub-02_scans.tsv")).read_text("utf-8-sig").splitlines()
+    )
+    assert header.split("\t")[:2] == ["filename", "acq_time"]
+    name, date = row.split("\t")[:2]
+    assert (out / "sub-02" / name).is_file()
+    assert date.startswith("2026-03-14T")
+    assert len(list((out / "sourcedata").rglob("*.xdf"))) == 4
+    before = all_bytes(out)
+    for arguments in (("--participant", "02"), ("--participant", "0-2")):
+        done = CliRunner().invoke(app, ["export", str(path), str(out), *arguments])
+        assert isinstance(done.exception, ValueError)
+        assert "has sub-02_task-rest already" in str(done.exception)
+        assert "nothing is overwritten" in str(done.exception)
+    assert all_bytes(out) == before
+
+
+def test_tables_are_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "a.xdf"
+    xdf.write(path, eda_recording())
+    for kind in ("csv", "parquet"):
+        run("export", path, tmp_path / "out", "--format", kind)
+        done = CliRunner().invoke(
+            app, ["export", str(path), str(tmp_path / "out"), "--format", kind]
+        )
+        assert "is not overwritten: give a new folder" in str(done.exception)
+
+
+def test_events_have_durations_and_hold_no_simulated_truth(tmp_path: Path) -> None:
+    events = {
+        "markers": told(
+            "session.markers", (110.0, "begin film"), (115.0, "cough"),
+            (130.0, "end film"), (140.0, "task_start"), (150.0, "rest start"),
+            (160.0, "rest over"), (170.0, "start"),
+        ),
+        "conditions": told(
+            "band.conditions", (105.0, "baseline"), (120.0, "stress"),
+            origin=Origin.SIMULATED,
+        ),
+        "beats": told(
+            "band.beats", (111.0, "beat"), origin=Origin.SIMULATED
+        ),
+    }  # fmt: skip
+    path, out = tmp_path / "a.xdf", tmp_path / "bids"
+    xdf.write(path, eda_recording("p1", **events))
+    run("export", path, out)
+    (table,) = out.rglob("*_events.tsv")
+    rows = [line.split("\t") for line in table.read_text("utf-8").splitlines()[1:]]
+    end = 100.5 + 399 / 4
+    assert {text: float(length) for _, length, text in rows} == pytest.approx({
+        "begin film": 20, "cough": 0, "end film": 0, "task_start": 10,
+        "rest start": 10, "rest over": 0, "start": end - 170, "baseline": 15,
+        "stress": end - 120,
+    })  # fmt: skip
+    about = json.loads(table.with_suffix(".json").read_text("utf-8"))
+    assert about["duration"]["Description"].startswith("Until the end")
+    raw = to_mne(eda_recording(**events))
+    lengths = dict(
+        zip(raw.annotations.description, raw.annotations.duration, strict=True)
+    )
+    assert lengths["begin film"] == pytest.approx(20)
+
+
+@pytest.mark.parametrize(
+    ("about", "date"),
+    [
+        ({"begin_unix": repr(UNIX)}, "2026-03-14T09:20:00+00:00"),
+        ({"began": "2026-03-14T10:20:00+01:00"}, "2026-03-14T10:20:00+01:00"),
+        ({"began": "yesterday"}, None),
+        ({"begin_unix": "1e99"}, None),
+        ({}, None),
+    ],
+)
+def test_the_date_is_that_of_the_recording(
+    about: dict[str, str], date: str | None
+) -> None:
+    found = replace(eda_recording(), metadata=about).date
+    assert (found and found.isoformat()) == date
+
+
+def test_a_replay_and_a_report_have_the_date_of_the_recording(tmp_path: Path) -> None:
+    path, out = tmp_path / "a.xdf", tmp_path / "s"
+    xdf.write(path, eda_recording())
+    run("replay", path, "--fast", "--out", out)
+    began = json.loads((out / "session.json").read_text("utf-8"))["began"]
+    assert began == "2026-03-14T09:20:00.000+00:00"
+    assert xdf.read(out / "recording.xdf").metadata["began"] == began
+    run("report", out, "--out", tmp_path / "r.html")
+    assert "2026-03-14" in (tmp_path / "r.html").read_text("utf-8")
 
 
 def test_tables_hold_the_same_numbers(tmp_path: Path) -> None:

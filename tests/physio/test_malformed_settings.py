@@ -176,7 +176,7 @@ def test_settings_of_a_recording_are_refused_or_left_out(
 
 def test_a_report_and_a_page_need_no_valid_settings() -> None:
     from physio.view.dashboard.session_state import state_of_recording
-    from physio.view.reports.methods import methods_paragraph
+    from physio.view.reports.methods import SessionFacts, methods_paragraph
     from physio.view.reports.session import session_report
 
     rng = random.Random(5)
@@ -191,7 +191,8 @@ def test_a_report_and_a_page_need_no_valid_settings() -> None:
         read = Recording(source.streams, source.events, metadata={"config": text})
         state = state_of_recording(read)
         assert isinstance(state.config["chains"], dict)
-        text, _ = methods_paragraph(state.config, "1")
+        facts = SessionFacts("1", ("eda",), ("arousal",))
+        text, _ = methods_paragraph(state.config, "1", facts)
         assert text.startswith("Signals were recorded")
     assert "Methods" in str(session_report(read, None, None))
 

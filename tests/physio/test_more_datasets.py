@@ -4,15 +4,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 
-from miniatures import bids
+from miniatures import bids, seed
 from physio.datasets.base import Trial
 from physio.datasets.bids import Bids
 from physio.datasets.eegmat import EEG, Eegmat
 from physio.datasets.open_recording import read
+from physio.datasets.seed import Seed
 from physio.datasets.stress_predict import StressPredict
 from physio.datasets.wesad import Wesad
 from physio.io import mind_monitor, xlsx
+
+
+def test_a_folder_of_seed_iv_is_refused_by_name(tmp_path: Path) -> None:
+    """Its files have other names' dates, three folders, and 24 films."""
+    of_session = tmp_path / "eeg_raw_data" / "1"
+    of_session.mkdir(parents=True)
+    (of_session / "1_20160518.mat").touch()
+    for folder in (of_session, of_session.parent):
+        with pytest.raises(ValueError, match=r"is a folder of SEED-IV; its films and"):
+            Seed(folder).trials()
+    seed(tmp_path / "seed")
+    films = {f"cz_eeg{i}": np.zeros((62, 400)) for i in range(1, 25)}
+    path = tmp_path / "seed" / "1_20131027.mat"
+    scipy.io.savemat(path, films, do_compression=True)
+    with pytest.raises(ValueError, match=r"1_20131027\.mat: it has 24 films; its"):
+        Seed(tmp_path / "seed").load(Trial("1", "1", "3"))
+    assert Seed(tmp_path / "seed").load(Trial("1", "2", "3")).streams
 
 
 def test_compact_files_hold_what_the_whole_ones_do(data: Path) -> None:

@@ -45,7 +45,7 @@ def test_streams_are_those_of_the_board_that_the_file_names(tmp_path: Path) -> N
     assert list(found.streams) == ["ganglion.eeg", "ganglion.acc"]
     eeg = found.streams["ganglion.eeg"]
     assert eeg[0].info.channels == tuple(
-        Channel(f"ch{i}", "eeg", "uV") for i in range(1, 5)
+        Channel(f"eeg{i}", "eeg", "uV") for i in range(1, 5)
     )
     assert eeg[0].info.rate == 200
     assert eeg[0].info.participant == "p07"

@@ -65,10 +65,11 @@ def test_a_missing_sample_stays_missing_for_its_reason() -> None:
 
 def test_skin_conductance_out_of_range_or_jumping_is_bad_for_the_hold() -> None:
     x = np.full(200, 2.0)
-    x[50] = 0.04
+    x[50:52] = 0.04
+    x[80] = 0.0  # one sample that a device lost
     x[100:] = 5.0  # 3 uS within 0.25 s
     y = judged(EdaQuality(), EDA, x)
-    bad = [*range(50, 71), *range(100, 121)]  # 5 s are 20 samples more
+    bad = [*range(50, 72), 80, *range(100, 121)]  # 5 s are 20 samples more
     np.testing.assert_array_equal(np.flatnonzero(y == 0), bad)
     x = np.full(50, 70.0)
     assert np.all(judged(EdaQuality(), EDA, x) == 0)

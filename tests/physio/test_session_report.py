@@ -28,7 +28,12 @@ from physio.core.stage import Stage
 from physio.view.plots.coverage import feature_figure, quality_figure, valid_fraction
 from physio.view.plots.time_axes import ConditionInterval
 from physio.view.reports.evaluation import audit_report, evaluation_report, forest_plot
-from physio.view.reports.methods import _CLAUSES, methods_paragraph
+from physio.view.reports.methods import (
+    _CLAUSES,
+    SessionFacts,
+    methods_paragraph,
+    session_facts,
+)
 from physio.view.reports.session import session_report
 
 EDA = StreamInfo(
@@ -175,8 +180,12 @@ def test_methods_are_those_of_the_session_with_whom_to_cite() -> None:
         "chains": {"heart": {"stream": "band.bvp", "stages": [stage]}},
         "estimator": {"experts": [{"weights": "wrist"}]},
     }
-    text, references = methods_paragraph(config, "1.2.3")
-    assert "physio-affect 1.2.3" in text
+    facts = SessionFacts("1.2.3", ("heart",), ("arousal",), "a baseline")
+    text, references = methods_paragraph(config, "1.2.4", facts)
+    assert "recorded with physio-affect 1.2.3" in text
+    assert "processed with physio-affect 1.2.4" in text
+    assert "scaled to [-1, 1], relative to a baseline;" in text
+    assert "Arousal (Russell, 1980) were estimated" in text
     assert (
         "heart rate over 10.0 s and RMSSD over 60.0 s (Task Force, 1996)"
         in text.replace("Heart rate", "heart rate")
@@ -186,11 +195,51 @@ def test_methods_are_those_of_the_session_with_whom_to_cite() -> None:
     assert any("Task Force of the European Society" in r for r in references)
     assert any("WESAD" in r for r in references)
     assert not any("Differential entropy" in r for r in references)
-    assert methods_paragraph({}, "1") == (
-        "Signals were recorded and processed with physio-affect 1; online processing "
-        "and offline processing of the recording give identical results.",
-        [],
-    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "absent"),
+    [
+        (SessionFacts(), ("recorded", "processed", "heart", "estimated", "WESAD")),
+        (SessionFacts("1"), ("processed", "heart", "estimated", "WESAD")),
+        (SessionFacts("", ("heart",)), ("recorded", "estimated", "WESAD", "relative")),
+        (SessionFacts("1", (), ("arousal",)), ("eart rate", "WESAD", "relative to")),
+    ],
+)
+def test_methods_state_only_what_happened(
+    facts: SessionFacts, absent: tuple[str, ...]
+) -> None:
+    stage = {"use": "physio.features.cardiac.heart_rate:HeartRate", "window": 10.0,
+             "past": 60.0, "accepted": 0.8}  # fmt: skip
+    config = {
+        "chains": {"heart": {"stream": "band.bvp", "stages": [stage]}},
+        "estimator": {"experts": [{"weights": "wrist"}]},
+    }
+    text, references = methods_paragraph(config, "1", facts)
+    for word in absent:
+        assert word not in text
+        assert not any(word in r for r in references)
+    if facts == SessionFacts():
+        assert (text, references) == ("", [])
+
+
+def test_facts_are_those_of_the_recording() -> None:
+    rows = [
+        {"computed": [{"chain": "eda", "share": 0.4}, {"chain": "heart", "share": 0.0}]}
+    ]
+    whole = session()
+    events = {k: v for k, v in whole.events.items() if not k.startswith("session.")}
+    bare = replace(whole, events=events, metadata={"physio-affect": "1"})
+    facts = session_facts(bare, estimates(30), rows)
+    assert facts.version == "1"
+    assert facts.chains == ["eda"]
+    assert set(facts.dimensions) <= {"valence", "arousal", "dominance"}
+    assert facts.baseline.startswith("the beginning of the session, as no resting")
+    markers = single_event(event_stream("session.markers"), 1.0, "baseline start")
+    replayed = {"physio-affect": "1", "replayed": "a.xdf"}
+    rested = replace(bare, events={"session.markers": markers}, metadata=replayed)
+    facts = session_facts(rested, None, ())
+    assert facts == SessionFacts("", [], [], "the participant's resting baseline")
 
 
 def test_every_clause_of_the_methods_belongs_to_a_stage_and_its_settings() -> None:

@@ -21,10 +21,18 @@ from physio.study.counterbalancing import draw_orders, williams_design
 from physio.study.design import Contrast, Design, Exclusion
 from physio.study.epochs import event_related_responses, summary
 from physio.study.marker_latency import marker_latency
-from physio.study.outcomes import Signals, questionnaire_scores
+from physio.study.methods_text import methods_text, study_record
+from physio.study.outcomes import Segment, Signals, questionnaire_scores
 from physio.study.protocol_runner import ProtocolRunner
 from physio.study.study_folder import Study
-from physio.study.table import estimate_contrasts, exclusion_reason, read_sessions
+from physio.study.table import (
+    COLUMNS,
+    ContrastEstimate,
+    RecordedSession,
+    estimate_contrasts,
+    exclusion_reason,
+    read_sessions,
+)
 from physio.study.withdrawal import find_code
 
 EXAMPLE = Path(physio.assets.__file__).parent / "study"
@@ -347,6 +355,86 @@ def test_mishaps_are_in_the_flow_and_not_in_the_figures(rehearsed: Path) -> None
     ]  # fmt: skip
     methods = (rehearsed / "derived" / "methods.txt").read_text("utf-8")
     assert methods.startswith("SIMULATED participants: a rehearsal, not data.")
+
+
+def outcomes(orders: dict[str, list[str]], *names: str) -> pd.DataFrame:
+    """Return a table in which each participant has each outcome in each condition."""
+    rows = [
+        (code, condition, i + 1, f"{code}-1", name, 1.0, "1", 1.0, "")
+        for code, order in orders.items()
+        for i, condition in enumerate(order)
+        for name in names
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def methods_of(
+    orders: dict[str, list[str]],
+    *names: str,
+    assigned: bool = True,
+    frozen: str = "2026-03-01T00:00:00+00:00",
+    date: str = "2026-03-14T00:00:00+00:00",
+    contrasts: tuple[ContrastEstimate, ...] = (),
+) -> str:
+    design = Design.read(EXAMPLE / "study.toml")
+    recorded = [
+        RecordedSession(
+            code, code, Recording({}, metadata={"began": date}),
+            [Segment(c, 200.0 * i, 200.0 * i + 90) for i, c in enumerate(order)], {},
+        )
+        for code, order in orders.items()
+    ]  # fmt: skip
+    record = study_record(
+        recorded,
+        simulated=False,
+        orders=orders if assigned else {},
+        frozen=frozen if assigned else "",
+    )
+    flow = {"planned": 12, "enrolled": len(orders), "withdrew and were deleted": 0}
+    return methods_text(design, flow, outcomes(orders, *names), contrasts, record)
+
+
+def test_methods_of_a_complete_study_and_of_one_that_is_not() -> None:
+    design = Design.read(EXAMPLE / "study.toml")
+    parts = design.placed("first"), design.placed("balanced"), design.placed("last")
+    plans = draw_orders(*parts, 12, 1)
+    whole = len(williams_design(len(parts[1])))
+    orders = {f"p{i}": order for i, order in enumerate(plans[:whole])}
+    text = methods_of(orders, "heart.rate", "eda.scr_rate", "sam.arousal")
+    assert "was counterbalanced in a Williams design" in text
+    assert "Self-reports: " in text
+    assert "Elgendi" in text
+    assert "Greco" in text
+    assert "before the first session" in text
+    assert "(90 s, recorded" in text
+    assert "bootstrap" not in text  # there are no contrasts
+    few = dict(list(orders.items())[:1])
+    text = methods_of(few, "heart.rate")
+    assert "it is not balanced: 1 participants" in text
+    assert "counterbalanced" not in text
+    assert "Greco" not in text
+    assert "No answers were recorded to" in text
+    swapped = {"p0": orders["p0"], "p1": [*reversed(orders["p1"])]}
+    assert "Elgendi" not in methods_of(swapped, "eda.mean")
+    text = methods_of({"p0": orders["p0"][:1]}, "heart.rate")
+    assert "was not recorded" in text
+
+
+def test_methods_of_a_data_set_claim_no_design() -> None:
+    design = Design.read(EXAMPLE / "study.toml")
+    order = list(design.conditions)
+    text = methods_of({"S2": order, "S3": order}, "heart.rate", assigned=False)
+    for word in ("Williams", "enrolled", "planned participants", "frozen"):
+        assert word not in text
+    assert "The data of 2 participants were analysed." in text
+    assert "was applied to data that were recorded without it" in text
+    early = methods_of({"p1": order}, "heart.rate", date="2026-01-01T00:00:00+00:00")
+    assert "1 sessions began before that or have no date" in early
+    assert "before the first session" not in early
+    nan = ContrastEstimate("heart.rate", "a", "b", np.nan, np.nan, np.nan, 0, np.nan)
+    assert "No contrast could be computed." in methods_of(
+        {"p1": order}, "heart.rate", contrasts=(nan,)
+    )
 
 
 def test_each_recording_carries_the_frozen_plan(rehearsed: Path) -> None:

@@ -24,7 +24,7 @@ from physio.features.eeg.asymmetry import Asymmetry
 from physio.features.eeg.band_power import BandPower
 from physio.features.eeg.differential_entropy import BANDS, DifferentialEntropy
 from physio.features.eeg.hjorth import Hjorth, SpectralEntropy
-from physio.online.default_pipeline import CHAINS
+from physio.online.shipped_chains import CHAINS
 from physio.quality.channel_status import CONDITIONS, ChannelStatus
 from physio.quality.range_checks import EegQuality
 from physio.quality.spike_detection import SpikeDetection

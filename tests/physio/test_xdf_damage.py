@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from physio.io.xdf import read
+from physio.io.xdf import read, repair
 from physio.io.xdf.chunks import Tag, walk
 from sessions import cuts, facts, items, session, survives, whole_or_told
 
@@ -128,7 +128,6 @@ def test_a_spoilt_file_raises_nothing_but_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
-        (b"", "it does not begin with 'XDF:'"),
         (b"PK\x03\x04 and so on", "it does not begin with 'XDF:'"),
         (b"XDF:", "it has no file header"),
         (b"XDF:\x03garbage", "no length stands at byte 4"),
@@ -142,6 +141,18 @@ def test_what_is_no_xdf_is_refused(tmp_path: Path, raw: bytes, why: str) -> None
     with pytest.raises(ValueError, match="cannot read") as error:
         read(path)
     assert str(error.value) == f"cannot read {path} as XDF: {why}"
+
+
+def test_a_file_without_a_byte_is_no_recording(tmp_path: Path) -> None:
+    path = tmp_path / "a.xdf"
+    path.touch()
+    for use in (read, repair):
+        with pytest.raises(ValueError, match="is empty") as error:
+            use(path)
+        assert str(error.value) == (
+            f"{path} is empty (0 bytes): nothing was recorded in it"
+        )
+    assert [p.name for p in tmp_path.iterdir()] == ["a.xdf"]
 
 
 def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None:

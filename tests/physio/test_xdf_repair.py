@@ -89,14 +89,14 @@ def mended_at_each(folder: Path, raw: bytes, at: Iterable[int]) -> None:
 
 def test_a_recording_cut_anywhere_is_mended(tmp_path: Path) -> None:
     raw = session(tmp_path / "a.xdf").read_bytes()
-    some = random.Random(3).sample(range(len(raw) + 1), 60)
-    mended_at_each(tmp_path, raw, [0, 1, 4, 5, len(raw) - 1, len(raw), *some])
+    some = random.Random(3).sample(range(1, len(raw) + 1), 60)
+    mended_at_each(tmp_path, raw, [1, 4, 5, len(raw) - 1, len(raw), *some])
 
 
 @pytest.mark.long
 def test_a_recording_cut_at_every_byte_is_mended(tmp_path: Path) -> None:
     raw = session(tmp_path / "a.xdf").read_bytes()
-    mended_at_each(tmp_path, raw, range(len(raw) + 1))
+    mended_at_each(tmp_path, raw, range(1, len(raw) + 1))
 
 
 def mended_others(folder: Path, raw: bytes, at: Iterable[int]) -> None:
@@ -117,7 +117,7 @@ def test_another_programs_file_cut_anywhere_is_mended(
     data: Path, tmp_path: Path
 ) -> None:
     raw = (data / "xdf" / "minimal.xdf").read_bytes()
-    mended_others(tmp_path, raw, range(0, len(raw) + 1, 41))
+    mended_others(tmp_path, raw, range(1, len(raw) + 1, 41))
 
 
 @pytest.mark.long
@@ -125,7 +125,7 @@ def test_another_programs_file_cut_at_every_byte_is_mended(
     data: Path, tmp_path: Path
 ) -> None:
     raw = (data / "xdf" / "minimal.xdf").read_bytes()
-    mended_others(tmp_path, raw, range(len(raw) + 1))
+    mended_others(tmp_path, raw, range(1, len(raw) + 1))
 
 
 def test_a_killed_writer_loses_nothing_that_it_had_accepted(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 STEEPEST = 0.05  # rate at which a start time may move (s per s)
 SETTLE = 1.0  # time constant with which it reaches its target (s)
-BACK = 8  # counts by which a packet may be overtaken
+BACK = 8  # counts by which a packet may be overtaken ...
+LATE = 64  # ... and by which one may that is known to be missing or repeated
 
 
 def slewed(epoch: float, target: float, rows: int, rate: float) -> float:
@@ -115,7 +116,8 @@ class SampleNumbering:
         self._count, self._row = -1, 0  # the newest, and its last row
         self._number = -1
         self._short: float | None = None  # time since which whole turns are missing
-        self._recent: deque[int] = deque(maxlen=4 * BACK)
+        self._recent: deque[int] = deque(maxlen=2 * LATE)
+        self._skipped: deque[int] = deque(maxlen=LATE)  # missing so far
         self.repeated = self.late = 0
         """Number of repeated samples; number of samples too late to be placed."""
 
@@ -158,12 +160,13 @@ class SampleNumbering:
                 gone = self.counter.wrap
             whole = self.counter.rows * (-(-gone // self.counter.step) - 1)
             lost = self.counter.rows - 1 - self._row + whole
-            if self._number < 0 or self._number + 1 + lost > last:
-                back = self.counter.wrap - gone
-                if self._number >= 0 and self._overtaken(back):
-                    numbers[i] = self._in_place(back, given)
-                    continue
-                lost = 0
+            ahead = self._number >= 0 and self._number + 1 + lost <= last
+            if (number := self._overtaken(counts, i, given, ahead=ahead)) is not None:
+                numbers[i] = number
+                continue
+            lost = lost if ahead else 0
+            first = max(self._number + 1, self._number + 1 + lost - LATE)
+            self._skipped.extend(range(first, self._number + 1 + lost))
             self._count, self._row = count, 0
             self._number += 1 + lost
             self._recent.append(self._number)
@@ -179,22 +182,37 @@ class SampleNumbering:
         self._count = (count - self.counter.step) % self.counter.wrap
         self._row = self.counter.rows - 1
         self._recent.clear()
+        self._skipped.clear()
 
-    def _overtaken(self, back: int) -> bool:
-        """Return whether a count ``back`` behind belongs to an overtaken packet."""
-        single = self.counter.rows == 1 and not back % self.counter.step
-        return single and 0 < back // self.counter.step <= BACK
+    def _overtaken(
+        self, counts: npt.NDArray[np.int64], i: int, given: int, *, ahead: bool
+    ) -> int | None:
+        """Return the number of a sample that others overtook.
 
-    def _in_place(self, back: int, given: int) -> int:
-        """Return the number of an overtaken sample, -1 if repeated or too late."""
-        number = self._number - back // self.counter.step
-        if number in self._recent:
-            self.repeated += 1
-        elif number <= max(given, -1):
-            self.late += 1
-        else:
+        It is -1 if the sample is repeated or too late to be placed, and None if the
+        sample is a new one: because none with its count was missing while it can be
+        ``ahead``, or because the next one continues from it, as after a restart.
+        """
+        back, rest = divmod(self._count - int(counts[i]), self.counter.step)
+        back %= self.counter.wrap // self.counter.step
+        number = self._number - back
+        if self._number < 0 or self.counter.rows > 1 or rest or not 0 < back <= LATE:
+            return None
+        missing, recent = number in self._skipped, number in self._recent
+        if missing and number > given:
+            self._skipped.remove(number)
             self._recent.append(number)
             return number
+        after = int(counts[i + 1] - counts[i]) if i + 1 < len(counts) else 0
+        restarts = after % self.counter.wrap == self.counter.step
+        known = back <= BACK or ((missing or recent) and not restarts)
+        if not known or (ahead and not missing):
+            return None
+        self.repeated += recent
+        self.late += not recent
+        if missing:
+            self._skipped.remove(number)
+        self._recent.append(number)
         return -1
 
     def missing(self, behind: float, now: float, *, full: bool = False) -> int:

@@ -12,7 +12,7 @@ from physio.core.timing.clock_model import (
     StartTimeEstimator,
     WrappingCounter,
 )
-from physio.core.timing.timestamps import PlacedSamples
+from physio.core.timing.timestamps import NEVER, PlacedSamples
 
 PAUSE: Final = 0.5  # s without a sample after which a device may have slept
 BACK: Final = 1.0  # s by which stamps go back when a device restarts
@@ -111,6 +111,7 @@ class CounterAligner:
         """Return the samples at which the device restarts: count and stamp jump."""
         if not len(stamps):
             return []
+        stamps = np.where(np.abs(stamps) < NEVER, stamps, np.nan)
         back = np.diff(stamps, prepend=self._stamp) < -BACK
         jumps = np.diff(counts, prepend=self.counted.count) % self.counted.counter.wrap
         self._stamp = float(stamps[-1])

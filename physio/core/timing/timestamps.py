@@ -1,5 +1,6 @@
 """Alignment of samples with time stamps and no counter on the grid of their rate."""
 
+from collections import deque
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -9,7 +10,12 @@ from physio.core.block import Array
 from physio.core.timing.clock_model import STEEPEST, slewed
 
 OLDEST: Final = 360.0  # s: 60 s of a buffer, unread while its sender paused for 300 s
+NEVER: Final = 1e12  # s (31,700 years): no time
 _AHEAD: Final = 0.5  # s by which a stamp may be ahead of the present
+_CONTINUES: Final = 0.25  # s after a step of the clock that are no gap, but a delay
+_WINDOW: Final = 5.0  # s whose least delayed sample places another clock
+_FEWEST: Final = 8  # samples that show the unit of another clock ...
+_WAIT: Final = 2.0  # ... and how long they are waited for (s)
 
 
 class PlacedSamples(NamedTuple):
@@ -34,7 +40,8 @@ class TimestampAligner:
     A first sample that is old has waited in a buffer, and its time is kept. Only a time
     that cannot be of the session clock, ahead of the present or older than any buffer,
     is of another clock: the time of arrival then places the stream, and `shift` is the
-    correction.
+    correction. Of such a clock, the unit may be milliseconds or less. Times that are no
+    finite numbers are replaced by the time of arrival.
 
     Parameters
     ----------
@@ -78,6 +85,11 @@ class TimestampAligner:
         """Number of repeated samples."""
         self.shift = 0.0
         """Correction of the first times to their arrival (s), 0 if none was needed."""
+        self.unit = 1.0
+        """Unit of the times (s)."""
+        self._first_arrival = np.nan
+        # Arrival and offset of another clock's least delayed samples, rising.
+        self._offsets: deque[tuple[float, float]] = deque()
 
     @property
     def held(self) -> bool:
@@ -102,11 +114,16 @@ class TimestampAligner:
         """
         if len(times):
             self._arrival = now
+            times = np.where(np.abs(times) < NEVER, times, now)  # NaN too
         new = self._not_repeated(stamps, rows)
         times, stamps, rows = times[new], stamps[new], rows[new]
-        self._times = np.concatenate([self._times, times])
+        self._times = np.concatenate([self._times, times * self.unit])
         self._stamps = np.concatenate([self._stamps, stamps])
         self._rows = rows if self._rows is None else np.vstack([self._rows, rows])
+        if not self._has_begun(now):
+            return []
+        if len(times):
+            self._track(now)
         numbers = self._number(now)
         placed = self._cut(numbers)
         n = len(numbers)
@@ -119,7 +136,7 @@ class TimestampAligner:
         if not len(stamps) or not self.repeats:
             return np.ones(len(stamps), np.bool_)
         before = self._newest or (np.nan, np.full_like(rows[0], np.nan))
-        gone = np.diff(stamps, prepend=before[0]) == 0
+        gone = stamps == np.concatenate([[before[0]], stamps[:-1]])
         earlier = np.vstack([before[1], rows[:-1]])
         for i in np.flatnonzero(gone):
             gone[i] = np.array_equal(rows[i], earlier[i], equal_nan=True)
@@ -127,13 +144,42 @@ class TimestampAligner:
         self.repeated += int(gone.sum())
         return ~gone
 
+    def _has_begun(self, now: float) -> bool:
+        """Return whether the start time is known; set it once it is."""
+        if not np.isnan(self._target_t0) or not len(self._times):
+            return True
+        if not now - self.oldest <= self._times[0] <= now + _AHEAD:  # another clock
+            if np.isnan(self._first_arrival):
+                self._first_arrival = now
+            n, waited = len(self._times), now - self._first_arrival
+            if n < _FEWEST and waited < _WAIT:
+                return False
+            self.unit = clock_unit(self._times, self.rate)
+            self._times *= self.unit
+            self._correction = self.shift = float(now - self._times[-1])
+            corrected = self._times + self._correction
+            if corrected.min() < now - self.oldest or corrected.max() > now + _AHEAD:
+                self._times = self._times[-1] - np.arange(n)[::-1] / self.rate
+        self._target_t0 = float(self._times[0]) + self._correction
+        return True
+
+    def _track(self, now: float) -> None:
+        """Follow the least delayed samples of another clock."""
+        if not self._correction:
+            return
+        offset = now - float(self._times[-1])
+        while self._offsets and self._offsets[-1][1] >= offset:
+            self._offsets.pop()
+        self._offsets.append((now, offset))
+        while self._offsets[0][0] < now - _WINDOW:
+            self._offsets.popleft()
+        by = self._offsets[0][1] - self._correction
+        if abs(by) < _CONTINUES:  # else its clock is set: see `_number`
+            self._correction += by
+            self._target_t0 += by
+
     def _number(self, now: float) -> list[int]:
         """Return the number of each sample that has a place."""
-        if np.isnan(self._target_t0) and len(self._times):
-            first = float(self._times[0])
-            if not now - self.oldest <= first <= now + _AHEAD:  # of another clock
-                self._correction = self.shift = float(now - self._times[-1])
-            self._target_t0 = first + self._correction
         numbers: list[int] = []
         trusted = 0  # samples before this one have their place
         for i, time in enumerate(self._times.tolist()):
@@ -142,6 +188,9 @@ class TimestampAligner:
             if late <= -1.0 or (late > most and time + self._correction > now + _AHEAD):
                 was, self._correction = self._correction, float(now - self._times[-1])
                 late += self._correction - was
+                if abs(late) < _CONTINUES:
+                    self._correction, late = self._correction - late, 0.0
+                self._offsets.clear()
                 trusted = i
             if late > most and i >= trusted:
                 least, trusted = self._least(i, most)
@@ -216,3 +265,20 @@ class TimestampAligner:
                 PlacedSamples(self._start, self._current_t0, data, self._stamps[a:b])
             )
         return placed
+
+
+def clock_unit(stamps: Array, rate: float) -> float:
+    """Return the unit of time stamps (s): 1, or 1e-3, 1e-6 or 1e-9.
+
+    Parameters
+    ----------
+    stamps
+        Stamps of consecutive samples, shape (n,).
+    rate
+        Their rate (Hz).
+    """
+    if len(stamps) < _FEWEST:
+        return 1.0
+    reach = len(stamps) // 2
+    step = float(np.median(stamps[reach:] - stamps[:-reach])) / reach * rate
+    return next((f for f in (1e-3, 1e-6, 1e-9) if 0.5 < step * f < 2), 1.0)

@@ -81,7 +81,6 @@ def eda_window(info: StreamInfo, window: float) -> EdaWindow:
             f"skin conductance of {info.name!r} is decomposed over whole seconds, 20 "
             f"or more: {window:g}"
         )
-    _compile()
     return EdaWindow(
         panes(info, (STEP,), STEP, 0.5, columns=1),
         np.full(2 * int(window) * VALUES_PER_SECOND, _WARMING),
@@ -110,6 +109,7 @@ def append(memory: EdaWindow, value: float) -> bool:
 
 def seconds(memory: EdaWindow, x: Array) -> Iterator[None]:
     """Take in samples; stop at each whole second that has passed."""
+    _compile()
     values = np.ascontiguousarray(binned(memory, x))
     at = _append_until_second(*memory[1:4], values, 0)
     while at:

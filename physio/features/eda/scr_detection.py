@@ -293,7 +293,6 @@ class ScrDetection(Stage):
 
     def initial_state(self, info: StreamInfo) -> ScrState:
         """Return an empty memory and no burst."""
-        _compile()
         return ScrState(eda_window(info, self.window), _burst(), lag(info))
 
     def process(self, state: ScrState, x: Array) -> Array:
@@ -303,6 +302,7 @@ class ScrDetection(Stage):
 
     def seconds(self, state: ScrState, x: Array) -> list[SecondResult]:
         """Take in ``x``; return the result of each second now due."""
+        _compile()
         memory, burst, late = state
         return [
             self._detect(

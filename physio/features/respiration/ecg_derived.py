@@ -112,7 +112,6 @@ class EcgDerivedRespiration(Stage):
 
     def initial_state(self, info: StreamInfo) -> BeatSeries:
         """Return a state without beats."""
-        _compile()
         return BeatSeries(
             np.full((512, 3), np.nan),
             np.array([_POOR]),
@@ -124,6 +123,7 @@ class EcgDerivedRespiration(Stage):
 
     def process(self, state: BeatSeries, x: Array) -> Array:
         """Take in rows of a point stream; return the outputs now due."""
+        _compile()
         coverage = slide(*state.coverage, read_only(missing_reasons(x)))[:, 0, _MEAN, 0]
         if not len(coverage):
             _add_beats(*state[:3], x, np.flatnonzero(~np.isnan(x[:, 0])), state.rate)

@@ -25,9 +25,11 @@ def read_xdf_bytes(path: Path) -> bytes:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no file, is damaged, or grows too much.
+        If it is no file, is empty or damaged, or grows too much.
     """
     raw = read_bytes(path, "XDF")
+    if not raw:
+        raise ValueError(f"{path} is empty (0 bytes): nothing was recorded in it")
     if not raw.startswith(_GZIP):
         return raw
     limit = max(LARGEST, FACTOR * len(raw))

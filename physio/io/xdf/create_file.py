@@ -12,7 +12,7 @@ def create(path: Path) -> int:
         raise FileNotFoundError(
             f"cannot record into {path}: there is no folder {path.parent}"
         )
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
         if path.exists():
             path.rename(_free(path))

@@ -82,7 +82,7 @@ def write_file_header(about: Mapping[str, str], writer: str) -> bytes:
     """Return the XML of a file header."""
     root = ET.Element("info")
     _add(root, "version", "1.0")
-    if "began" in about:
+    if about.get("began"):
         _add(root, "datetime", about["began"])
     _add(root, "writer", writer)
     _add(ET.SubElement(root, "physio"), "about", json.dumps(dict(about)))

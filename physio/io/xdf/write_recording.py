@@ -1,6 +1,7 @@
 """Writing of a whole recording at once."""
 
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 from physio.core.block import Block
@@ -36,6 +37,7 @@ def write(path: Path | str, recording: Recording) -> None:
                 rest = events.part(done[name], len(events), events.complete_until)
                 writer.write(rest, arrived=False)
     except BaseException as error:
-        writer.close(outcome(error))
+        with suppress(OSError):
+            writer.close(outcome(error))
         raise
     writer.close(ended)

@@ -3,7 +3,8 @@
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events, Item
+from physio.core.output_file import copy_to, flush_to_disk, has_name, write_all
 from physio.io.xdf.checksums import check
 from physio.io.xdf.chunks import BOUNDARY, MAGIC, Tag, chunk, numbers, same_clock, texts
 from physio.io.xdf.create_file import create
@@ -36,8 +38,6 @@ OWN: Final = (
     Header(Part.CHECKS, StreamInfo(CHECKS, Fraction(0), (Channel("entry"),)), 0),
 )
 """First two streams of each file, number 1 and 2."""
-
-_SYNC: Final = getattr(os, "fdatasync", os.fsync)
 
 
 @dataclass
@@ -102,7 +102,6 @@ class Writer:
         self._about = dict(about)
         self._streams: dict[tuple[str, Part], _Stream] = {}
         self._marked, self._latest, self._next = 0, 0.0, 0.0
-        self._error: str = ""
         self._file: int | None = create(self.path)
         try:
             writer = f"physio-affect {version('physio-affect')}"
@@ -110,7 +109,7 @@ class Writer:
             head = MAGIC + chunk(Tag.FILE_HEADER, xml)
             self._open(*OWN, before=head)
         except BaseException:
-            self._release()
+            self.discard()
             raise
 
     def __enter__(self) -> Self:
@@ -122,7 +121,8 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close(outcome(error))
+        with suppress(OSError) if error is not None else nullcontext():
+            self.close(outcome(error))
 
     def open_streams(self, infos: Iterable[StreamInfo]) -> None:
         """Add streams to the file that may have no samples."""
@@ -167,41 +167,86 @@ class Writer:
         if mark:
             self._marked, self._next = self.size, self._latest + _SECONDS
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of samples or events that the file has of each stream."""
+        main = (Part.BLOCKS, Part.EVENTS)
+        return {n: s.count for (n, part), s in self._streams.items() if part in main}
+
+    @property
+    def has_name(self) -> bool:
+        """True while the file has its name: see `physio.core.output_file`."""
+        return self._file is not None and has_name(self._file, self.path)
+
+    def move(self, path: Path) -> None:
+        """Copy all that is written to a new file, and continue there.
+
+        A previous file that still exists, under another name, is closed; its footer
+        names the new one.
+
+        Parameters
+        ----------
+        path
+            The new file, which does not exist; missing folders are created.
+
+        Raises
+        ------
+        OSError
+            If that fails; the recording then stays in the previous file.
+        """
+        if self._file is None:
+            raise ValueError(f"{self.path} is closed")
+        previous = os.dup(self._file)
+        try:
+            copy_to(self._file, path, self.size)
+            self.path = path
+            if os.fstat(previous).st_nlink:
+                os.lseek(previous, self.size, os.SEEK_SET)
+                with suppress(OSError):
+                    write_all(previous, self._footers(f"moved: it goes on in {path}"))
+        finally:
+            os.close(previous)
+
     def sync(self) -> None:
         """Flush all written data to the disk, so that they survive a power failure."""
         if self._file is None:
             return
         try:
-            _SYNC(self._file)
+            flush_to_disk(self._file)
         except OSError as error:
             self._fail(error)
 
-    def close(self, ended: str = "completed") -> None:
+    def close(self, ended: str = "completed", warnings: str = "") -> None:
         """Write the footers, which state how the recording ended, and close the file.
 
         The footer of the timeline states the end, and is written before that of the
         checks. The footers are attempted even after a failed write, because space may
         be free again.
+
+        Parameters
+        ----------
+        ended
+            How the recording ended.
+        warnings
+            Samples that it lacks; readers add this to their warnings.
+
+        Raises
+        ------
+        OSError
+            If the footers cannot be written; the file is closed all the same.
         """
         if self._file is None:
             return
-        failed, self._error = self._error, ""
         try:
-            checks = self._streams[CHECKS, Part.CHECKS]
-            content = Footer(ended or "completed", self._about)
-            raw = b"".join(
-                s.footer(content if s.header.part == Part.TIMELINE else None)
-                for s in reversed(self._streams.values())
-                if s is not checks
-            )
-            self._record(raw)
-            self._put(checks.footer())
+            self._put(self._footers(ended or "completed", warnings))
             self.sync()
-        except OSError:
-            if not failed:
-                raise
         finally:
             self._release()
+
+    def discard(self) -> None:
+        """Close the file and delete it, as nothing was recorded in it."""
+        self._release()
+        self.path.unlink(missing_ok=True)
 
     def _main(self, info: StreamInfo) -> _Stream:
         """Return the stream that an item goes to, opened if it is new."""
@@ -270,37 +315,49 @@ class Writer:
 
     def _record(self, raw: bytes) -> None:
         """Append ``raw`` and its check, or nothing."""
+        self._put(self._checked(raw))
+        self._streams[CHECKS, Part.CHECKS].add(np.array([self._latest]))
+
+    def _checked(self, raw: bytes) -> bytes:
+        """Return ``raw`` with its check."""
+        raw += self._streams[CHECKS, Part.CHECKS].clock(np.array([self._latest]))
+        return raw + check(self.size, raw, self._latest)
+
+    def _footers(self, ended: str, warnings: str = "") -> bytes:
+        """Return the footers of all streams, that of the checks last."""
         checks = self._streams[CHECKS, Part.CHECKS]
-        time = np.array([self._latest])
-        raw += checks.clock(time)
-        self._put(raw + check(self.size, raw, self._latest))
-        checks.add(time)
+        content = Footer(ended, self._about, warnings)
+        raw = b"".join(
+            s.footer(content if s.header.part == Part.TIMELINE else None)
+            for s in reversed(self._streams.values())
+            if s is not checks
+        )
+        last = replace(checks)
+        last.add(np.array([self._latest]))
+        return self._checked(raw) + last.footer()
 
     def _put(self, raw: bytes) -> None:
         """Append all of ``raw``, or nothing."""
-        if self._error:
-            raise OSError(self._error)
         if self._file is None:
             raise ValueError(f"{self.path} is closed")
-        rest = memoryview(raw)
         try:
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
+            os.lseek(self._file, self.size, os.SEEK_SET)
+            write_all(self._file, raw)
         except BaseException as error:
             # Remove the partly written chunk, so that complete chunks can follow.
             os.ftruncate(self._file, self.size)
-            os.lseek(self._file, self.size, os.SEEK_SET)
             if isinstance(error, OSError):
                 self._fail(error)
             raise
         self.size += len(raw)
 
     def _fail(self, error: OSError) -> NoReturn:
-        self._error = (
+        problem = OSError(
             f"the recording {self.path} stopped: {error.strerror or error}; what came "
             f"before is in the file"
         )
-        raise OSError(self._error) from error
+        problem.errno = error.errno
+        raise problem from error
 
     def _release(self) -> None:
         if self._file is not None:

@@ -82,16 +82,11 @@ class StreamView:
     filtered: dict[str, FilteredStream] = field(default_factory=dict)
     delays: deque[float] = field(default_factory=lambda: deque(maxlen=200))
     """Age of the newest sample of each block on arrival (s)."""
-    skipped: bool = False
-    """True if the view itself may have dropped the samples before the next block."""
     _block_interval: float = 0.1  # s between two blocks, smoothed
     _last_arrival: float = float("nan")
 
     def take(self, block: Block, at: float) -> None:
         """Add a block that arrived at ``at`` (s, session clock)."""
-        if self.skipped:
-            self.stats.samples = block.start - self.stats.lost
-            self.skipped = False
         self.stats.take(block, at)
         self.stats.drop_old(at)
         if not len(block):
@@ -254,7 +249,7 @@ class SessionState:
             self.replies.append((str(sender), str(refusal)))
         if "skipped" in about:
             for source in self.sources.values():
-                source.skipped = True
+                source.stats.skipped = True
         if "compute" in about:
             self.compute_ms = tuple(about["compute"])
         for name in (

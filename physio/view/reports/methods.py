@@ -1,12 +1,22 @@
 """Methods paragraph of a session, with references, for use in a publication."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from physio.core.affect import DIMENSIONS
+import numpy as np
+
+from physio.core.block import Block
+from physio.core.recording import (
+    BASELINE_START,
+    CALIBRATION,
+    MARKERS,
+    Recording,
+    base_name,
+    baseline_marker,
+)
 from physio.models import model_card
 from physio.models.model_card import ModelCard
-from physio.view.labels import joined
+from physio.view.labels import estimated_dimensions, joined
 
 REFERENCES: Final[Mapping[str, str]] = {
     "Boucsein et al., 2012": "Boucsein W, Fowles DC, Grimnes S, Ben-Shakhar G, Roth "
@@ -55,39 +65,61 @@ _CLAUSES: Final[Mapping[str, str]] = {
 """Clause for each stage, with its settings."""
 
 
-def methods_paragraph(config: Mapping[str, Any], version: str) -> tuple[str, list[str]]:
+class SessionFacts(NamedTuple):
+    """Facts of a session, for the sentences of its methods.
+
+    ``version``: that of this package that recorded the session; empty if another
+    program did. ``chains``: names of the chains that gave values. ``dimensions``: those
+    with estimates. ``baseline``: what features were measured against, in words.
+    """
+
+    version: str = ""
+    chains: Collection[str] = ()
+    dimensions: Sequence[str] = ()
+    baseline: str = ""
+
+
+def methods_paragraph(
+    config: Mapping[str, Any], version: str, facts: SessionFacts
+) -> tuple[str, list[str]]:
     """Return a paragraph on the methods of a session, and the references it cites.
+
+    Only what happened is stated: a chain or an estimate without any value is omitted.
 
     Parameters
     ----------
     config
         Settings of the session file, as a recording contains them.
     version
-        Version of this package.
+        Version of this package, which processed the signals.
+    facts
+        What happened in the session.
     """
-    sentences = [
-        f"Signals were recorded and processed with physio-affect {version}; online "
-        "processing and offline processing of the recording give identical results."
-    ]
-    for name, chain in config.get("chains", {}).items():
-        clauses = list(_stage_clauses(chain.get("stages", ())))
-        if clauses:
-            text = "; ".join(clauses)
-            sentences.append(f"{name}: {text[0].upper()}{text[1:]}.")
+    if facts.version:
+        sentences = [f"Signals were recorded with physio-affect {facts.version}."]
+    else:
+        sentences = []
+    clauses = dict(_chain_clauses(config.get("chains", {})))
+    used = {name: clauses[name] for name in clauses if name in facts.chains}
+    if used or facts.dimensions:
+        sentences.append(f"They were processed with physio-affect {version}.")
+        if not facts.version:
+            sentences = [f"Signals were processed with physio-affect {version}."]
+    for name, text in used.items():
+        sentences.append(f"{name}: {text[0].upper()}{text[1:]}.")
     keys = [key for key in REFERENCES if any(key in s for s in sentences)]
     references = [REFERENCES[key] for key in keys]
-    experts = config.get("estimator", {}).get("experts", ())
-    cards = list(_cards(experts))
-    if experts:
+    if facts.dimensions:
+        baseline = f", relative to {facts.baseline}" if facts.baseline else ""
         sentences.append(
-            f"{_dimensions(cards)} (Russell, 1980) were estimated as the "
-            "predictive distribution of the participant's own rating on the "
-            "Self-Assessment Manikin (Bradley & Lang, 1994), scaled to [-1, 1], "
-            "relative to the participant's resting baseline; they are estimates of a "
-            "self-report, not measurements of emotion."
+            f"{joined(facts.dimensions).capitalize()} (Russell, 1980) were estimated "
+            "as the predictive distribution of the participant's own rating on the "
+            "Self-Assessment Manikin (Bradley & Lang, 1994), scaled to [-1, 1]"
+            f"{baseline}; they are estimates of a self-report, not measurements of "
+            "emotion."
         )
         references += [REFERENCES["Bradley & Lang, 1994"], REFERENCES["Russell, 1980"]]
-    for name, card in cards:
+    for name, card in _cards(_experts(config), facts):
         sentences.append(
             f"The weights {name!r} were trained on: {card.data.rstrip('.')} "
             f"({card.origin} participants)."
@@ -97,21 +129,80 @@ def methods_paragraph(config: Mapping[str, Any], version: str) -> tuple[str, lis
     return " ".join(sentences), sorted(dict.fromkeys(references))
 
 
-def _cards(experts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ModelCard]]:
-    """Yield name and model card of each expert whose weights are available."""
+def session_facts(
+    recording: Recording,
+    estimates: Block | None,
+    streams: Iterable[Mapping[str, Any]] = (),
+) -> SessionFacts:
+    """Return the facts of a session, from its recording and its results.
+
+    Parameters
+    ----------
+    recording
+        The recording.
+    estimates
+        The estimates, None without any.
+    streams
+        Entries of `physio.online.session_table.SessionTable.rows`.
+    """
+    about = recording.metadata
+    recorder = "" if "replayed" in about else about.get("physio-affect", "")
+    chains = [p["chain"] for row in streams for p in row["computed"] if p["share"]]
+    names = estimated_dimensions(estimates.info) if estimates is not None else ()
+    finite = [
+        n for n in names
+        if estimates is not None and np.isfinite(estimates.column(n)).any()
+    ]  # fmt: skip
+    return SessionFacts(recorder, chains, finite, _baseline(recording))
+
+
+def _baseline(recording: Recording) -> str:
+    """Return what the features of a session were measured against, in words."""
+    named = recording.events.items()
+    events = [(base_name(name), e) for name, e in named if len(e)]
+    markers = [label for name, e in events if name == MARKERS for label in e.labels]
+    if any(baseline_marker(label) == BASELINE_START for label in markers):
+        return "the participant's resting baseline"
+    if any(name == CALIBRATION for name, _ in events):
+        return "an earlier calibration of the participant"
+    return "the beginning of the session, as no resting baseline was marked"
+
+
+def _experts(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the experts of the estimator, or of the estimator of each participant."""
+    estimator = config.get("estimator", {})
+    tables = [estimator, *(v for v in estimator.values() if isinstance(v, Mapping))]
+    experts = [
+        e for t in tables for e in t.get("experts", ()) if isinstance(e, Mapping)
+    ]
+    return list({str(e.get("weights")): e for e in experts}.values())
+
+
+def _chain_clauses(chains: Any, participant: str = "") -> Iterator[tuple[str, str]]:
+    """Yield key and clauses of each chain, also of those of several participants."""
+    for name, chain in chains.items() if isinstance(chains, Mapping) else ():
+        if not isinstance(chain, Mapping):
+            continue
+        if "stages" not in chain and not participant:
+            yield from _chain_clauses(chain, name)
+        elif clauses := list(_stage_clauses(chain.get("stages", ()))):
+            key = f"{participant}.{name}" if participant else name
+            yield key, "; ".join(clauses)
+
+
+def _cards(
+    experts: Sequence[Mapping[str, Any]], facts: SessionFacts
+) -> Iterator[tuple[str, ModelCard]]:
+    """Yield name and card of the weights of each expert that could give estimates."""
+    chains = {chain.rpartition(".")[2] for chain in facts.chains}
     for expert in experts:
         try:
             card = model_card.load(expert["weights"]).card
         except (ValueError, OSError, KeyError):
             continue
-        yield expert["weights"].rpartition("/")[2], card
-
-
-def _dimensions(cards: Sequence[tuple[str, ModelCard]]) -> str:
-    """Return the dimensions that the experts estimate, as the start of a sentence."""
-    supported = {d for _, card in cards for d in card.supports}
-    names = [d for d in DIMENSIONS if d in supported] or DIMENSIONS
-    return joined(names).capitalize()
+        reads = {column.partition(".")[0] for column, _ in card.columns}
+        if set(card.supports) & set(facts.dimensions) and reads & chains:
+            yield expert["weights"].rpartition("/")[2], card
 
 
 def _stage_clauses(stage: Any) -> Iterator[str]:

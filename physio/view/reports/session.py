@@ -33,7 +33,11 @@ from physio.view.plots.plain_text import PlainTextFigure
 from physio.view.plots.session import session_figure
 from physio.view.plots.time_axes import ConditionInterval, condition_spans, display_unit
 from physio.view.reports.html_report import HtmlReport
-from physio.view.reports.methods import methods_paragraph
+from physio.view.reports.methods import (
+    SessionFacts,
+    methods_paragraph,
+    session_facts,
+)
 from physio.view.stream_table import COLUMNS, stream_cells, stream_sentences
 from physio.view.terminal.sparklines import number
 
@@ -116,7 +120,8 @@ def session_report(
             )
     _add_spectrum(page, recording)
     _add_events(page, recording)
-    _add_data_sheet(page, recording, timing or {})
+    facts = session_facts(recording, estimates, streams)
+    _add_data_sheet(page, recording, timing or {}, facts)
     return page
 
 
@@ -325,19 +330,24 @@ def _add_events(page: HtmlReport, recording: Recording) -> None:
 
 
 def _add_data_sheet(
-    page: HtmlReport, recording: Recording, timing: Mapping[str, str]
+    page: HtmlReport,
+    recording: Recording,
+    timing: Mapping[str, str],
+    facts: SessionFacts,
 ) -> None:
     about: Mapping[str, str] = recording.metadata
     page.heading("Data sheet")
+    if "began" not in about and (date := recording.date) is not None:
+        about = {**about, "began": date.isoformat(timespec="seconds")}
     rows = {name: about[key] for key, name in _SHEET.items() if about.get(key)}
     rows |= {
         f"delay of {channel} behind its marker": d for channel, d in timing.items()
     }
     page.table(pd.DataFrame({"": rows}))
     config = stored_config(about)
-    text, references = methods_paragraph(config, version("physio-affect"))
+    text, references = methods_paragraph(config, version("physio-affect"), facts)
     page.heading("Methods")
-    page.text(text)
+    page.text(text or "Nothing was computed from these signals.")
     for reference in references:
         page.text(reference, small=True)
 

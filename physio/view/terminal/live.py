@@ -101,6 +101,8 @@ class Terminal(View):
         Time between two redraws (s).
     plainly
         Time between two plain lines (s).
+    session_time
+        Session clock (s), for the times of keys; by default the time of the last item.
     """
 
     streams: Iterable[StreamInfo] = ()
@@ -110,13 +112,13 @@ class Terminal(View):
     tick: Callable[[], float] = time.monotonic
     every: float = 0.2
     plainly: float = 10.0
+    session_time: Callable[[], float] | None = None
     state: TerminalState = field(init=False)
     notice: str = field(default="", init=False)
     """A line that stays visible."""
     _screen: Screen = field(init=False)
     _limit: MessageLimit = field(init=False, repr=False)
     _due: float = field(default=-np.inf, init=False)
-    _latency: Sequence[float] = field(default=(), init=False, repr=False)
     _printed_badges: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
@@ -178,7 +180,7 @@ class Terminal(View):
             Computation times of the newest estimates (ms).
         """
         self.state.advance(now)
-        self._latency = latency_ms
+        self.state.latency_ms = latency_ms
         if not self.due():
             return
         first = not np.isfinite(self._due)
@@ -205,7 +207,19 @@ class Terminal(View):
         """
         if not self._screen.is_live:
             return []
-        return self._screen.keyboard.commands(self.state.now)
+        now = self.state.now if self.session_time is None else self.session_time()
+        return self._screen.keyboard.commands(now)
+
+    def report_progress(self, line: str) -> None:
+        """Show the state of the computation; without a full screen, print it."""
+        self.state.progress = line
+        if line and not self._screen.is_live:
+            self._print(line)
+
+    def skip(self) -> None:
+        """Count no losses before the next block of each stream."""
+        for stats in self.state.stats.values():
+            stats.skipped = True
 
     def screen(self) -> TerminalLayout:
         """Return the layout of the present state."""
@@ -222,10 +236,10 @@ class Terminal(View):
             participants=panels,
             log=state.log.last(50),
             missing_streams=sorted(state.missing - set(state.stats)),
-            latency_ms=_percentiles(self._latency),
+            latency_ms=_percentiles(self.state.latency_ms),
             listening=keyboard.listening,
             entry=keyboard.keys.entry,
-            notice=self.notice,
+            notice="  ".join(filter(None, (self.state.progress, self.notice))),
             # Set here, because `rich` does not pass it to the content of a screen.
             height=self._screen.height,
         )

@@ -1,7 +1,7 @@
 """State of a session as the terminal shows it: stream statistics, estimates, events."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -60,6 +60,10 @@ class TerminalState:
     begin: float | None = None
     now: float = field(default=float("nan"), init=False)
     """Present time (s, session clock)."""
+    progress: str = field(default="", init=False)
+    """State of a computation that is behind; empty if it is not."""
+    latency_ms: Sequence[float] = field(default=(), init=False, repr=False)
+    """Computation times of the newest estimates (ms)."""
     stats: dict[str, StreamStats] = field(default_factory=dict, init=False)
     panels: dict[str, ParticipantPanel] = field(default_factory=dict, init=False)
     """Computed data by participant code."""

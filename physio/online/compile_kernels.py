@@ -1,10 +1,18 @@
-"""Compilation of the kernels of a session before it needs them."""
+"""Compilation of the kernels of a session before it needs them.
 
+``python -m physio.online.compile_kernels`` does it in a process of its own: it reads a
+description of the computation (`physio.online.engine_start.description`) from its
+standard input.
+"""
+
+import json
+import sys
 from collections.abc import Callable, Sequence
 
 from physio.core.block import StreamInfo
 from physio.core.stage import Chain, StageRunner
 from physio.online.engine import Engine, PipelineConfig
+from physio.online.engine_start import described
 
 Progress = Callable[[str, int, int], None]
 """Receiver of a part's name, its number from 1, and the number of parts."""
@@ -40,3 +48,12 @@ def compile_kernels(
                 continue
     progress("estimator", parts, parts)
     Engine(plan, streams, 0.0)
+
+
+def main() -> None:
+    """Compile the kernels of the computation that standard input describes."""
+    compile_kernels(*described(json.load(sys.stdin)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Sampling rates, measured from time stamps."""
+
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+
+from physio.core.block import Array, StreamInfo
+
+FEWEST: Final = 32
+"""Number of samples from which a rate can be measured."""
+
+_SIGNALS: Final = frozenset(
+    {"eeg", "ecg", "emg", "eog", "gsr", "bio", "resp", "temperature"}
+)
+_MOVEMENT: Final = ("acc", "gyro")
+_SLOWEST: Final = 0.5  # Hz
+_UNKNOWN_SLOWEST: Final = 10.0  # Hz, of numbers that could be beats or fixations
+
+
+def is_signal(info: StreamInfo) -> bool:
+    """Return whether a stream's channels are those of a regular signal."""
+    kinds = {c.kind for c in info.channels}
+    return bool(kinds & _SIGNALS) or info.name.endswith(_MOVEMENT)
+
+
+def is_marker(info: StreamInfo) -> bool:
+    """Return whether all channels of a stream are triggers or markers."""
+    return all(c.kind == "stim" for c in info.channels)
+
+
+def measured_rate(times: Array, info: StreamInfo) -> Fraction:
+    """Return the rate of a stream as its samples show it (Hz), 0 if it is irregular.
+
+    A signal without a nominal rate is regular if its samples come steadily, in bursts
+    or not; of numbers of an unknown kind, each sample must be on time. Markers are
+    events if they come less than half as often as their nominal rate states. Any other
+    nominal rate is returned unchanged.
+
+    Parameters
+    ----------
+    times
+        Times of samples (s), shape (n,).
+    info
+        The stream, with its nominal rate.
+    """
+    if is_marker(info):
+        expected = max(len(times) - 1, 0) / float(info.rate) if info.rate else 0.0
+        rare = len(times) > 1 and np.ptp(times) > 2 * expected
+        return Fraction(0) if rare else info.rate
+    if info.rate or len(times) < FEWEST:
+        return info.rate
+    return _steady(np.sort(times), signal=is_signal(info))
+
+
+def _steady(times: Array, *, signal: bool) -> Fraction:
+    """Return the rate of samples that come steadily, 0 of others."""
+    steps = np.diff(times)
+    if signal:
+        reach = max(FEWEST // 2, min(len(times) // 4, 1000))
+        spans = (times[reach:] - times[:-reach]) / reach
+        period = float(np.median(spans))
+        low, high = np.quantile(spans, [0.1, 0.9])
+        regular = high - low < 0.2 * period
+    else:
+        period = float(np.median(steps))
+        regular = float(np.mean(np.abs(steps - period) < 0.2 * period)) > 0.8
+    slowest = _SLOWEST if signal else _UNKNOWN_SLOWEST
+    if not regular or not 0 < period <= 1 / slowest:
+        return Fraction(0)
+    return rounded_rate(1 / period)
+
+
+def rounded_rate(rate: float) -> Fraction:
+    """Return a measured rate (Hz): a whole number within 0.5 %, else four digits."""
+    if rate >= 1 and abs(round(rate) / rate - 1) < 0.005:
+        return Fraction(round(rate))
+    return Fraction(f"{rate:.4g}")

@@ -81,7 +81,7 @@ class SessionTable:
             reads = [key for key, stream in chains.items() if stream == name]
             parts = [self._computed(key) for key in reads]
             given = list((notes or {}).get(name, ()))
-            if summary.info.rate and not reads and not given:
+            if summary.info.rate and chains and not reads and not given:
                 given = ["no chain of the session reads it"]
             rows.append(
                 {
@@ -227,7 +227,14 @@ def reasons_text(part: Mapping[str, Any]) -> str:
     if not part["ticks"]:
         return "nothing was computed"
     reasons = part["missing"].items()
-    return ", ".join(f"{share:.0%} {words}" for words, share in reasons)
+    return ", ".join(f"{percent(share)} {words}" for words, share in reasons)
+
+
+def percent(share: float) -> str:
+    """Return a share in percent; ``<1%`` and ``>99%`` where rounding would hide it."""
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def _is_too_soon(part: Mapping[str, Any]) -> bool:

@@ -102,7 +102,7 @@ def test_the_demo_leaves_a_whole_session(demo: Path) -> None:
     assert (eeg["rate"], eeg["samples"], eeg["lost"]) == (250.0, 10000, 0)
     assert len(eeg["channels"]) == 8
     assert eeg["faults"] == eeg["notes"] == []
-    (band,) = streams["wristband.eda"]["computed"]
+    (band,) = streams["band.eda"]["computed"]
     assert (band["chain"], band["column"], band["unit"]) == ("eda", "tonic", "uS")
     assert band["share"] + sum(band["missing"].values()) == pytest.approx(1, abs=1e-3)
     truth = "the ground truth of a simulation is not an input"

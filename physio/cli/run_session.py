@@ -151,6 +151,7 @@ class _Run:
         began = time.perf_counter()
         with (
             _StopOnSignal(session),
+            _compilation_announced(enabled=self.fast),
             session,
             self._display(session) as view,
             self._realtime() as refusals,
@@ -398,6 +399,19 @@ class _Summary:
         """Return the agreement with ratings: see `Agreement.summary`."""
         parts = {code: a.summary() for code, a in self._agreements.items()}
         return parts if self._several else parts[""]
+
+
+@contextmanager
+def _compilation_announced(*, enabled: bool) -> Iterator[None]:
+    """Print a line when the first kernel is compiled in this thread."""
+    if not enabled:
+        yield
+        return
+    from physio.dsp.jit import before_compilation
+
+    lines = ["compiling kernels, once on this computer: up to some minutes"]
+    with before_compilation(lambda: say(lines.pop()) if lines else None):
+        yield
 
 
 def _announce_waiting(names: Sequence[str]) -> None:

@@ -179,6 +179,11 @@ class Device(CommandSource, ABC):
         """True if its items include the declarations of silence, as in a replay."""
         return False
 
+    @property
+    def ends(self) -> Mapping[str, float]:
+        """Time of the last sample of each stream (s), where it is known already."""
+        return {}
+
     @abstractmethod
     def read(self) -> Sequence[Item]:
         """Return the items since the last call, each stream in order; never wait."""

@@ -62,6 +62,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
             raise ValueError(
                 f"{path} is no file of Mind Monitor: it has no column {missing[0]}"
             )
+        unread = sorted(set(table.fieldnames or ()) - {*_needed(), ""})
         times, rows, elements = _rows(path, table)
     if len(times) < 2 or times[-1] <= times[0]:
         raise ValueError(
@@ -86,6 +87,8 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     )
     events = _elements(sorted((t - times[0], name) for t, name in elements), end)
     about = {"source": "Mind Monitor", "begin": "0.0"}
+    if unread:
+        about["warnings"] = f"columns that are not read: {', '.join(unread)}"
     if participant:
         about["participant"] = participant
     return Recording(streams, {events.info.name: events}, (), about)

@@ -1,6 +1,8 @@
 """Commands of other programs reach a session, and its answer reaches them."""
 
+import json
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -8,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physio.core.protocols import FastClock
+from physio.core.protocols import FastClock, WallClock
 from physio.inference import self_report
-from physio.online.commands import LONGEST
+from physio.online.commands import LONGEST, decode
+from physio.online.engine import PipelineConfig
 from physio.online.remote_control import (
     ControlSocket,
     mark,
@@ -123,3 +126,30 @@ def test_what_is_no_command_of_this_session_records_nothing(
     assert not {n for n in names if n.startswith(("session.mark", "session.rat"))}
     status = [x for i in items if i.info.name == "session.status" for x in i.labels]
     assert len([x for x in status if x.startswith("refused: ")]) == 1
+
+
+def test_a_marker_has_the_time_at_which_it_was_sent(tmp_path: Path) -> None:
+    clock = WallClock()
+    with ControlSocket(tmp_path, clock) as device:
+        before = clock.now()
+        send(tmp_path, "film 1")
+        after = clock.now()
+        time.sleep(0.3)
+        send(tmp_path, json.dumps({"command": "mark", "label": "now"}))
+        first, second = device.commands()
+    assert before <= first.time <= after
+    assert second.time >= after + 0.3
+
+
+@pytest.mark.parametrize("sent", [1e12, -1e12, "x", None, True, float("nan")])
+def test_an_impossible_time_of_sending_is_ignored(sent: object) -> None:
+    line = json.dumps({"command": "mark", "label": "film", "sent": sent})
+    assert decode(line, 100.0, speed=1.0).time == 100.0
+
+
+def test_no_marker_precedes_its_session() -> None:
+    clock = WallClock()
+    with Session(PipelineConfig(), [], (), clock) as session:
+        session.mark("early", session.begin - 50.0)
+        events = [i for i in session if i.info.name == "session.markers"]
+    assert [e.times[0] for e in events] == [session.begin]

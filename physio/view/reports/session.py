@@ -167,7 +167,10 @@ def _add_streams(
             "longest gap (s)": f"{longest:.2f}",
             "body site": blocks[0].info.site or "",
         }
-    page.table(pd.DataFrame(rows).T)
+    recorded = pd.DataFrame(rows).T
+    if table:  # which has these columns too
+        recorded = recorded.drop(columns=["Hz", "samples", "lost"], errors="ignore")
+    page.table(recorded)
     if table:
         _add_computed(page, table)
     for note in filter(None, recording.metadata.get("warnings", "").split("; ")):

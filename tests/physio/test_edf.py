@@ -415,6 +415,16 @@ def test_the_status_of_bids_holds_for_a_single_file(tmp_path: Path) -> None:
     )
 
 
+def test_bad_channels_are_bad_in_mne_again() -> None:
+    first = edf.from_mne(bad_raw())
+    raw = to_mne(first, "eeg.eeg")
+    assert raw.info["bads"] == ["Cz"]
+    (again,) = edf.from_mne(raw).streams["eeg.eeg"]
+    (block,) = first.streams["eeg.eeg"]
+    reasons = missing_reason(block.data)
+    np.testing.assert_array_equal(missing_reason(again.data), reasons)
+
+
 def test_a_limit_that_is_no_number_leaves_its_signal_out(tmp_path: Path) -> None:
     signals = [("EEG Fp1", b"uV", -9.0, 9.0), ("EEG Fp2", b"uV", -9.0, 9.0)]
     path = several(tmp_path / "a.edf", signals)

@@ -222,6 +222,8 @@ def convert_unit(values: Array, text: str, usual: str) -> tuple[Array, str]:
         unit are unchanged and keep it.
     """
     unit, factor, _ = read_unit(text, usual)
+    if usual == "1" and unit in NEUTRAL:
+        return values, usual
     if unit == usual:
         # 820 / 1000 is 0.82; 820 * 0.001 is not.
         return values / round(1 / factor) if factor < 1 else values * factor, usual

@@ -13,7 +13,6 @@ GUARDED = {
     "physio/io/matlab/worker.py": "limits memory only where `resource` is",
     "physio/online/scheduling.py": "asks whether the scheduling exists",
     "physio/online/unix_control.py": "imported, and used only with AF_UNIX",
-    "physio/view/dashboard/server_link.py": "hands over numbers only with AF_UNIX",
 }
 
 

@@ -149,12 +149,11 @@ def test_every_kind_of_session_runs(tmp_path: Path) -> None:
     run(tmp_path, "report", "a")
     run(tmp_path, "export", "a/recording.xdf", "c", "--format", "csv")
     run(tmp_path, "delete", "b", "--yes")
-    run(tmp_path, "doctor")
 
 
 @pytest.mark.long
 def test_a_study_is_rehearsed(tmp_path: Path) -> None:
-    run(tmp_path, "study", "new", "films")
+    run(tmp_path, "study", "init", "films")
     run(tmp_path, "study", "rehearse", "films")
 
 

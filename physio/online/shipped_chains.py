@@ -68,6 +68,19 @@ def default_chains(
     return chains
 
 
+def import_stages() -> None:
+    """Import the modules of all shipped chains, which takes a second or more."""
+    tables: list[Any] = [config.read(CHAINS)]
+    while tables:
+        table = tables.pop()
+        if isinstance(table, list):
+            tables += table
+        elif isinstance(table, dict):
+            tables += table.values()
+            if "use" in table:
+                config.load_object(table["use"], CHAINS.name)
+
+
 def chain_notes(streams: Iterable[StreamInfo]) -> dict[str, list[str]]:
     """Return, by stream, a sentence on each part that no default chain computes."""
     streams = tuple(streams)

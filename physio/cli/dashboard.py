@@ -156,7 +156,7 @@ def _computed(
 
 def _page(url: str) -> Path:
     """Write a page that leads to an address; no list of processes shows its token."""
-    from physio.online.remote_control import runtime_folder
+    from physio.online.unix_control import runtime_folder
 
     path = runtime_folder() / f"dashboard-{os.getpid()}.html"
     write_private(

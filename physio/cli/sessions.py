@@ -367,10 +367,10 @@ class DeviceSession:
         from physio.online import session_config
 
         file = session_config.read(self.config, self.trust)
-        consent = self.consent or file.session.consent or _ask_for_consent()
         participant = (
             {} if self.participant is None else {"participant": self.participant}
         )
+        consent = (self.consent or file.session.consent).strip()
         file = file.with_session(consent=consent, **participant)
         if not file.table("devices"):
             raise ValueError(f"{file.at} names no device: add a table [devices.NAME]")
@@ -379,6 +379,8 @@ class DeviceSession:
                 f"{file.at}: session.record = false, but a calibration needs the "
                 "recording: remove that line"
             )
+        if not consent:
+            file = file.with_session(consent=_ask_for_consent(file.at))
         if self.only_record:
             file = file.recording_only()
         else:
@@ -413,14 +415,26 @@ def run_devices(session: DeviceSession) -> Path:
     return folder
 
 
-def _ask_for_consent() -> str:
-    if not sys.stdin.isatty():
-        say("No consent text is named: name it with --consent.")
-        return "not stated"
-    text: str = typer.prompt(
-        "Which consent text did the participant agree to (name and version)?",
-        err=True,
-    )
+def _ask_for_consent(at: str) -> str:
+    """Ask for the name of the consent text until it is given.
+
+    Raises
+    ------
+    ValueError
+        If nobody can be asked.
+    """
+    if not (sys.stdin and sys.stdin.isatty()):
+        raise ValueError(
+            f"{at} names no consent text: give its name and version with --consent, "
+            "or as 'consent' in its table [session]; without a participant, say so "
+            "there"
+        )
+    text = ""
+    while not text:
+        text = typer.prompt(
+            "Which consent text did the participant agree to (name and version)?",
+            err=True,
+        ).strip()
     return text
 
 

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 from physio.core.block import StreamInfo
 from physio.core.events import Item
+from physio.core.operating_system import monotonic
 
 CommandKind = Literal["mark", "rate", "mute", "unmute", "stop"]
 """The commands that a session takes: see `Command`."""
@@ -37,11 +38,11 @@ class WallClock:
     """
 
     speed: float = 1.0
-    _zero: float = field(default_factory=time.monotonic, init=False)
+    _zero: float = field(default_factory=monotonic, init=False)
 
     def now(self) -> float:
         """Return the time (s)."""
-        return self._zero + (time.monotonic() - self._zero) * self.speed
+        return self._zero + (monotonic() - self._zero) * self.speed
 
     def wait(self, seconds: float) -> None:
         """Sleep."""

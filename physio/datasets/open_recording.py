@@ -9,7 +9,7 @@ from physio.core.clock_check import check_clocks
 from physio.core.input_file import refuse_endless
 from physio.core.recording import Recording
 from physio.datasets import bids, wesad
-from physio.io import empatica, recording_tables
+from physio.io import embraceplus, emotibit, empatica, polar_hrm, recording_tables
 from physio.io.tables.text_table import NoTableError
 
 
@@ -45,10 +45,13 @@ class FileFormat(NamedTuple):
     head: bytes = rb"(?!)"
     options: tuple[str, ...] = ("participant",)
 
-    def matches(self, path: Path, head: bytes) -> bool:
-        """Return whether a file is of this format by its name or its first bytes."""
-        by_name = bool(self.suffixes) and path.name.lower().endswith(self.suffixes)
-        return by_name or re.match(self.head, head) is not None
+    def has_suffix(self, path: Path) -> bool:
+        """Return whether a file is of this format by its name."""
+        return bool(self.suffixes) and path.name.lower().endswith(self.suffixes)
+
+    def has_head(self, head: bytes) -> bool:
+        """Return whether a file is of this format by its first bytes."""
+        return re.match(self.head, head) is not None
 
 
 FORMATS: Final = (
@@ -106,14 +109,6 @@ FORMATS: Final = (
         options=("columns", "participant"),
     ),
     FileFormat(
-        "a recording of Mind Monitor",
-        ".csv",
-        "its header",
-        "physio.io.mind_monitor",
-        "a published recording of a Muse",
-        head=rb"TimeStamp,Delta_TP9,",
-    ),
-    FileFormat(
         "a BrainFlow file",
         ".csv or .tsv, with its board named",
         "tab-separated numbers, or a header that counts the columns",
@@ -121,6 +116,55 @@ FORMATS: Final = (
         "a published recording of a Cyton and of an EmotiBit",
         head=rb"(?:[-+.\deE]+\t){3,}[-+.\deE]+\r?\n|,?0,1,2,3,|0\t1\t2\t3\t",
         options=("board", "participant"),
+    ),
+    FileFormat(
+        "an EmbracePlus file",
+        ".avro, or a folder of them",
+        "first bytes",
+        "physio.io.embraceplus",
+        "a published file, joined files",
+        head=rb"Obj\x01",
+    ),
+    FileFormat(
+        "a file of an EmotiBit",
+        ".csv, raw or of its parser",
+        "its lines, or the header of the parser",
+        "physio.io.emotibit",
+        "published files",
+        head=emotibit.RAW + rb"|" + emotibit.PARSED,
+    ),
+    FileFormat(
+        "an AcqKnowledge file of a BIOPAC",
+        ".acq",
+        "suffix",
+        "physio.io.biopac",
+        "a published file",
+        suffixes=(".acq",),
+    ),
+    FileFormat(
+        "a LabChart or AcqKnowledge export for MATLAB",
+        ".mat",
+        "suffix",
+        "physio.io.matlab_exports",
+        "files assembled for the tests",
+        suffixes=(".mat",),
+    ),
+    FileFormat(
+        "a recording of an Enobio",
+        ".easy",
+        "suffix",
+        "physio.io.enobio",
+        "files assembled for the tests",
+        suffixes=(".easy", ".easy.gz"),
+    ),
+    FileFormat(
+        "a file of a Polar monitor",
+        ".hrm",
+        "[Params] in the first line",
+        "physio.io.polar_hrm",
+        "a published file",
+        suffixes=(".hrm",),
+        head=polar_hrm.HEAD,
     ),
     FileFormat(
         "a BIDS folder with one EEG",
@@ -230,12 +274,31 @@ def _format(path: Path, head: bytes, options: dict[str, Any]) -> FileFormat:
         raise ValueError(
             f"{path} is one file of an Empatica E4 export: give the folder it is in"
         )
-    if known := next((f for f in FORMATS if f.matches(path, head)), None):
+    by_content = (f for f in FORMATS if f.has_head(head))
+    by_name = (f for f in FORMATS if f.has_suffix(path))
+    if known := next(by_name, None) or next(by_content, None):
         return known
+    for pattern, reason in _REFUSED:
+        if re.match(pattern, head):
+            raise ValueError(f"{path} {reason}")
     if not head.strip() or (b"\0" in head and head[:2] not in _UTF16):
         raise NoTableError(str(path))
     return _TABLE
 
+
+_REFUSED: Final = (
+    (
+        rb"[\d:T.+\- ]{19,35}\t[0-9a-f]{8}-[0-9a-f-]{27}\t[0-9a-fA-F]+\s",
+        "holds raw Bluetooth packets of a Muse, as OpenMuse records them: decode them "
+        "with OpenMuse, or record its LSL streams as XDF",
+    ),
+    (
+        rb"%(Total time|STOP|Stop)|[0-9A-F]{2},([0-9A-F]{6},){4,}",
+        "is a file of an OpenBCI SD card, in hexadecimal: convert it with the OpenBCI "
+        "GUI (SD card file, playback), and read the text file that it writes",
+    ),
+)
+"""Begin of files that are refused by name, and the remedy."""
 
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 
@@ -255,6 +318,8 @@ def _folder(path: Path, options: dict[str, Any]) -> Recording:
         return recording_tables.read(path, participant=participant)
     if empatica.is_export(path):
         return empatica.read(path, session=session, participant=participant)
+    if embraceplus.is_folder(path):
+        return embraceplus.read(path, participant=participant)
     if bids.is_bids(path):
         study = bids.Bids(path)
         first, *others = study.trials()

@@ -101,6 +101,14 @@ class BoardSamples:
         events = self._markers(placed, participant)
         return Recording(streams, {events.info.name: events}, (), about)
 
+    def times(self) -> Array:
+        """Return the time of each row (s), shape (n,); NaN for a repeated one."""
+        placed = self._placed()
+        times = np.full(len(self.counter), np.nan)
+        for rows, start, t0 in placed.runs:
+            times[rows] = t0 + (start + np.arange(len(rows))) / float(placed.rate)
+        return times
+
     def _placed(self) -> "_Placed":
         """Return the samples by number: by the counter, or else by the stamps."""
         rate = float(self.rate)
@@ -111,7 +119,9 @@ class BoardSamples:
         counted = (number[-1] + 1) / rate if len(number) else 0.0
         repeated = 1 - len(rows) / max(1, len(at))
         usable = repeated <= _REPEATED
-        if usable and not (stamped and abs(counted - span) > 1.0 + 0.03 * span):
+        has_gaps = bool(len(number)) and number[-1] >= len(number)
+        apart = abs(counted - span) > 1.0 + 0.03 * span
+        if usable and not (stamped and has_gaps and apart):
             cuts = np.flatnonzero(np.diff(number) != 1) + 1
             parts = zip(np.split(rows, cuts), np.split(number, cuts), strict=True)
             runs = [(r, int(n[0]), 0.0) for r, n in parts if len(r)]

@@ -47,7 +47,7 @@ def readable_header(path: Path) -> Iterator[tuple[Path, list[str]]]:
         beside = (path.with_suffix(suffix) for suffix in suffixes)
         if (candidate := next((p for p in beside if p.is_file()), None)) is not None:
             notes.append(
-                f"the header names a {key} that is not there; {candidate.name} is read "
+                f"the header names a {key} that is not there: {candidate.name} is read "
                 "in its place"
             )
             changed = f"{key}={candidate.resolve()}"

@@ -1,21 +1,21 @@
 """Corrections of the channels of streams, from a table of a session file."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.events import Events, concatenate
 from physio.core.json_table import json_table
-from physio.core.recording import Recording, computed
+from physio.core.recording import Arrival, Recording, computed
 from physio.io.channel_kinds import UNITS
 from physio.io.montage import cap, cap_numbers, with_references
 from physio.io.triggers import (
     TriggerDecoder,
     has_triggers,
-    read_triggers,
     trigger_stream,
 )
 from physio.io.units import NEUTRAL, quantity, read_unit
@@ -235,19 +235,19 @@ class ChannelTable:
             return recording
         corrected = self.corrected(recording.infos)
         streams = {n: b for n, b in recording.streams.items() if not computed(n)}
-        events = dict(recording.events)
+        events, timeline = dict(recording.events), recording.timeline
         warnings = [recording.metadata.get("warnings", "")]
         for name, stream in corrected.items():
             streams[name] = tuple(stream.block(b) for b in recording.streams[name])
-            if (codes := stream.new_triggers()) is not None:
-                free = free_name(trigger_stream(codes), events)
-                blocks = [replace(b, info=codes) for b in streams[name]]
-                events[free], notes = read_triggers(blocks, free)
-                warnings += notes
+            if (decoder := trigger_decoder(stream, events)) is not None:
+                parts = [decoder.decode(block) for block in streams[name]]
+                events[decoder.name] = concatenate(parts)
+                timeline = tuple(_with_codes(timeline, name, parts))
+                warnings += decoder.notices()
         about = {**recording.metadata, "channels": json.dumps(self.to_table())}
         if text := "; ".join(filter(None, warnings)):
             about["warnings"] = text
-        return replace(recording, streams=streams, events=events, metadata=about)
+        return Recording(streams, events, timeline, about)
 
     def to_table(self) -> dict[str, Any]:
         """Return the table that `parse` makes these corrections from."""
@@ -284,6 +284,18 @@ def trigger_decoder(
     if info is None:
         return None
     return TriggerDecoder(info, free_name(trigger_stream(info), taken))
+
+
+def _with_codes(
+    timeline: Sequence[Arrival], stream: str, parts: Sequence[Events]
+) -> Iterator[Arrival]:
+    """Yield a timeline in which the codes of a stream arrive with their blocks."""
+    remaining, count = iter(parts), 0
+    for arrival in timeline:
+        yield arrival
+        if arrival.stream == stream and len(codes := next(remaining)):
+            yield Arrival(codes.info.name, count, len(codes), codes.complete_until)
+            count += len(codes)
 
 
 def _flat(table: Any, name: str, at: str) -> list[tuple[str, Mapping[str, Any]]]:

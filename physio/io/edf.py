@@ -470,8 +470,8 @@ def _unit_note(
     if read_unit(text, usual).assumed and not microvolts:
         return (
             f"{device}.{kind} states no unit for {', '.join(names[:8])}: values stay "
-            f"as they are; if they are {usual}, state it in the header or in a table "
-            "[channels]"
+            f"as they are (if they are {usual}, state it in the header or in a table "
+            "[channels])"
         )
     return unit_note(f"{device}.{kind}", text, usual, names)
 
@@ -479,13 +479,12 @@ def _unit_note(
 def _kind(label: str, unit: str, declared: str, mne_kind: str) -> ChannelKind:
     """Return kind and usual unit of a channel; MNE's kind is a default if it is EEG.
 
-    MNE assigns ``misc`` to BrainVision channels whose unit is not a voltage.
+    MNE assigns ``misc`` to BrainVision channels whose unit it does not know, although
+    the format declares no kinds.
     """
     if mne_kind in ("eeg", "misc"):
-        default = ChannelKind(mne_kind, UNITS.get(mne_kind, "1"))
-        return channel_kind(
-            label, unit, "" if declared == mne_kind else declared, default
-        )
+        declared = "" if declared == mne_kind else declared
+        return channel_kind(label, unit, declared, ChannelKind("eeg", "uV"))
     kind = declared if declared in _UNITS else "misc"
     return ChannelKind(kind, UNITS.get(kind, "1"))
 

@@ -136,9 +136,9 @@ def read_header(
     if not elements and _is_unicorn(root, n):
         elements = [_described(*row) for row in _UNICORN]
         layout_note = (
-            f"{name} describes no channels; as its sender is a Unicorn, they are taken "
-            f"as {', '.join(label for label, *_ in _UNICORN)}: if electrodes are "
-            "elsewhere, rename them in a table [channels]"
+            f"{name} describes no channels: as its sender is a Unicorn, they are taken "
+            f"as {', '.join(label for label, *_ in _UNICORN)} (if electrodes are "
+            "elsewhere, rename them in a table [channels])"
         )
     described = _read_channels(elements, _names(elements, part, n), default)
     info = StreamInfo(

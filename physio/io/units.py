@@ -188,14 +188,14 @@ def unit_note(name: str, text: str, usual: str, channels: Sequence[str]) -> str:
     if reading.assumed:
         return (
             f"{name} states no unit for {names}: values are taken as {usual}, "
-            "unscaled; if they are not, state the unit in the stream's description or "
-            "in a table [channels]"
+            "unscaled (if they are not, state the unit in the stream's description or "
+            "in a table [channels])"
         )
     if usual != "1" and reading.unit != usual and quantity(text) in ("", *NEUTRAL):
         return (
             f"{name} states the unit {reading.unit!r} for {names}, which does not "
-            f"convert to {usual}: values stay as they are; state the unit, as {usual}, "
-            "in the stream's description or in a table [channels]"
+            f"convert to {usual}: values stay as they are (state the unit, as {usual}, "
+            "in the stream's description or in a table [channels])"
         )
     return ""
 
@@ -222,6 +222,8 @@ def convert_unit(values: Array, text: str, usual: str) -> tuple[Array, str]:
         unit are unchanged and keep it.
     """
     unit, factor, _ = read_unit(text, usual)
+    if usual == "1" and unit in NEUTRAL:
+        return values, usual
     if unit == usual:
         # 820 / 1000 is 0.82; 820 * 0.001 is not.
         return values / round(1 / factor) if factor < 1 else values * factor, usual

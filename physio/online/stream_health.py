@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from physio.core.block import Block, StreamInfo
+from physio.core.operating_system import suspended
 
 WARN: Final = 0.005
 """Relative deviation of a sampling rate above which a notice is given."""
@@ -176,11 +177,6 @@ class StreamHealth:
         return [f"clock: the stamps of {self.info.name} jumped {jump:+.1f} s"]
 
 
-def slept() -> float:
-    """Return the total time of suspension since the computer started (s)."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
-
-
 def date() -> float:
     """Return the system time minus the monotonic clock (s)."""
     return time.time() - time.monotonic()
@@ -196,7 +192,7 @@ class SleepDetector:
         Functions with the same results as those of this module.
     """
 
-    slept: Callable[[], float] = slept
+    slept: Callable[[], float] = suspended
     date: Callable[[], float] = date
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.events import Events, Item
+from physio.io.channel_kinds import is_helper
 
 
 class PhysicalRange(NamedTuple):
@@ -162,6 +163,8 @@ class StreamSummary:
             if not self._finite[i]:
                 yield channel, "all values are missing"
             elif self._low[i] == self._high[i] and long and self.samples > 1:
+                if channel.kind in ("misc", "stim") and is_helper(channel.name):
+                    continue  # a battery, a flag or a trigger may stay as it is
                 yield channel, f"constant, {self._low[i]:.4g}{unit}"
             elif limits and not limits.low <= value <= limits.high and value == value:
                 is_low = value < limits.low

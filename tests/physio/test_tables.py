@@ -139,7 +139,7 @@ def test_missing_rows_are_a_gap_and_repeated_ones_are_left_out(tmp_path: Path) -
     found = read(written(tmp_path, gap))
     first, second = found.streams["table.eda"]
     assert (len(first), second.start, second.stop) == (300, 400, N)
-    assert "1 repeated rows of table.eda are left out" in found.metadata["warnings"]
+    assert "1 repeated rows are left out" in found.metadata["warnings"]
 
 
 def test_values_that_are_no_numbers_are_missing_and_said(tmp_path: Path) -> None:

@@ -135,14 +135,11 @@ class ColumnMap:
             )
         if not (math.isfinite(self.rate) and 0 <= self.rate <= 1e6):
             raise ValueError(f"the rate is {self.rate} Hz; it must be 0 to 1000000")
-        if not self.time and not self.rate and not self._has_intervals:
+        timed = all(s.time or s.kind == "rr" for s in self.signals)
+        if not self.time and not self.rate and not timed:
             raise ValueError(
                 "a map without a column of times must state the rate of the rows (Hz)"
             )
-
-    @property
-    def _has_intervals(self) -> bool:
-        return any(s.kind == "rr" for s in self.signals)
 
 
 KINDS: Final[Mapping[str, StreamKind]] = {

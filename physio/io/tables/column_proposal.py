@@ -17,7 +17,7 @@ from physio.io.units import plain, quantity
 
 _TIME: Final = re.compile(
     r"(?:[a-z]+ ){0,3}?(?:time ?stamps?|date ?time|time|zeit|uhrzeit|zeitstempel|temps"
-    r"|tiempo|elapsed|seconds|secs?|millis|micros|millisecs?|milliseconds|unix|epoch"
+    r"|tiempo|timer|elapsed|seconds|secs?|millis|micros|millisecs?|milliseconds|unix|epoch"
     r"|unix ?time|local ?time|t|ms)(?: .*)?"
 )
 _COUNTER: Final = re.compile(
@@ -70,6 +70,9 @@ _HELPERS: Final = re.compile(
     r"|lead ?off|contact|hsi|signal ?quality|spo ?2|oxygen|finger|steps?|lat|lon"
     r"|altitude)(?: .*)?"
 )
+_MODULE: Final = re.compile(r"\b(ecg|eda|gsr|ppg|rsp|emg|eog|eeg|skt)\d{2,3}[a-z]?\b")
+"""Names of amplifiers, as ``ECG100C``."""
+
 _SPLIT: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|[\s_.,;:/\\\-+()\[\]{}#\"'|]+")
 _BRACKET: Final = re.compile(r"^(.*?)\s*[\[({]\s*([^\[\](){}]*)\s*[\])}]\s*$")
 
@@ -92,6 +95,7 @@ _SUFFIXES: Final = {
 _PLAUSIBLE: Final[Mapping[str, tuple[tuple[str, float, float], ...]]] = {
     "eda": (("uS", 0.05, 60.0), ("S", 5e-8, 6e-5)),
     "temp": (("degC", 15.0, 43.0), ("degF", 60.0, 109.0), ("K", 288.0, 316.0)),
+    "hr": (("1/min", 25.0, 250.0),),
     "acc": (("g", 0.7, 1.4), ("m/s^2", 7.0, 14.0), ("mg", 700.0, 1400.0)),
 }
 """Units that fit a median, by kind; of acceleration, the median of its magnitude."""
@@ -125,6 +129,8 @@ def propose(table: TextTable) -> Proposal:
     """
     reasons: dict[str, str] = {}
     doubts: list[str] = []
+    if len(table.names) == 1 and (listed := _intervals(table, reasons)):
+        return Proposal(ColumnMap((listed,)), reasons, ())
     time, unit, counter = _time(table, reasons, doubts)
     taken = {*time, counter}
     signals = []
@@ -165,7 +171,8 @@ def signal_kind(name: str) -> str:
 
 def _key(name: str) -> str:
     """Return a name in lower case, with blanks for other signs."""
-    return " ".join(w.lower() for w in _SPLIT.split(name) if w)
+    words = " ".join(w.lower() for w in _SPLIT.split(name) if w)
+    return _MODULE.sub(r"\1", words)
 
 
 def _named(key: str) -> str:
@@ -262,6 +269,34 @@ def _time_unit(text: str) -> str:
     }
     text = words.get(text, text)
     return text if text in ("s", "ms", "us", "ns") else ""
+
+
+def _intervals(table: TextTable, reasons: dict[str, str]) -> ColumnSignal | None:
+    """Return the meaning of a single column if it is a list of intervals.
+
+    Intervals between beats are 250 to 2500 ms and differ little from one to the next;
+    in seconds, the name of the file or of the column must state them.
+    """
+    name = table.names[0]
+    try:
+        data = numbers(table.frame, name, [])
+    except ValueError:
+        return None
+    data = data[np.isfinite(data)]
+    stated = f"{_key(name)} {_key(table.about.get('file', ''))}"
+    named = re.search(r"\b(rri?|nni?|ibi|intervals?)\b", stated) is not None
+    unit = interval_unit(data)
+    low, high = (250.0, 2500.0) if unit == "ms" else (0.25, 2.5)
+    if len(data) < 5 or not (named or unit == "ms"):
+        return None
+    inside = float(np.mean((data >= low) & (data <= high)))
+    change = float(np.median(np.abs(np.diff(data)) / data[1:])) if inside > 0.9 else 1.0
+    if inside <= 0.9 or change > 0.25 or (data == data[0]).all():
+        return None
+    if not named and not 400 <= np.median(data) <= 1500:
+        return None
+    reasons[name] = f"intervals between beats in {unit}"
+    return ColumnSignal(name, "rr", unit)
 
 
 def _signal(

@@ -126,7 +126,8 @@ def load_table(path: Path) -> TextTable:
         If it is no table.
     """
     if path.suffix.lower() != ".parquet":
-        return read_text_table(path)
+        table = read_text_table(path)
+        return table._replace(about={**table.about, "file": path.stem})
     import pandas as pd
 
     try:

@@ -87,7 +87,7 @@ PRESETS: Final = (
             (r"(?:RR|PP)-interval \[ms\]", "rr", "ms"),
             *_axes(r"@ \[mg\]", "acc", "mg"),
             *_axes(r"@ \[dps\]", "gyro", "deg/s"),
-            (r"channel ([012])", "ppg", "counts", r"ppg\1"),
+            (r"channel ([012])", "ppg", "1", r"ppg\1"),
             (r"(?i)hr \[bpm\]", "hr", "1/min"),
         ),
         (r"sensor timestamp \[ns\]", r"timestamp \[ms\]", "Phone timestamp"),
@@ -104,7 +104,7 @@ PRESETS: Final = (
     ),
     TablePreset(
         "muse-lsl, PPG", "muse", ("timestamps", "PPG1", "PPG2"),
-        ((r"(PPG\d)", "ppg", "counts", r"\1"),),
+        ((r"(PPG\d)", "ppg", "1", r"\1"),),
         ("timestamps",), rate=64, site="head", source="muselsl/record.py",
     ),
     TablePreset(
@@ -160,8 +160,8 @@ PRESETS: Final = (
         (r"(?i)(?:.*[ _])?red\w*", r"(?i)(?:.*[ _])?ir\w*",
          r"(?i).*(?:millis|micros|time|ms).*"),
         (
-            (r"(?i)(?:.*[ _])?(ir)(?:_?(?:value|led|raw))?", "ppg", "counts", "ir"),
-            (r"(?i)(?:.*[ _])?(red)(?:_?(?:value|led|raw))?", "ppg", "counts", "red"),
+            (r"(?i)(?:.*[ _])?(ir)(?:_?(?:value|led|raw))?", "ppg", "1", "ir"),
+            (r"(?i)(?:.*[ _])?(red)(?:_?(?:value|led|raw))?", "ppg", "1", "red"),
         ),
         (r"(?i).*(?:millis|micros|time|ms).*",),
         source="SparkFun MAX3010x library, examples that print red and IR",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
-from physio.core.timing.dejitter import fit
+from physio.core.timing.dejitter import SampleGrid, fit
 from physio.io.board_files import positions
 from physio.io.channel_kinds import slug
 from physio.io.stream_header import unique
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _BACK: Final = 5.0  # s by which rows may be out of order
 _OTHER: Final = 0.1  # part by which a measured rate differs from a wrong nominal one
+_SHORT: Final = 0.02  # part by which bursts in a short file change a measured rate
 _PAUSE: Final = 3.0  # s by which a beat is late if others were lost before it
 
 
@@ -72,6 +73,7 @@ def from_table(
     """
     notes: list[str] = []
     _require(frame, [s.column for s in columns.signals])
+    frame = _without_repetitions(frame, columns, notes)
     clocks = _clocks(frame, columns, notes)
     streams: dict[str, tuple[Block, ...]] = {}
     row_rate = float(estimate_rate(_finite(clocks[""].seconds))) or columns.rate
@@ -81,7 +83,18 @@ def from_table(
         blocks = _stream(name, part, clock, columns, (participant, frame), notes)
         streams[name] = blocks
     events = _events(frame, columns, clocks, participant, streams, notes)
-    about = {"source": columns.source, "begin": "0.0"}
+    used = {*columns.time, columns.counter, *(s.time for s in columns.signals)}
+    unread = [
+        str(name)
+        for name in frame.columns
+        if name not in used | {s.column for s in columns.signals}
+        and not str(name).startswith(("column ", "Unnamed"))
+    ]
+    if unread:
+        more = f" and {len(unread) - 40} more" if len(unread) > 40 else ""
+        notes.append(f"columns that are not read: {', '.join(unread[:40])}{more}")
+    first = [float(b[0].times[0]) for b in streams.values() if len(b[0])]
+    about = {"source": columns.source, "begin": repr(min([0.0, *first]))}
     unix = [c.unix for c in clocks.values() if np.isfinite(c.unix)]
     if unix:
         about["begin_unix"] = repr(min(unix))
@@ -99,6 +112,22 @@ def _require(frame: "pd.DataFrame", columns: Sequence[str]) -> None:
                 f"there is no column {column!r}; the table has "
                 f"{', '.join(map(str, frame.columns[:20]))}"
             )
+
+
+def _without_repetitions(
+    frame: "pd.DataFrame", columns: ColumnMap, notes: list[str]
+) -> "pd.DataFrame":
+    """Return a table without rows that repeat time and values of the row before."""
+    if not columns.time or not set(columns.time) <= set(frame.columns):
+        return frame
+    used = frame[[*columns.time, *(s.column for s in columns.signals)]]
+    before = used.shift()
+    repeated = ((used == before) | (used.isna() & before.isna())).all(axis=1)
+    repeated &= used[columns.time[0]].notna()
+    if n := int(repeated.sum()):
+        notes.append(f"{n} repeated rows are left out")
+        return frame[~repeated].reset_index(drop=True)
+    return frame
 
 
 def numbers(frame: "pd.DataFrame", column: str, notes: list[str]) -> Array:
@@ -177,13 +206,17 @@ def _parts(
         key = (signal.stream.name, signal.rate, signal.time, pattern)
         groups.setdefault(key, []).append(signal)
     parts = []
+    sampled = np.arange(len(frame))
+    if columns.time and filled:  # a row of events alone is no sample
+        with_values = [~np.isnan(data) for data in filled.values()]
+        sampled = np.flatnonzero(np.logical_or.reduce(with_values))
     for (_, rate, _, pattern), signals in groups.items():
         values = np.column_stack([filled[s.column] for s in signals])
-        rows = np.arange(len(values))
+        rows = sampled
         if pattern:
             rows = np.flatnonzero(~np.isnan(values).all(axis=1))
         if rate:
-            rows = _distinct(values, rate, row_rate)
+            rows = rows[_distinct(values[rows], rate, row_rate)]
         parts.append(_Part(tuple(signals), rows, values[rows]))
     return parts
 
@@ -235,25 +268,58 @@ def _stream(
             )
         return (Block(info.with_channels(Fraction(1), *channels), 0, 0.0, values),)
     grid = fit(times, nominal)
+    if grid.order is not None:
+        times, values = times[grid.order], np.ascontiguousarray(values[grid.order])
+    early = _burst_delay(times, grid)
+    if early and rate and abs(float(grid.rate) / rate - 1) < _SHORT:
+        grid = _with_rate(grid, nominal)
     at = info.with_channels(grid.rate, *channels)
     unix = clock.unix if np.isfinite(clock.unix) else 0.0
-    if len(grid.back):
-        notes.append(
-            f"time goes back in {name} before row {part.rows[keep][grid.back[0]] + 1}"
-        )
-    if rate and abs(float(grid.rate) / rate - 1) > 0.02:
+    notes += [
+        f"the clock of {name} steps by {step.seconds:.3g} s before row "
+        f"{part.rows[keep][step.sample] + 1}: corrected"
+        for step in grid.steps
+        if abs(step.seconds) >= 1
+    ]
+    if rate and abs(float(grid.rate) / rate - 1) > _SHORT:
         notes.append(f"{name} measures {float(grid.rate):.4g} Hz, not {rate:g} Hz")
     return tuple(
         Block(
             at,
             run.start,
-            run.epoch,
+            run.epoch - early,
             np.ascontiguousarray(values[a:b]),
             unix + times[a:b],
         )
         for run in grid.runs
         for a, b in [(run.first, run.last)]
     ) or (Block(at, 0, 0.0, values),)
+
+
+def _with_rate(grid: SampleGrid, rate: Fraction) -> SampleGrid:
+    """Return a grid with another rate, whose runs begin at the same times."""
+    change = float(1 / grid.rate - 1 / rate)
+    runs = tuple(r._replace(epoch=r.epoch + r.start * change) for r in grid.runs)
+    return grid._replace(rate=rate, runs=runs)
+
+
+def _burst_delay(times: Array, grid: SampleGrid) -> float:
+    """Return the delay of samples that were stamped as their bursts arrived (s).
+
+    The last sample of a burst is the least delayed.
+    """
+    period = 1 / float(grid.rate)
+    if len(times) < 8 or np.mean(np.diff(times) < period / 2) < 0.6:
+        return 0.0
+    late = np.concatenate(
+        [
+            times[r.first : r.last]
+            - r.epoch
+            - (r.start + np.arange(r.last - r.first)) * period
+            for r in grid.runs
+        ]
+    )
+    return float(-np.quantile(late, 0.02))
 
 
 def _counted(
@@ -313,23 +379,15 @@ def _channels(
 def _usable(
     name: str, times: Array, values: Array, notes: list[str]
 ) -> npt.NDArray[np.int64]:
-    """Return the rows that have a time and repeat no other, in order of time."""
+    """Return the rows that have a time, in order of time."""
     rows = np.flatnonzero(np.isfinite(times))
-    if len(rows) < len(times):
-        notes.append(f"{len(times) - len(rows)} rows of {name} have no time")
+    filled = ~np.isnan(values).all(axis=1)
+    if n := int((filled & ~np.isfinite(times)).sum()):
+        notes.append(f"{n} rows of {name} have no time")
     steps = np.diff(times[rows])
     if len(steps) and -_BACK <= steps.min() < 0:
         notes.append(f"{int((steps < 0).sum())} rows of {name} are out of order")
         rows = rows[np.argsort(times[rows], kind="stable")]
-        steps = np.diff(times[rows])
-    same = np.flatnonzero(steps == 0) + 1
-    if 0 < len(same) <= len(rows) / 2:
-        before, after = values[rows[same - 1]], values[rows[same]]
-        alike = (before == after) | (np.isnan(before) & np.isnan(after))
-        repeated = same[alike.all(axis=1)]
-        if len(repeated):
-            notes.append(f"{len(repeated)} repeated rows of {name} are left out")
-            rows = np.delete(rows, repeated)
     return rows
 
 

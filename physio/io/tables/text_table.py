@@ -28,7 +28,7 @@ _TIME: Final = re.compile(
     r"(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ]+\d.*)?|\d{1,2}:\d{2}(:\d{2})?([.,:]\d+)?)"
 )
 _DECIMAL_COMMA: Final = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
-_FIELD: Final = re.compile(r"^[%#\s\"]*([A-Za-z][\w ()/]*?)\s*[:=]\s*(.+?)[\s\"]*$")
+_FIELD: Final = re.compile(r"^[%#\s\"]*([A-Za-z][\w ()/]*?)\s*[:=]+\s*(.+?)[\s\"]*$")
 
 
 class NoTableError(ValueError):
@@ -104,7 +104,8 @@ def read_text_table(path: str | Path) -> TextTable:
     layout = find_layout(lines)
     if layout is None:
         raise NoTableError(f"{path} is no table of numbers in columns")
-    names = _names(lines, layout)
+    about = _about(lines[: max(layout.first, 0)], layout.separator)
+    names = _names(lines, layout, about)
     frame, notes = _frame(path, text, layout, names)
     units = _row(lines, layout, layout.units)
     units += [""] * (len(names) - len(units))
@@ -112,7 +113,6 @@ def read_text_table(path: str | Path) -> TextTable:
     for column in [c for c in frame.columns if frame[c].isna().all()]:
         if column.startswith("column "):  # a separator at the end of all lines
             frame = frame.drop(columns=column)
-    about = _about(lines[: max(layout.header, 0)], layout.separator)
     return TextTable(frame, by_name, about, layout.first + 1, notes)
 
 
@@ -202,9 +202,14 @@ def _row(lines: Sequence[str], layout: TextLayout, line: int) -> list[str]:
     return split(lines[line], layout.separator)[: layout.width] if line >= 0 else []
 
 
-def _names(lines: Sequence[str], layout: TextLayout) -> list[str]:
+def _names(
+    lines: Sequence[str], layout: TextLayout, about: dict[str, str]
+) -> list[str]:
     """Return the names of the columns; ``column 3`` where the header has none."""
     names = [n.strip("#%\" '") for n in _row(lines, layout, layout.header)]
+    labels = re.split(r"[\t,;]\s*", about.get("labels", about.get("columns", "")))
+    if labels != [""] and len(labels) == layout.width:
+        names = labels
     names += [""] * (layout.width - len(names))
     return unique(name or f"column {i + 1}" for i, name in enumerate(names))
 

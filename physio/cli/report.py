@@ -100,11 +100,20 @@ def _of_result(path: Path) -> "HtmlReport":
         result = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError):
         result = None
-    if isinstance(result, dict) and isinstance(result.get("rows"), list):
-        if all({"model", "metric"} <= row.keys() for row in result["rows"]):
+    result = result if isinstance(result, dict) else {}
+    rows = result.get("rows")
+    try:
+        if isinstance(rows, list) and all(
+            {"model", "metric"} <= r.keys() for r in rows
+        ):
             return evaluation_report(result)
-    elif isinstance(result, dict) and {"protocol", "findings", "ok"} <= result.keys():
-        return audit_report(result)
+        if rows is None and {"protocol", "findings", "ok"} <= result.keys():
+            return audit_report(result)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f"{path} is a damaged result ({type(error).__name__}: {error}): write it "
+            "again with --json"
+        ) from None
     raise ValueError(
         f"{path} is neither an evaluation (dataset, protocol, rows) nor an audit "
         "(protocol, ok, findings)"

@@ -64,7 +64,7 @@ def fine_timer() -> Iterator[None]:
         winmm.timeEndPeriod(1)
 
 
-def own_group() -> dict[str, Any]:
+def separate_group() -> dict[str, Any]:
     """Return options of a child process that Ctrl-C in the terminal does not reach."""
     if IS_WINDOWS:
         return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}

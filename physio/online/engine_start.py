@@ -14,7 +14,7 @@ from typing import Any, Final
 from physio import config
 from physio.core import stream_codec
 from physio.core.block import StreamInfo
-from physio.core.operating_system import own_group
+from physio.core.operating_system import separate_group
 from physio.online.engine import Engine, PipelineConfig
 
 _LOOK: Final = 0.1  # s between two looks at the child process
@@ -103,7 +103,7 @@ class EngineStart:
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": path},
                 text=True,
-                **own_group(),
+                **separate_group(),
             )
         except OSError:
             return

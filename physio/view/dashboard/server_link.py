@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from secrets import compare_digest, token_hex
 from typing import Final
 
-from physio.core.operating_system import own_group
+from physio.core.operating_system import separate_group
 
 _SERVER: Final = (sys.executable, "-m", "physio.view.dashboard.server")
 _HOST: Final = "127.0.0.1"
@@ -48,7 +48,7 @@ def _start_inheriting(
             [*_SERVER, *map(str, fds)],
             pass_fds=fds,
             stdin=subprocess.DEVNULL,
-            **own_group(),
+            **separate_group(),
         )
     return process, link
 
@@ -59,7 +59,7 @@ def _start_connecting(
     with listening, socket.create_server((_HOST, 0)) as waiting:
         token, address = token_hex(_TOKEN), listening.getsockname()
         listening.close()
-        process = subprocess.Popen(_SERVER, stdin=subprocess.PIPE, **own_group())
+        process = subprocess.Popen(_SERVER, stdin=subprocess.PIPE, **separate_group())
         if process.stdin is not None:
             with process.stdin as stdin:
                 port = waiting.getsockname()[1]

@@ -249,7 +249,7 @@ class _Run:
         unused = unused_chains(session.plan, origin)
         notes = chain_notes(session.streams) if self.config.computes else {}
         chains = {key: chain.stream for key, chain in session.plan.chains.items()}
-        streams = table.rows(chains, notes)
+        streams = table.rows(chains, notes, session.end)
         self._add_losses(streams)
         return {
             "streams": streams,

@@ -58,9 +58,8 @@ def default_chains(
     dict
         Chains by name. Further streams of a kind are numbered, ``eda``, ``eda2``: first
         chains with all their features, and of these the ones of devices that measure
-        skin conductance. If several participants
-        wear devices, each has separate chains, ``p1.eda``, ``p2.eda``, and streams
-        without a participant are not read.
+        skin conductance. If several participants wear devices, each has separate
+        chains, ``p1.eda``, ``p2.eda``, and streams without a participant are not read.
     """
     chains: dict[str, Any] = {}
     for code, worn in _by_participant(tuple(streams)).items():
@@ -171,6 +170,9 @@ def _fitted(name: str, table: Table, info: StreamInfo) -> FittedChain:
         first = int("MaskBadSamples" in stages[0]["use"])
         use = "physio.dsp.interpolate:Interpolate"
         stages.insert(first, {"use": use, "rate": slow})
+    if info.rate > (fast := table.get("averaged", info.rate)):
+        step = 1 / fast
+        stages.append({"use": _WINDOW, "window": step, "step": step})
     for i, stage in enumerate(stages):
         if stage["use"] == _ENTROPY:
             stages[i], note = _with_bands(stage, info)

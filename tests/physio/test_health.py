@@ -16,6 +16,7 @@ from physio.core.timing.timestamps import TimestampAligner
 from physio.io import xdf
 from physio.online.engine import ChainConfig, PipelineConfig, run
 from physio.online.session import Session
+from physio.online.session_table import SessionTable
 from physio.online.stream_health import SleepDetector, StreamHealth
 from physio.sinks.xdf import Xdf
 
@@ -263,3 +264,16 @@ def test_a_device_that_comes_back_with_other_channels_is_not_read() -> None:
     assert device.opened == 3
     assert {len(i.info.channels) for i in items if i.info.name == "head.eeg"} == {1}
     assert session.health["head.eeg"].received > 1030.0
+
+
+def test_a_stream_that_died_is_in_the_closing_table() -> None:
+    clock = FastClock(1000.0)
+    faults = (Fault("unplug", 20.0),)
+    band = Wristband(clock=clock, seconds=60.0, ground_truth=False)
+    device = FaultInjector(band, faults, name="band", clock=clock)
+    with Session(PipelineConfig(), [device], (), clock, poll=0.5) as session:
+        table = SessionTable(session.streams)
+        for item in session:
+            table.take(item)
+    for row in table.rows({}, {}, session.end):
+        assert row["faults"][0] in {f"no sample in the last {s} s" for s in (40, 41)}

@@ -98,7 +98,7 @@ class Recorded:
 
 @pytest.fixture(scope="module")
 def quick() -> Recorded:
-    return record("clocks", 10.0, QUICK)
+    return record("clocks", 8.0, QUICK)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,11 @@ def test_another_clock_is_reported_once(quick: Recorded, mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "channels"), [("again-1", 3), ("again-2", 2)], ids=["columns", "source"]
+    ("source", "channels"),
+    [
+        pytest.param("again-1", 3, id="columns"),
+        pytest.param("again-2", 2, id="source", marks=pytest.mark.long),
+    ],
 )
 def test_a_stream_that_comes_back_as_another_is_reported(
     source: str, channels: int

@@ -147,7 +147,7 @@ class _Run:
         self.session = session = Session(
             self._plan, devices, self.sinks, self.clock, options.poll, options.seconds
         )
-        session.prepare = self.config.validate
+        session.prepare = self.config.prepare
         session.on_waiting = _announce_waiting
         began = time.perf_counter()
         with (

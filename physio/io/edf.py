@@ -39,6 +39,7 @@ from physio.io.edf_header import (
     read_start,
     readable_file,
 )
+from physio.io.fif_tags import refuse_cycle
 from physio.io.montage import with_references
 from physio.io.triggers import has_triggers, read_triggers
 from physio.io.units import read_unit, unit_note
@@ -130,6 +131,8 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     try:
         with usable as (header, notes), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on headers; they are checked here
+            if path.name.lower().endswith((".fif", ".fif.gz")):
+                refuse_cycle(path)
             if is_edf and not read_signals(path):
                 return _annotations_only(path, participant)
             raw = mne.io.read_raw(header, preload=False, verbose="error")
@@ -557,7 +560,8 @@ def _named(name: str, kind: str) -> tuple[str, str]:
         name = name.rstrip(". ") or name
     prefix, _, rest = name.partition(" ")
     if kind == "eeg" and rest.strip() and prefix.upper() in _PREFIXES:
-        return rest.strip(), _PREFIXES[prefix.upper()]
+        label = rest.strip() if rest.strip()[0].isalpha() else name  # "EEG 001" stays
+        return label, _PREFIXES[prefix.upper()]
     return name, kind
 
 

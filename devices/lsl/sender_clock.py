@@ -71,7 +71,7 @@ class SenderClock:
                 self._notices.append(self._notice(times, now, _DATES))
         if not self._unit:
             return times
-        dates = now - (self.date() - stamps * self._unit)
+        dates = np.minimum(now - (self.date() - stamps * self._unit), now)
         return np.where(self._near(times, now), times, dates)
 
     def placed(self, times: Array, stamps: Array, now: float) -> Array:
@@ -79,11 +79,11 @@ class SenderClock:
         result = self.converted(times, stamps, now)
         near = self._near(result, now)
         if near.all():
-            return np.minimum(result, now)
+            return result
         if self._unit == 0.0:
             self._unit = -1.0  # reported
             self._notices.append(self._notice(times, now, _ARRIVALS))
-        return np.where(near, np.minimum(result, now), now)
+        return np.where(near, result, now)
 
     def report(self, shift: float) -> None:
         """Report that samples are placed by their arrival, ``shift`` s from stamps."""

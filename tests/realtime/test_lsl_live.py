@@ -205,7 +205,7 @@ def test_a_backlog_in_unix_time_ends_when_it_arrived() -> None:
     assert now - 1.0 < last.times[-1] <= now
 
 
-def test_stamps_of_unix_time_are_placed_by_arrival_which_is_told_once() -> None:
+def test_stamps_of_unix_time_are_converted_which_is_told_once() -> None:
     with outlet("unix") as out, Inlet(source_id="unix", name="h") as inlet:
         items: list[Item] = []
         notices: list[str] = []
@@ -219,7 +219,7 @@ def test_stamps_of_unix_time_are_placed_by_arrival_which_is_told_once() -> None:
     assert len(notices) == 1
     assert re.fullmatch(
         r"the time stamps of h\.eeg cannot be of LSL's clock, from which they differ "
-        r"by \S+e\+09 s: its samples are placed by when they arrived",
+        r"by \S+e\+09 s: they are dates, converted by the date of this computer",
         notices[0],
     )
     parts = blocks(items, "h.eeg")

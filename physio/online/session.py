@@ -118,8 +118,9 @@ class Session:
             lasting = [max(d.ends.values(), default=np.inf) for d in self._devices]
             self._last = max(lasting, default=np.inf)  # time of the last sample (s)
             begins = opened.begins
-            begin = min(begins.values(), default=self._started)
-            self.begin = max(searching, min(begin, self._first_sample()))
+            first = min(begins.values(), default=self._started)
+            self.begin = max(searching, min(first, self._first_sample()))
+            begins = {n: self.begin if t == first else t for n, t in begins.items()}
             self.plan = self._planned(streams)
             known = {info.name: info for info in streams if info.rate}
             check_chains(self.plan, known)

@@ -365,9 +365,7 @@ def enobio(root: Path) -> Path:
     ]
     path = root / "a.easy"
     path.write_text("\n".join(rows) + "\n", "utf-8")
-    names = "".join(
-        f"Channel {i + 1}: {n}\n" for i, n in enumerate(["C3", "C4"] * 4)
-    )
+    names = "".join(f"Channel {i + 1}: {n}\n" for i, n in enumerate(["C3", "C4"] * 4))
     path.with_suffix(".info").write_text(names, "utf-8")
     return path
 

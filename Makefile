@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint long docs peers clean
+.PHONY: demo test lint long docs lock peers clean
 
 demo: $(READY)  ## a simulated participant for a minute, from signals to estimates
 	$(BIN)/physio demo
@@ -23,6 +23,9 @@ long: $(READY)  ## tests that take minutes: every cut of a file, soaks
 
 docs: $(READY)  ## the documentation as HTML in build/docs
 	$(BIN)/sphinx-build -W -q --keep-going docs build/docs
+
+lock: $(READY)  ## requirements.lock: the core with hashes, for installs of the wheel
+	$(BIN)/python .ci/lock
 
 peers:  ## packages that benchmarks compare with, in an environment of their own
 	$(PYTHON) -m venv .venv-peers

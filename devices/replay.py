@@ -1,6 +1,6 @@
 """Replay of a recording as a device."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final, Self
@@ -20,7 +20,8 @@ TESTED_WITH: Final = "recordings of sessions and of other programs"
 class Replay(Device):
     """Replay of any recording, at the pace of a clock.
 
-    An item is due once the clock has passed the time of its last sample. A recording
+    An item is due once the clock has passed the time of its last sample. The replay
+    ends with the last sample: later events are returned with it. A recording
     with a timeline is repeated item by item, in the recorded order and with the
     declared timeouts. Of any other, each `read` returns the samples since the last
     call. Computed streams are not replayed but computed again: `Recording.inputs` has
@@ -43,7 +44,7 @@ class Replay(Device):
     )
 
     def __enter__(self) -> Self:
-        shift = self.clock.now() - self.recording.begin
+        shift = self._shift = self.clock.now() - self.recording.begin
         kind = _Recorded if self.recording.timeline else _Merged
         self._waiting = kind(self.recording, shift)
         return self
@@ -60,6 +61,21 @@ class Replay(Device):
     def streams(self) -> tuple[StreamInfo, ...]:
         """Input streams of the recording."""
         return self.recording.inputs
+
+    @property
+    def ends(self) -> Mapping[str, float]:
+        """Time of the last sample of each stream (s, session clock)."""
+        names = {info.name for info in self.recording.inputs}
+        filled = {
+            name: [b for b in blocks if len(b)]
+            for name, blocks in self.recording.streams.items()
+            if name in names
+        }
+        return {
+            name: blocks[-1].complete_until + self._shift
+            for name, blocks in filled.items()
+            if blocks
+        }
 
     @property
     def declares_silence(self) -> bool:
@@ -89,13 +105,17 @@ class _Recorded:
             if item.info.name in names
         )
         self._next = next(self._items, None)
+        filled = any(
+            map(len, (b for blocks in recording.streams.values() for b in blocks))
+        )
+        self._end = recording.end + shift if filled else np.inf
 
     @property
     def ended(self) -> bool:
         return self._next is None
 
     def due(self, now: float) -> Iterator[Item]:
-        while self._next is not None and _newest(self._next) <= now:
+        while self._next is not None and min(_newest(self._next), self._end) <= now:
             yield self._next
             self._next = next(self._items, None)
 
@@ -111,6 +131,7 @@ class _Merged:
             else _EventStream(recording.events[name], shift)
             for name in names
         ]
+        self._has_samples = any(map(_is_sampled, self._lines))
 
     @property
     def ended(self) -> bool:
@@ -118,6 +139,9 @@ class _Merged:
 
     def due(self, now: float) -> list[Item]:
         items = [i for line in self._lines if line.next <= now for i in line.due(now)]
+        if self._has_samples and not any(_is_sampled(line) for line in self._lines):
+            rest = [line for line in self._lines if line.next < np.inf]
+            items += [i for line in rest for i in line.due(np.inf)]
         self._lines = [line for line in self._lines if line.next < np.inf]
         return sorted(items, key=_newest)
 
@@ -161,9 +185,15 @@ class _EventStream:
 
     def due(self, now: float) -> Iterator[Events]:
         stop = int(np.searchsorted(self._events.times, now, side="right"))
-        yield self._events.part(self._given, stop, now)
+        until = now if now < np.inf else float(self._events.times[-1])
+        yield self._events.part(self._given, stop, until)
         self._given = stop
         self._follow()
+
+
+def _is_sampled(line: _SampleStream | _EventStream) -> bool:
+    """Return whether a line has samples left."""
+    return isinstance(line, _SampleStream) and line.next < np.inf
 
 
 def _time(block: Block, row: int) -> float:

@@ -220,6 +220,7 @@ def estimate_columns():
 SECTIONS = (
     ("[session]", "session"),
     ("[devices.NAME]", "devices"),
+    ("[channels.DEVICE.STREAM]", "channels"),
     ("[chains.NAME] stages", "stages"),
     ("[estimator]", "estimator"),
     ("[sinks.NAME]", "sinks"),
@@ -232,6 +233,7 @@ SECTIONS = (
 
 NAMED = {
     "session": ("physio.online.session_config:SessionSettings",),
+    "channels": ("physio.io.channel_table:StreamCorrection",),
     "estimator": (
         "physio.inference.estimator:Estimator",
         "physio.inference.expert:Expert",
@@ -410,20 +412,38 @@ def _devices():
 
 def _formats():
     from physio.datasets.open_recording import FORMATS
+    from physio.io.tables.table_presets import PRESETS
 
     rows = []
     for f in FORMATS:
         name = re.sub(r"^an? ", "", f.name)
         name = f"{name[0].upper()}{name[1:]}"
-        rows.append(f"| {name} | {f.files} | `{f.reader}` | {f.tested_with} |")
+        cells = (name, f.files, f.recognised_by, f"`{f.reader}`", f.tested_with)
+        rows.append(f"| {' | '.join(cells)} |")
+    programs = []
+    for preset in PRESETS:
+        streams = dict.fromkeys(
+            f"{rule[1].partition('.')[0]}{f' ({rule[2]})' if rule[2] else ''}"
+            for rule in preset.signals
+        )
+        cells = (preset.program, f"`{preset.name}`", ", ".join(streams), preset.source)
+        programs.append(f"| {' | '.join(cells)} |")
     return [
         "## Files",
         "",
         "`physio replay`, `physio.read` and every command that takes a recording read:",
         "",
-        "| format | files | reader | tested with |",
-        "|---|---|---|---|",
+        "| format | files | recognised by | reader | tested with |",
+        "|---|---|---|---|---|",
         *rows,
+        "",
+        "Tables of these programs are recognised by the names of their columns, in",
+        "any order; [others](../data.md#tables-of-your-own) need names that say what",
+        "they are, or a map:",
+        "",
+        "| program | streams begin with | signals (unit of the file) | header after |",
+        "|---|---|---|---|",
+        *programs,
         "",
         "`physio export` writes BIDS, Parquet, CSV and EDF:",
         "[recordings](../recording.md).",

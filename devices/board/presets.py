@@ -17,22 +17,7 @@ from physio.core.events import Events, Item, event_stream
 from physio.core.timing.clock_model import WrappingCounter
 from physio.core.timing.sample_counter import CounterAligner
 from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
-
-# BrainFlow's groups of rows: name of the stream, kind and unit, and names of axes
-# of its channels. Many boards list their electrodes as EEG, ECG, EMG and EOG at once:
-# a row belongs to the first group that has it.
-_GROUPS: tuple[tuple[str, str, str, str, str], ...] = (
-    ("eeg_channels", "eeg", "eeg", "uV", ""),
-    ("ecg_channels", "ecg", "ecg", "uV", ""),
-    ("emg_channels", "emg", "emg", "uV", ""),
-    ("eog_channels", "eog", "eog", "uV", ""),
-    ("accel_channels", "acc", "misc", "g", "xyz"),
-    ("gyro_channels", "gyro", "misc", "deg/s", "xyz"),
-    ("eda_channels", "eda", "gsr", "uS", ""),
-    ("ppg_channels", "ppg", "bio", "1", ""),
-    ("optical_channels", "optical", "bio", "1", ""),
-    ("temperature_channels", "temp", "temperature", "degC", ""),
-)
+from physio.io.board_files import preset_streams
 
 # Sample counters by preset, where known: measured on the synthetic board and in a
 # recording of a Cyton, and read in BrainFlow's drivers for Daisy and Muse, where one
@@ -101,7 +86,7 @@ class BoardPreset:
                 ),
                 rows,
             )
-            for n, channels, rows in _described(about, taken)
+            for n, channels, rows in preset_streams(about, taken)
         ]
         known = dict(enumerate(_COUNTERS.get(source, ())))
         counter = known.get(preset)
@@ -243,29 +228,6 @@ def _descriptions(board: int) -> tuple[tuple[int, Mapping[str, Any]], ...]:
         (preset, BoardShim.get_board_descr(board, BrainFlowPresets(preset)))
         for preset in sorted(BoardShim.get_board_presets(board))
     )
-
-
-def _described(
-    about: Mapping[str, Any], taken: Sequence[str]
-) -> list[tuple[str, tuple[Channel, ...], list[int]]]:
-    """Return name, channels and rows of each stream that a preset describes."""
-    used: set[int] = set()
-    streams = []
-    for key, stream, kind, unit, axes in _GROUPS:
-        rows = [r for r in about.get(key, ()) if r not in used]
-        if not rows:
-            continue
-        used.update(rows)
-        names = [f"{stream}{i + 1}" for i in range(len(rows))]
-        if len(rows) == 1:
-            names = [stream]
-        if axes and len(rows) == len(axes):
-            names = [f"{stream}.{axis}" for axis in axes]
-        if stream == "eeg" and "eeg_names" in about:
-            names = about["eeg_names"].split(",")[: len(rows)]
-        channels = tuple(Channel(n, kind, unit) for n in names)
-        streams.append((f"{stream}2" if stream in taken else stream, channels, rows))
-    return streams
 
 
 def _name(board: BoardIds) -> str:

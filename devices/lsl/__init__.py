@@ -1,7 +1,8 @@
 """Streams of the lab streaming layer (LSL), also from PsychoPy and other programs."""
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from socket import gethostname
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -10,10 +11,12 @@ import pylsl
 from pylsl.util import LostError
 from pylsl.util import TimeoutError as NoAnswer
 
+from devices.lsl.sender_clock import SenderClock
 from devices.lsl.stream_info import StreamDescription, read_description
 from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events, Item
 from physio.core.protocols import Clock, Command, Device, WallClock
+from physio.core.timing.measured_rate import kind_note, live_rate, needs_measurement
 from physio.core.timing.timestamps import OLDEST, TimestampAligner
 from physio.io.triggers import TriggerDecoder, has_triggers, trigger_stream
 from physio.online.commands import rating_commands
@@ -25,6 +28,7 @@ TESTED_WITH: Final = "LSL outlets in other processes"
 
 _MOST = 4096  # samples read at once, if no more wait
 _SILENT = 3.0  # s without a sample before the source_id is looked up again
+_PEEK = 1.5  # s for which the rate of a stream in doubt is measured
 _CORRECT = 1.0  # s between two comparisons with the sender's clock
 
 
@@ -118,15 +122,18 @@ class Inlet(Device):
             inlet,
             read_description(xml, self.name, self.participant),
         )
+        self._notices: list[str] = list(self._description.notes)
+        self._stamped = TimestampAligner(1.0)
+        self._waiting: tuple[Any, Array] | None = None
+        self._waiting = self._measure_kind()
         info = self._description.info
         self._triggers = TriggerDecoder(info, trigger_stream(info))
         self._compared, self._last = self.clock.now(), -np.inf
-        self._stamped = TimestampAligner(
-            float(self._description.info.rate) or 1.0,
-            oldest=max(OLDEST, 2 * self.buffer),
-        )
+        oldest = max(OLDEST, 2 * self.buffer)
+        self._stamped = TimestampAligner(float(info.rate) or 1.0, oldest=oldest)
+        is_local = inlet.info(self.timeout).hostname() == gethostname()
+        self._sender_clock = SenderClock(info.name, oldest, is_local=is_local)
         self._last_arrival, self._rivals = self.clock.now(), None
-        self._notices: list[str] = list(self._description.notes)
         self._commands: list[Command] = []
         return self
 
@@ -159,8 +166,7 @@ class Inlet(Device):
         while self._inlet is not None and self._description is not None:
             try:
                 # All waiting samples, so that the last one has just arrived.
-                waiting = max(_MOST, self._inlet.samples_available())
-                rows, stamps = self._inlet.pull_chunk(max_samples=waiting)
+                rows, stamps = self._pull()
             except LostError:  # it has no source_id by which it could be found again
                 self._inlet = None
                 break
@@ -186,6 +192,36 @@ class Inlet(Device):
         """Return the ratings among its text markers, new since the last call."""
         commands, self._commands = self._commands, []
         return commands
+
+    def _pull(self) -> tuple[Any, Array]:
+        """Return all samples that wait, and their stamps."""
+        if self._waiting is not None:
+            pulled, self._waiting = self._waiting, None
+            return pulled
+        waiting = max(_MOST, self._inlet.samples_available())
+        rows, stamps = self._inlet.pull_chunk(max_samples=waiting)
+        return rows, stamps
+
+    def _measure_kind(self) -> tuple[Any, Array] | None:
+        """Measure whether a stream is regular where its description is in doubt.
+
+        Its first samples are returned and read later.
+        """
+        assumed = self._description
+        if assumed is None or assumed.text or not needs_measurement(assumed.info):
+            return None
+        parts: list[tuple[Any, Array]] = []
+        begin = self.clock.now()
+        while (passed := self.clock.now() - begin) < _PEEK:
+            rows, stamps = self._pull()
+            if len(stamps):
+                parts.append((rows, stamps))
+            self.clock.wait(0.05)
+        times = np.concatenate([np.empty(0), *(stamps for _, stamps in parts)])
+        rate = live_rate(times, assumed.info, passed)
+        self._notices += kind_note(assumed.info, rate)
+        self._description = replace(assumed, info=replace(assumed.info, rate=rate))
+        return (np.concatenate([rows for rows, _ in parts]), times) if parts else None
 
     def _check_rivals(self, now: float) -> None:
         """Report once that two senders have the source_id: LSL then reads neither."""
@@ -214,16 +250,18 @@ class Inlet(Device):
                 self._clock_offset = self._inlet.time_correction(0.0)
         times = stamps + (self._clock_offset + _offset(self.clock))
         if about.info.rate == 0:
+            times = self._sender_clock.placed(times, stamps, now)
+            self._notices += self._sender_clock.notices()
             return [self._events(about, rows, times)]
         data = rows.astype(np.float64) * np.array(about.factors)
+        times = (
+            self._sender_clock.converted(times, stamps, now) if len(times) else times
+        )
         begun = bool(self._stamped.shift)
         placed = self._stamped.push(times, stamps, data, now)
         if (shift := self._stamped.shift) and not begun:
-            self._notices.append(
-                f"the time stamps of {about.info.name} cannot be of LSL's clock, from "
-                f"which they differ by {abs(shift):.3g} s: its samples are placed by "
-                "when they arrived"
-            )
+            self._sender_clock.report(shift)
+        self._notices += self._sender_clock.notices()
         items: list[Item] = []
         for p in placed:
             block = Block(about.info, p.start, p.t0, p.rows, p.stamps)

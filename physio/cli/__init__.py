@@ -13,6 +13,7 @@ import typer
 from physio.cli import (
     bench,
     check,
+    columns_command,
     dashboard,
     doctor_checks,
     evaluate,
@@ -27,6 +28,7 @@ from physio.cli import (
 )
 from physio.cli.output import routed, say
 from physio.core.installation import install_hint, other_devices
+from physio.core.operating_system import tolerant_output
 from physio.core.printable import printable
 
 app = typer.Typer(
@@ -56,6 +58,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     ),
     "Files": (
         dashboard.view,
+        columns_command.columns,
         recordings.repair,
         recordings.export,
         sessions.delete,
@@ -98,6 +101,7 @@ def options(
 
 def main() -> None:
     """Run the command line: exit status 1 for a fault, 2 for invalid input."""
+    tolerant_output()
     try:
         refuse_namesake()
         doctor_checks.configure_lsl()

@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from physio.cli.output import JsonPath, Trust, config_path, say, write_json
+from physio.cli.channel_option import Channels, corrected, with_channels
+from physio.cli.output import (
+    Board,
+    Columns,
+    ExportSession,
+    JsonPath,
+    Trust,
+    config_path,
+    say,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from physio.core.block import StreamInfo
     from physio.core.events import Item
+    from physio.core.recording import Recording
     from physio.online.session_config import SessionConfig
     from physio.quality.channel_monitor import ChannelMonitor
 
@@ -33,12 +44,16 @@ def check(
     ],
     seconds: Annotated[
         float, typer.Option(min=5.0, help="Duration of the check of devices (s).")
-    ] = 20.0,
+    ] = 30.0,
     line_freq: Annotated[
         float, typer.Option(min=1.0, help="Power line frequency (Hz).")
     ] = 50.0,
+    channels: Channels = None,
     json_path: JsonPath = None,
     trust: Trust = [],  # noqa: B006 typer wants a list
+    board: Board = None,
+    columns: Columns = None,
+    session: ExportSession = "",
 ) -> None:
     """Check every channel, and what can be computed of every stream.
 
@@ -49,8 +64,10 @@ def check(
     a running session, the present status is shown. The exit status is 1 if a channel is
     not fit for a session, or a chain gives no value.
 
-    Example: `physio check configs/synthetic-board.toml --seconds 20`
+    Example: `physio check configs/synthetic-board.toml --seconds 30`
     """
+    from physio.datasets.open_recording import read
+    from physio.online import session_config
     from physio.quality.channel_monitor import ChannelMonitor, unfit
     from physio.sinks.channel_status import FILE
 
@@ -62,9 +79,17 @@ def check(
     else:
         conditions = ChannelMonitor(mains=line_freq)
         if source.suffix == ".toml":
-            rows = _watch(conditions, source, tuple(trust), seconds)
+            file = with_channels(session_config.read(source, tuple(trust)), channels)
+            rows = _watch(conditions, file, seconds)
         else:
-            rows, notes = _recorded(conditions, source, tuple(trust))
+            recording = read(
+                source / "recording.xdf" if _is_session(source) else source,
+                board=board,
+                columns=columns,
+                session=session,
+            )
+            recording = corrected(recording, channels)
+            rows, notes = _recorded(conditions, recording, source.name, tuple(trust))
         figures = conditions.figures()
     say("")
     for line in _table(figures, key):
@@ -95,7 +120,12 @@ def _verdict(rows: "Rows") -> str:
     from physio.online.session_table import not_judged
 
     parts = ["every channel is fit"]
-    if unused := [row["name"] for row in rows if row["rate"] and not row["computed"]]:
+    unused = [
+        row["name"]
+        for row in rows
+        if row["rate"] and not row["computed"] and not row["name"].endswith(".truth")
+    ]
+    if unused:
         parts.append(f"nothing is computed of {', '.join(unused)}")
     if soon := not_judged(rows):
         parts.append(f"too short to judge {', '.join(soon)}: check for longer")
@@ -121,14 +151,15 @@ def _table(figures: dict[str, dict[str, dict[str, Any]]], key: str) -> list[str]
 
 
 def _recorded(
-    conditions: "ChannelMonitor", source: Path, trust: tuple[str, ...]
+    conditions: "ChannelMonitor",
+    recording: "Recording",
+    name: str,
+    trust: tuple[str, ...],
 ) -> "tuple[Rows, list[str]]":
     """Check a recording; return the table of its streams, and the reader's notes."""
     from physio.cli.summary import reader_notes
-    from physio.datasets.open_recording import read
     from physio.online import session_config
 
-    recording = read(source / "recording.xdf" if _is_session(source) else source)
     inputs = recording.inputs
     conditions.add_streams(i for i in inputs if i.rate)
     for info in inputs:
@@ -140,7 +171,7 @@ def _recorded(
     except ValueError as error:
         file = None
         notes.append(f"checked with the default chains: {error}")
-    file = file or session_config.SessionConfig(at=source.name, trust=trust)
+    file = file or session_config.SessionConfig(at=name, trust=trust)
     items = recording.arrivals()
     return _computed(file, inputs, items, recording.begin), notes
 
@@ -177,18 +208,16 @@ def _computed(
 
 
 def _watch(
-    conditions: "ChannelMonitor", file: Path, trust: tuple[str, ...], seconds: float
+    conditions: "ChannelMonitor", file: "SessionConfig", seconds: float
 ) -> "Rows":
     """Check devices for some seconds; print the status of their channels."""
     from physio.core.block import Block
     from physio.core.protocols import WallClock
-    from physio.online import session_config
 
     clock = WallClock()
-    settings = session_config.read(file, trust)
     items: list[Item] = []
     with ExitStack() as stack:
-        devices = settings.devices(clock)
+        devices = file.devices(clock)
         connected = [stack.enter_context(device) for device in devices]
         streams = [info for device in connected for info in device.streams]
         conditions.add_streams(streams)
@@ -201,7 +230,7 @@ def _watch(
                     now = conditions.conditions(item.info.name).items()
                     status = ", ".join(f"{name} {word}" for name, word in now)
                     say(f"{item.info.name}: {status}")
-    return _computed(settings, streams, items, begin)
+    return _computed(file, streams, items, begin)
 
 
 def _short(value: float | None) -> str:

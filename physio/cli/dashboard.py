@@ -8,11 +8,12 @@ import webbrowser
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from physio.cli.output import config_path, say
+from physio.cli.channel_option import Channels, with_channels
+from physio.cli.output import Board, Columns, ExportSession, config_path, say
 from physio.core.private_file import write_private
 
 if TYPE_CHECKING:
@@ -72,9 +73,10 @@ def view(
             callback=config_path,
         ),
     ] = None,
-    board: Annotated[
-        str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
-    ] = None,
+    board: Board = None,
+    columns: Columns = None,
+    session: ExportSession = "",
+    channels: Channels = None,
     open_it: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = True,
@@ -88,7 +90,8 @@ def view(
     """
     from physio.view.dashboard import playback
 
-    state = _state(path, config, board)
+    options = {"board": board, "columns": columns, "session": session}
+    state = _state(path, config, channels, **options)
 
     def announce(url: str) -> None:
         at = url if sys.stdout.isatty() else f"open {_page(url)} in a browser"
@@ -99,18 +102,22 @@ def view(
     playback.serve(state, announce)
 
 
-def _state(path: Path, config: Path | None, board: str | None) -> "SessionState":
+def _state(
+    path: Path, config: Path | None, channels: Path | None, **options: Any
+) -> "SessionState":
     """Return the state of a recording with its features and estimates."""
     from physio.view.dashboard.session_state import state_of_recording
 
-    return state_of_recording(*_computed(path, config, board))
+    return state_of_recording(*_computed(path, config, channels, **options))
 
 
-def session_or_computed(path: Path) -> "tuple[Recording, Block | None, Block | None]":
+def session_or_computed(
+    path: Path, channels: Path | None = None, **options: Any
+) -> "tuple[Recording, Block | None, Block | None]":
     """Return a recording, its features and its estimates, computed where missing."""
     from physio.cli.summary import merge_blocks
 
-    recording, items = _computed(path, None, None)
+    recording, items = _computed(path, None, channels, **options)
     kinds: dict[str, list[Block]] = {"features": [], "estimates": []}
     for item in items:
         if item.info.name in kinds:
@@ -123,7 +130,7 @@ def session_or_computed(path: Path) -> "tuple[Recording, Block | None, Block | N
 
 
 def _computed(
-    path: Path, config: Path | None, board: str | None
+    path: Path, config: Path | None, channels: Path | None, **options: Any
 ) -> "tuple[Recording, Iterable[Item]]":
     """Return a recording and, where it lacks them, computed features and estimates."""
     from physio.core.recording import computed
@@ -132,11 +139,13 @@ def _computed(
     from physio.online.engine import run
 
     at = path / "recording.xdf"
-    recording = read(at if at.is_file() else path, board=board)
-    if config is None and any(computed(name) for name in recording.streams):
+    recording = read(at if at.is_file() else path, **options)
+    is_stored = any(computed(name) for name in recording.streams)
+    if config is None and channels is None and is_stored:
         return recording, ()
     file = session_config.read(config) if config else session_config.recorded(recording)
-    file = file or session_config.SessionConfig(at=path.name)
+    file = with_channels(file or session_config.SessionConfig(at=path.name), channels)
+    recording = file.channels.correct(recording)
     pipeline = file.plan(recording.inputs)
     measured = {n: b for n, b in recording.streams.items() if not computed(n)}
     about = {**recording.metadata, "config": json.dumps(file.resolved(pipeline))}
@@ -147,7 +156,7 @@ def _computed(
 
 def _page(url: str) -> Path:
     """Write a page that leads to an address; no list of processes shows its token."""
-    from physio.online.remote_control import runtime_folder
+    from physio.online.unix_control import runtime_folder
 
     path = runtime_folder() / f"dashboard-{os.getpid()}.html"
     write_private(

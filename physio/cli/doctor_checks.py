@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from physio.core.installation import other_devices
+from physio.core.operating_system import monotonic, suspended
 
 LSL_PORTS: Final = range(16572, 16604)
 CONFIG: Final = Path(__file__).parents[1] / "assets" / "lsl_api.cfg"
@@ -40,11 +40,11 @@ def configure_lsl(environ: MutableMapping[str, str] = os.environ) -> str:
 
 def clocks() -> Finding:
     """Compare the clocks: setting the date causes a jump in recordings."""
-    slept = max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic())
-    began = time.monotonic()
-    steps = {time.monotonic() for _ in range(1000)}
+    slept = max(0.0, suspended())
+    began = monotonic()
+    steps = {monotonic() for _ in range(1000)}
     text = f"clocks: {len(steps)} of 1000 readings differ, slept {slept:.0f} s so far"
-    coarse = len(steps) < 10 and time.monotonic() - began > 0
+    coarse = len(steps) < 10 and monotonic() - began > 0
     return Finding(not coarse, text, "Stamps will be coarse here.")
 
 

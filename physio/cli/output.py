@@ -34,6 +34,20 @@ Trust = Annotated[
     ),
 ]
 
+Board = Annotated[
+    str | None,
+    typer.Option(
+        help="Board of a BrainFlow file, with its preset: cyton, emotibit:anc."
+    ),
+]
+Columns = Annotated[
+    Path | None,
+    typer.Option(help="Map of a table's columns (TOML): see `physio columns`."),
+]
+ExportSession = Annotated[
+    str, typer.Option(help="Session of an Empatica E4 export that holds several.")
+]
+
 _stdout: ContextVar[TextIO | None] = ContextVar("stdout", default=None)
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from physio.cli.output import JsonPath, say, write_json
+from physio.cli.channel_option import Channels, corrected
+from physio.cli.output import Board, Columns, JsonPath, say, write_json
 
 if TYPE_CHECKING:
     from physio.core.recording import Recording
@@ -79,9 +80,9 @@ def export(
     eeg_format: Annotated[
         str, typer.Option(help="EEG in BIDS: BrainVision or EDF.")
     ] = "BrainVision",
-    board: Annotated[
-        str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
-    ] = None,
+    board: Board = None,
+    columns: Columns = None,
+    channels: Channels = None,
     json_path: JsonPath = None,
 ) -> None:
     """Export a recording as BIDS, or as tables or EDF with a file per stream.
@@ -98,7 +99,7 @@ def export(
         raise ValueError(
             f"cannot export as {kind!r}: formats are bids, {', '.join(_WRITERS)}"
         )
-    recording = read(path, board=board)
+    recording = corrected(read(path, board=board, columns=columns), channels)
     if anonymise:
         recording = without_identity(recording, keep_labels=keep_labels)
     _prepare(out, anonymise=anonymise)
@@ -168,6 +169,7 @@ def _refuse_overwriting(targets: Iterable[Path]) -> None:
 
 def _to_tables(recording: "Recording", out: Path, suffix: str) -> None:
     from physio.core.filename import distinct_filenames
+    from physio.io import recording_tables
     from physio.view import convert
 
     frames = convert.to_pandas(recording)
@@ -179,6 +181,7 @@ def _to_tables(recording: "Recording", out: Path, suffix: str) -> None:
             frame.to_csv(target)
         else:
             frame.to_parquet(target)
+    recording_tables.describe(out, recording, files, suffix)
 
 
 def _to_edf(recording: "Recording", out: Path) -> None:

@@ -1,12 +1,14 @@
 """The command that writes HTML reports."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from physio.cli.output import say
+from physio.cli.channel_option import Channels
+from physio.cli.output import Board, Columns, ExportSession, say
 from physio.core.input_file import refuse_endless
 from physio.core.private_file import write_private
 
@@ -39,6 +41,10 @@ def report(
         Path | None,
         typer.Option(help="Folder for the figures as PNG, SVG and PDF."),
     ] = None,
+    board: Board = None,
+    columns: Columns = None,
+    session: ExportSession = "",
+    channels: Channels = None,
 ) -> None:
     """Write a self-contained HTML report.
 
@@ -48,7 +54,10 @@ def report(
 
     Example: `physio report sessions/p07-20260412-101500 --figures figures`
     """
-    page = _page(path, protocol)
+    options = {
+        "board": board, "columns": columns, "session": session, "channels": channels
+    }  # fmt: skip
+    page = _page(path, protocol, options)
     beside = path / "report.html" if path.is_dir() else path.with_suffix(".html")
     into = out or beside
     write_private(into, str(page))
@@ -60,7 +69,7 @@ def report(
 _STIMULUS_CHANNELS: Final = ("photodiode", "microphone")
 
 
-def _page(path: Path, protocol: str) -> "HtmlReport":
+def _page(path: Path, protocol: str, options: Mapping[str, Any]) -> "HtmlReport":
     """Return the report of the content of a path."""
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
@@ -72,7 +81,7 @@ def _page(path: Path, protocol: str) -> "HtmlReport":
         return _of_run(page, path) if path.is_dir() else page
     if path.is_dir() and not any(path.iterdir()):
         raise ValueError(f"{path} is empty: there is nothing to report")
-    return _of_session(path)
+    return _of_session(path, options)
 
 
 def _of_run(page: "HtmlReport", run: Path) -> "HtmlReport":
@@ -91,25 +100,34 @@ def _of_result(path: Path) -> "HtmlReport":
         result = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError):
         result = None
-    if isinstance(result, dict) and isinstance(result.get("rows"), list):
-        if all({"model", "metric"} <= row.keys() for row in result["rows"]):
+    result = result if isinstance(result, dict) else {}
+    rows = result.get("rows")
+    try:
+        if isinstance(rows, list) and all(
+            {"model", "metric"} <= r.keys() for r in rows
+        ):
             return evaluation_report(result)
-    elif isinstance(result, dict) and {"protocol", "findings", "ok"} <= result.keys():
-        return audit_report(result)
+        if rows is None and {"protocol", "findings", "ok"} <= result.keys():
+            return audit_report(result)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f"{path} is a damaged result ({type(error).__name__}: {error}): write it "
+            "again with --json"
+        ) from None
     raise ValueError(
         f"{path} is neither an evaluation (dataset, protocol, rows) nor an audit "
         "(protocol, ok, findings)"
     )
 
 
-def _of_session(path: Path) -> "HtmlReport":
+def _of_session(path: Path, options: Mapping[str, Any]) -> "HtmlReport":
     """Return the report of a session, or of a recording, which is computed now."""
     from physio.cli.dashboard import session_or_computed
     from physio.online.session_table import recording_rows
     from physio.view.reports.session import session_report
     from physio.view.stream_table import stream_lines
 
-    recording, features, estimates = session_or_computed(path)
+    recording, features, estimates = session_or_computed(path, **options)
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
     conditions = named[0] if named else None
     rows = recording_rows(recording, features)

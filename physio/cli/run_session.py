@@ -24,6 +24,7 @@ from physio.core.affect import DIMENSIONS
 from physio.core.block import Block, Origin, StreamInfo
 from physio.core.events import Item
 from physio.core.missing import MissingReason, missing_reason
+from physio.core.operating_system import fine_timer
 from physio.core.protocols import Clock, Device, FastClock, Sink, View
 from physio.core.recording import computed
 from physio.inference.agreement import Agreement
@@ -151,6 +152,8 @@ class _Run:
         began = time.perf_counter()
         with (
             _StopOnSignal(session),
+            fine_timer(),
+            _compilation_announced(enabled=self.fast),
             session,
             self._display(session) as view,
             self._realtime() as refusals,
@@ -400,6 +403,19 @@ class _Summary:
         return parts if self._several else parts[""]
 
 
+@contextmanager
+def _compilation_announced(*, enabled: bool) -> Iterator[None]:
+    """Print a line when the first kernel is compiled in this thread."""
+    if not enabled:
+        yield
+        return
+    from physio.dsp.jit import before_compilation
+
+    lines = ["compiling kernels, once on this computer: up to some minutes"]
+    with before_compilation(lambda: say(lines.pop()) if lines else None):
+        yield
+
+
 def _announce_waiting(names: Sequence[str]) -> None:
     say(f"waiting for {', '.join(names)}")
 
@@ -463,7 +479,10 @@ class _StopOnSignal:
         self._terminals: list[int] = []
 
     def __enter__(self) -> None:
-        for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")):
+        stops = [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
+        if hasattr(signal, "SIGBREAK"):  # the window is closed, on Windows
+            stops.append((signal.SIGBREAK, "Ctrl-Break"))
+        for number, name in stops:
             self._before[number] = signal.signal(number, self._stop(name))
         hangup = getattr(signal, "SIGHUP", None)  # Windows has none
         if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:

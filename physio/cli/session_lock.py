@@ -8,10 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-try:  # without it a folder in use is not renamed either: its files are open
-    import fcntl
-except ImportError:  # pragma: no cover
-    fcntl = None  # type: ignore[assignment]
+from physio.core.operating_system import fcntl, msvcrt
 
 ABOUT = "session.json"
 RECORDING = "recording.xdf"
@@ -21,8 +18,9 @@ _LARGEST = 1 << 24  # bytes of a session file that is read
 class FolderLock:
     """Lock of a folder that one process can hold.
 
-    The system releases it when the process ends, however it ends, and nothing is
-    written. Where the system or the file system knows no locks, none is held.
+    The system releases it when the process ends, however it ends. On Windows, where
+    folders have no locks, it is that of an empty file beside the folder. Where the
+    system or the file system knows no locks, none is held.
 
     Parameters
     ----------
@@ -37,17 +35,14 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self._file: int | None = None
-        if fcntl is None:  # pragma: no cover
+        self._beside = folder.with_name(f"{folder.name}.lock")
+        if fcntl is not None:
+            file, is_free = _lock_folder(folder)
+        elif msvcrt is not None:
+            file, is_free = _lock_file(self._beside)
+        else:
             return
-        file = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            moved = not os.path.samestat(os.fstat(file), folder.stat())
-        except (BlockingIOError, FileNotFoundError):
-            moved = True
-        except OSError:  # a file system without locks
-            moved = False
-        if moved:
+        if not is_free:
             os.close(file)
             raise OSError(
                 f"a session runs in {folder}: end it first, or give another folder"
@@ -59,6 +54,9 @@ class FolderLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+            if fcntl is None:
+                with suppress(OSError):  # another process tries to lock it
+                    self._beside.unlink()
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +70,28 @@ class FolderLock:
         self.release()
 
 
+def _lock_folder(folder: Path) -> tuple[int, bool]:
+    """Return an open folder, and whether its lock was free and is held now."""
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return file, os.path.samestat(os.fstat(file), folder.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return file, False
+    except OSError:  # a file system without locks
+        return file, True
+
+
+def _lock_file(path: Path) -> tuple[int, bool]:
+    """Return an open file, and whether its lock was free and is held now."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+    except OSError:
+        return file, False
+    return file, True
+
+
 def unfinished(sessions: Path) -> Iterator[Path]:
     """Yield the recordings of sessions that ended without their record.
 
@@ -83,7 +103,7 @@ def unfinished(sessions: Path) -> Iterator[Path]:
     sessions
         Folder of session folders.
     """
-    if fcntl is None:  # pragma: no cover
+    if fcntl is None and msvcrt is None:
         return
     for about in sorted(sessions.glob(f"*/{ABOUT}")):
         recording = about.with_name(RECORDING)

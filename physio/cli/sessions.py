@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from physio.cli import dashboard as dashboards
-from physio.cli.output import JsonPath, Trust, config_path, say, write_json
+from physio.cli.channel_option import Channels, with_channels
+from physio.cli.output import (
+    Board,
+    Columns,
+    ExportSession,
+    JsonPath,
+    Trust,
+    config_path,
+    say,
+    write_json,
+)
 from physio.core.installation import install_hint
 
 if TYPE_CHECKING:
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
     from physio.online.session_config import SessionConfig
 
 REPLAYED_METADATA: Final = (
-    "source", "citation", "licence", "participant", "begin_unix", "consent",
+    "source", "citation", "licence", "participant", "begin_unix", "consent", "channels",
 )  # fmt: skip
 """Metadata of a recording that also hold for its replay."""
 
@@ -73,12 +83,9 @@ Open = Annotated[
 Recorded = Annotated[
     Path,
     typer.Argument(
-        help="Recording: Empatica E4 folder or zip, WESAD participant, XDF, BrainFlow "
-        "or OpenBCI text."
+        help="Recording: Empatica E4 folder or zip, WESAD participant, XDF, EDF, "
+        "BrainFlow, OpenBCI, OpenSignals, a table ..."
     ),
-]
-BrainFlowBoard = Annotated[
-    str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
 ]
 
 
@@ -218,7 +225,10 @@ def replay(
     ] = 1.0,
     out: Out = None,
     json_path: JsonPath = None,
-    board: BrainFlowBoard = None,
+    board: Board = None,
+    columns: Columns = None,
+    session: ExportSession = "",
+    channels: Channels = None,
     calibration: Calibrations = [],  # noqa: B006 typer wants a list
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
@@ -236,8 +246,9 @@ def replay(
     from physio.core.protocols import FastClock, WallClock
     from physio.datasets.open_recording import read
 
-    recording = read(path, board=board)
-    file = _replay_file(recording, path, config, tuple(trust))
+    recording = read(path, board=board, columns=columns, session=session)
+    file = with_channels(_replay_file(recording, path, config, tuple(trust)), channels)
+    recording = file.channels.correct(recording)
     clock = FastClock(recording.begin) if fast else WallClock(speed)
     about = {k: v for k, v in recording.metadata.items() if k in REPLAYED_METADATA}
     date = recording.date  # of the recording, not of today
@@ -356,10 +367,10 @@ class DeviceSession:
         from physio.online import session_config
 
         file = session_config.read(self.config, self.trust)
-        consent = self.consent or file.session.consent or _ask_for_consent()
         participant = (
             {} if self.participant is None else {"participant": self.participant}
         )
+        consent = (self.consent or file.session.consent).strip()
         file = file.with_session(consent=consent, **participant)
         if not file.table("devices"):
             raise ValueError(f"{file.at} names no device: add a table [devices.NAME]")
@@ -368,6 +379,8 @@ class DeviceSession:
                 f"{file.at}: session.record = false, but a calibration needs the "
                 "recording: remove that line"
             )
+        if not consent:
+            file = file.with_session(consent=_ask_for_consent(file.at))
         if self.only_record:
             file = file.recording_only()
         else:
@@ -402,14 +415,26 @@ def run_devices(session: DeviceSession) -> Path:
     return folder
 
 
-def _ask_for_consent() -> str:
-    if not sys.stdin.isatty():
-        say("No consent text is named: name it with --consent.")
-        return "not stated"
-    text: str = typer.prompt(
-        "Which consent text did the participant agree to (name and version)?",
-        err=True,
-    )
+def _ask_for_consent(at: str) -> str:
+    """Ask for the name of the consent text until it is given.
+
+    Raises
+    ------
+    ValueError
+        If nobody can be asked.
+    """
+    if not (sys.stdin and sys.stdin.isatty()):
+        raise ValueError(
+            f"{at} names no consent text: give its name and version with --consent, "
+            "or as 'consent' in its table [session]; without a participant, say so "
+            "there"
+        )
+    text = ""
+    while not text:
+        text = typer.prompt(
+            "Which consent text did the participant agree to (name and version)?",
+            err=True,
+        ).strip()
     return text
 
 

@@ -1,7 +1,6 @@
 """Commands of a study, from its plan to its results."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -267,7 +266,7 @@ def _kill_and_resume(root: Path, code: str, opened: "Study") -> None:
     while child.poll() is None:
         lines = [li for li in opened.log() if li.get("participant") == code]
         if sum(line["event"] == "begin" for line in lines) >= 3:
-            child.send_signal(signal.SIGKILL)
+            child.kill()
         time.sleep(0.01)
     say(f"{code}: killed in the third condition, then resumed")
 

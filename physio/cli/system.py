@@ -133,7 +133,7 @@ def _compile_kernels() -> None:
 
     from devices.simulated import Chest, Headset, Wristband
     from physio.core.protocols import FastClock
-    from physio.online.kernels import compile_kernels
+    from physio.online.compile_kernels import compile_kernels
     from physio.online.session_config import SessionConfig
 
     began = monotonic()

@@ -49,6 +49,8 @@ class Channel:
         (s).
     memory
         Duration of the samples that a value is computed from (s); 0 for a raw sample.
+    reference
+        Reference of an electrode, as its label or header states it: ``"M2"``.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Channel:
     unit: str = "1"
     delay: float = 0.0
     memory: float = 0.0
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ class StreamInfo:
     site, placement
         Body site, ``"left wrist"``, and placement, ``"dorsal, dry electrodes"``.
     reference
-        Reference electrode, ``"A2"``; empty where it is unknown.
+        Reference of all electrodes, ``"A2"``; empty where it is unknown or not the same
+        for all.
     """
 
     name: str

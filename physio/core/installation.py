@@ -27,7 +27,7 @@ def other_devices() -> str | None:
     spec = find_spec("devices")
     ours = Path(__file__).resolve().parents[2] / "devices" / "__init__.py"
     origin = spec.origin if spec is not None else None
-    if origin is not None and Path(origin).resolve() == ours:
+    if origin is not None and ours.is_file() and ours.samefile(origin):
         return None
     place = f"is {origin}" if origin else "is not there"
     return (

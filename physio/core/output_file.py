@@ -7,12 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
+from physio.core.operating_system import IS_WINDOWS, fcntl
 from physio.core.private_file import restrict
-
-try:  # Windows has none
-    import fcntl
-except ImportError:  # pragma: no cover
-    fcntl = None  # type: ignore[assignment]
 
 _PIECE: Final = 1 << 20  # bytes copied at once
 _INTERVAL: Final = 1.0  # s between two checks of a file's name
@@ -39,7 +35,7 @@ def has_name(file: int, path: Path) -> bool:
     It is not once the file or its folder was deleted, moved or replaced. A file whose
     name cannot be checked, and any file on Windows, which protects open ones, has it.
     """
-    if os.name == "nt":  # pragma: no cover
+    if IS_WINDOWS:
         return True
     try:
         return os.path.samestat(os.fstat(file), path.stat())

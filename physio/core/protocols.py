@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 from physio.core.block import StreamInfo
 from physio.core.events import Item
+from physio.core.operating_system import monotonic
 
 CommandKind = Literal["mark", "rate", "mute", "unmute", "stop"]
 """The commands that a session takes: see `Command`."""
@@ -37,11 +38,11 @@ class WallClock:
     """
 
     speed: float = 1.0
-    _zero: float = field(default_factory=time.monotonic, init=False)
+    _zero: float = field(default_factory=monotonic, init=False)
 
     def now(self) -> float:
         """Return the time (s)."""
-        return self._zero + (time.monotonic() - self._zero) * self.speed
+        return self._zero + (monotonic() - self._zero) * self.speed
 
     def wait(self, seconds: float) -> None:
         """Sleep."""
@@ -178,6 +179,11 @@ class Device(CommandSource, ABC):
     def declares_silence(self) -> bool:
         """True if its items include the declarations of silence, as in a replay."""
         return False
+
+    @property
+    def ends(self) -> Mapping[str, float]:
+        """Time of the last sample of each stream (s), where it is known already."""
+        return {}
 
     @abstractmethod
     def read(self) -> Sequence[Item]:

@@ -23,7 +23,15 @@ def to_dict(info: StreamInfo) -> dict[str, Any]:
     table = {field: getattr(info, field) for field in StreamInfo.__dataclass_fields__}
     table["rate"] = str(info.rate)
     table["origin"] = info.origin.value
-    table["channels"] = [asdict(channel) for channel in info.channels]
+    table["channels"] = [_channel(channel) for channel in info.channels]
+    return table
+
+
+def _channel(channel: Channel) -> dict[str, Any]:
+    """Return the fields of a channel, without an empty reference."""
+    table = asdict(channel)
+    if not channel.reference:
+        del table["reference"]
     return table
 
 

@@ -28,7 +28,8 @@ Columns of every table, including its features:
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,19 +94,18 @@ def about(path: Path) -> dict[str, Any]:
     FileNotFoundError, ValueError
         If the file is absent, or is not a complete Parquet file.
     """
-    from pyarrow import ArrowInvalid, parquet
+    from pyarrow import parquet
 
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    try:
+    front = _FRONT.encode()
+    with _whole(path):
         raw = parquet.read_schema(path).metadata or {}
-    except (ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is no whole Parquet file: {error}") from None
-    metadata = {k.decode(): v.decode() for k, v in raw.items()}
-    front = len(_FRONT)
-    return {
-        k[front:]: json.loads(v) for k, v in metadata.items() if k.startswith(_FRONT)
-    }
+        return {
+            k[len(front) :].decode(): json.loads(v)
+            for k, v in raw.items()
+            if k.startswith(front)
+        }
 
 
 def read(path: str | Path) -> pd.DataFrame:
@@ -222,12 +222,10 @@ def _subject(file: Path) -> str:
 
 
 def _read_file(file: Path) -> pd.DataFrame:
-    from pyarrow import ArrowInvalid, parquet
+    from pyarrow import parquet
 
-    try:
+    with _whole(file):
         table = parquet.ParquetFile(file).read().to_pandas()
-    except (ArrowInvalid, OSError) as error:
-        raise ValueError(f"{file} is no whole Parquet file: {error}") from None
     if file.parent.name.startswith("subject="):
         table = _before(table, "subject", _subject(file))
     return table
@@ -237,3 +235,13 @@ def _before(table: pd.DataFrame, name: str, text: str) -> pd.DataFrame:
     """Return a table with one more column in front, the same in each row."""
     front = pd.Series(text, table.index, dtype=object, name=name)
     return pd.concat([front, table], axis=1)
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[None]:
+    """Name a file whose reading fails, in one line, in a ValueError."""
+    try:
+        yield
+    except (ValueError, OSError, LookupError, TypeError) as error:
+        text = " ".join(str(error).split())
+        raise ValueError(f"{file} is no whole Parquet file: {text}") from None

@@ -1,14 +1,16 @@
 """Reader for any supported recording, chosen by path and content."""
 
 import re
+from importlib import import_module
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from physio.core.clock_check import check_clocks
 from physio.core.input_file import refuse_endless
 from physio.core.recording import Recording
 from physio.datasets import bids, wesad
-from physio.io import empatica
+from physio.io import embraceplus, emotibit, empatica, polar_hrm, recording_tables
+from physio.io.tables.text_table import NoTableError
 
 
 class FileFormat(NamedTuple):
@@ -20,91 +22,191 @@ class FileFormat(NamedTuple):
         Name, with its article.
     files
         Suffixes of its files, or its folder, with any restriction.
+    recognised_by
+        Property by which a file is recognised.
     reader
         Module that reads it.
     tested_with
         Tests behind it, for the page of supported formats.
+    suffixes
+        Ends of file names, in lower case, that suffice.
+    head
+        Pattern of the first bytes that suffices.
+    options
+        Options of `read` that the reader takes.
     """
 
     name: str
     files: str
+    recognised_by: str
     reader: str
     tested_with: str
+    suffixes: tuple[str, ...] = ()
+    head: bytes = rb"(?!)"
+    options: tuple[str, ...] = ("participant",)
+
+    def has_suffix(self, path: Path) -> bool:
+        """Return whether a file is of this format by its name."""
+        return bool(self.suffixes) and path.name.lower().endswith(self.suffixes)
+
+    def has_head(self, head: bytes) -> bool:
+        """Return whether a file is of this format by its first bytes."""
+        return re.match(self.head, head) is not None
 
 
 FORMATS: Final = (
     FileFormat(
         "an Empatica E4 export",
         "folder or .zip",
+        "names and first lines of its tables, also renamed ones",
         "physio.io.empatica",
         "published exports of wristbands",
+        head=rb"PK",
+        options=("session", "participant"),
     ),
     FileFormat(
         "a WESAD participant",
         "folder",
+        "S2/S2_E4_Data.zip, or this folder unpacked",
         "physio.datasets.wesad",
         "the 12 participants at hand",
     ),
     FileFormat(
         "an XDF file",
         ".xdf, .xdfz, .xdf.gz",
+        "first bytes",
         "physio.io.xdf",
         "recordings of this package and of LabRecorder",
+        suffixes=(".xdf", ".xdfz", ".xdf.gz"),
+        head=rb"XDF:",
+        options=(),
     ),
     FileFormat(
         "EEG that MNE reads",
-        ".edf, .bdf, .vhdr, .fif",
+        ".edf, .bdf, .vhdr, .fif, .set, .gdf, .cnt",
+        "suffix",
         "physio.io.edf",
-        "published EDF and BDF files; BrainVision and FIF written by MNE",
-    ),
-    FileFormat(
-        "a BrainFlow file",
-        ".csv or .tsv, with its board named",
-        "physio.io.brainflow",
-        "a published recording of a Cyton",
+        "published EDF and BDF files; BrainVision, FIF, EEGLAB written by MNE",
+        suffixes=(
+            *(".edf", ".bdf", ".vhdr", ".fif", ".fif.gz", ".set", ".gdf", ".cnt"),
+        ),
     ),
     FileFormat(
         "a recording of the OpenBCI GUI",
         ".txt",
+        "%OpenBCI in the first line",
         "physio.io.openbci",
         "a published recording of the GUI",
+        head=rb"%OpenBCI",
     ),
     FileFormat(
-        "a recording of a RespiBAN",
+        "an OpenSignals file of a BITalino, biosignalsplux or RespiBAN",
         ".txt",
+        "# OpenSignals in the first line",
         "physio.io.opensignals",
-        "files assembled for the tests after the published format",
+        "files assembled after published ones",
+        head=rb"\s*# OpenSignals",
+        options=("columns", "participant"),
     ),
     FileFormat(
-        "a recording of Mind Monitor",
-        ".csv",
-        "physio.io.mind_monitor",
-        "a published recording of a Muse",
+        "a BrainFlow file",
+        ".csv or .tsv, with its board named",
+        "tab-separated numbers, or a header that counts the columns",
+        "physio.io.brainflow",
+        "a published recording of a Cyton and of an EmotiBit",
+        head=rb"(?:[-+.\deE]+\t){3,}[-+.\deE]+\r?\n|,?0,1,2,3,|0\t1\t2\t3\t",
+        options=("board", "participant"),
+    ),
+    FileFormat(
+        "an EmbracePlus file",
+        ".avro, or a folder of them",
+        "first bytes",
+        "physio.io.embraceplus",
+        "a published file, joined files",
+        head=rb"Obj\x01",
+    ),
+    FileFormat(
+        "a file of an EmotiBit",
+        ".csv, raw or of its parser",
+        "its lines, or the header of the parser",
+        "physio.io.emotibit",
+        "published files",
+        head=emotibit.RAW + rb"|" + emotibit.PARSED,
+    ),
+    FileFormat(
+        "an AcqKnowledge file of a BIOPAC",
+        ".acq",
+        "suffix",
+        "physio.io.biopac",
+        "a published file",
+        suffixes=(".acq",),
+    ),
+    FileFormat(
+        "a LabChart or AcqKnowledge export for MATLAB",
+        ".mat",
+        "suffix",
+        "physio.io.matlab_exports",
+        "files assembled for the tests",
+        suffixes=(".mat",),
+    ),
+    FileFormat(
+        "a recording of an Enobio",
+        ".easy",
+        "suffix",
+        "physio.io.enobio",
+        "files assembled for the tests",
+        suffixes=(".easy", ".easy.gz"),
+    ),
+    FileFormat(
+        "a file of a Polar monitor",
+        ".hrm",
+        "[Params] in the first line",
+        "physio.io.polar_hrm",
+        "a published file",
+        suffixes=(".hrm",),
+        head=polar_hrm.HEAD,
     ),
     FileFormat(
         "a BIDS folder with one EEG",
         "folder",
+        "dataset_description.json",
         "physio.datasets.bids",
         "a folder that mne-bids wrote",
     ),
+    FileFormat(
+        "an export of this package as CSV or Parquet",
+        "folder",
+        "recording.json",
+        "physio.io.recording_tables",
+        "round trips",
+    ),
+    FileFormat(
+        "a table with a signal in each column",
+        "text with any separator, or .parquet",
+        "the header of a known program, a map beside it, or the names of its columns",
+        "physio.io.tables",
+        "published and rebuilt files of each program",
+        suffixes=(".parquet",),
+        options=("columns", "participant"),
+    ),
 )
-"""The formats that `read` recognizes, in the order of the documentation."""
+"""The formats that `read` recognizes, in the order in which they are tried."""
 
 KINDS: Final = "; ".join(f"{f.name} ({f.files})" for f in FORMATS)
 """The formats, as error messages list them."""
 
-XDF: Final = (".xdf", ".xdfz", ".xdf.gz")
-"""Suffixes of XDF files."""
-
-EEG: Final = (".edf", ".bdf", ".vhdr", ".fif", ".fif.gz")
-"""Suffixes of files that are read through MNE."""
-
-_NUMBERS: Final = re.compile(rb"[-+.\d]+\t[-+.\d]")
-"""Beginning of a BrainFlow file: tab-separated numbers without a header."""
+_TABLE: Final = FORMATS[-1]
+_BRAINFLOW: Final = next(f for f in FORMATS if f.reader == "physio.io.brainflow")
+_HEAD: Final = 4096  # bytes by which a format is recognised
 
 
 def read(
-    path: str | Path, *, board: str | None = None, participant: str = ""
+    path: str | Path,
+    *,
+    board: str | None = None,
+    columns: Any = None,
+    session: str = "",
+    participant: str = "",
 ) -> Recording:
     """Read a recording of any supported format.
 
@@ -114,7 +216,13 @@ def read(
         A file or a folder: see `FORMATS`. The folder of a session stands for the
         XDF file in it.
     board
-        Board with which a BrainFlow file was recorded, such as ``"cyton"``.
+        Board with which a BrainFlow file was recorded, such as ``"cyton"``, with its
+        preset where it is not the default one: ``"emotibit:anc"``.
+    columns
+        Meaning of the columns of a table or an OpenSignals file: the path of a map
+        (TOML), as `physio columns` writes it.
+    session
+        Session of an Empatica E4 export that holds several.
     participant
         Code of the participant, for formats that do not store it; a WESAD participant
         and the streams of an XDF file keep their own codes.
@@ -129,67 +237,89 @@ def read(
         `physio.core.clock_check`.
     """
     path = Path(path)
-    recording = _read(path, board, participant)
+    options = {
+        "board": board,
+        "columns": columns,
+        "session": session,
+        "participant": participant,
+    }
+    recording = _read(path, options)
     try:
         return check_clocks(recording)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _read(path: Path, board: str | None, participant: str) -> Recording:
+def _read(path: Path, options: dict[str, Any]) -> Recording:
     if path.is_dir():
-        return _folder(path, participant)
+        return _folder(path, options)
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
     refuse_endless(path)
     with path.open("rb") as file:
-        head = file.read(64)
-    if head.startswith(b"PK"):
-        return empatica.read(path, participant=participant)
-    if head.startswith(b"XDF:") or path.name.lower().endswith(XDF):
-        from physio.io import xdf
+        head = file.read(_HEAD).removeprefix(b"\xef\xbb\xbf")
+    try:
+        return _open(_format(path, head, options), path, options)
+    except NoTableError:
+        raise ValueError(
+            f"the format of {path} is not recognized; it can be {KINDS}"
+        ) from None
 
-        return xdf.read(path)
-    if path.name.lower().endswith(EEG):
-        from physio.io import edf
 
-        return edf.read(path, participant=participant)
-    text = _text(path, head, participant)
-    if text is not None:
-        return text
-    if empatica.is_export(path.parent) and path.name in empatica.NAMES:
+def _format(path: Path, head: bytes, options: dict[str, Any]) -> FileFormat:
+    """Return the format of a file."""
+    if options["board"] and path.suffix.lower() in (".csv", ".tsv", ".txt"):
+        return _BRAINFLOW
+    if empatica.is_table(path):
         raise ValueError(
             f"{path} is one file of an Empatica E4 export: give the folder it is in"
         )
-    if path.suffix in (".csv", ".tsv") and (board or _NUMBERS.match(head)):
-        from physio.io import brainflow
-
-        return brainflow.read(path, board, participant=participant)
-    raise ValueError(f"the format of {path} is not recognized; it can be {KINDS}")
-
-
-def _text(path: Path, head: bytes, participant: str) -> Recording | None:
-    """Read a text file whose first line identifies its format; None for others."""
-    if head.startswith(b"%OpenBCI"):
-        from physio.io import openbci
-
-        return openbci.read(path, participant=participant)
-    if head.startswith(b"# OpenSignals"):
-        from physio.io import opensignals
-
-        return opensignals.read(path, participant=participant)
-    if head.removeprefix(b"\xef\xbb\xbf").startswith(b"TimeStamp,Delta_TP9,"):
-        from physio.io import mind_monitor
-
-        return mind_monitor.read(path, participant=participant)
-    return None
+    by_content = (f for f in FORMATS if f.has_head(head))
+    by_name = (f for f in FORMATS if f.has_suffix(path))
+    if known := next(by_name, None) or next(by_content, None):
+        return known
+    for pattern, reason in _REFUSED:
+        if re.match(pattern, head):
+            raise ValueError(f"{path} {reason}")
+    if not head.strip() or (b"\0" in head and head[:2] not in _UTF16):
+        raise NoTableError(str(path))
+    return _TABLE
 
 
-def _folder(path: Path, participant: str) -> Recording:
+_REFUSED: Final = (
+    (
+        rb"[\d:T.+\- ]{19,35}\t[0-9a-f]{8}-[0-9a-f-]{27}\t[0-9a-fA-F]+\s",
+        "holds raw Bluetooth packets of a Muse, as OpenMuse records them: decode them "
+        "with OpenMuse, or record its LSL streams as XDF",
+    ),
+    (
+        rb"%(Total time|STOP|Stop)|[0-9A-F]{2},([0-9A-F]{6},){4,}",
+        "is a file of an OpenBCI SD card, in hexadecimal: convert it with the OpenBCI "
+        "GUI (SD card file, playback), and read the text file that it writes",
+    ),
+)
+"""Begin of files that are refused by name, and the remedy."""
+
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
+def _open(file_format: FileFormat, path: Path, options: dict[str, Any]) -> Recording:
+    reader = import_module(file_format.reader)
+    given = {name: options[name] for name in file_format.options}
+    recording: Recording = reader.read(path, **given)
+    return recording
+
+
+def _folder(path: Path, options: dict[str, Any]) -> Recording:
+    participant, session = options["participant"], options["session"]
     if wesad.is_participant(path.resolve()):
         return wesad.read(path)
+    if recording_tables.is_export(path):
+        return recording_tables.read(path, participant=participant)
     if empatica.is_export(path):
-        return empatica.read(path, participant=participant)
+        return empatica.read(path, session=session, participant=participant)
+    if embraceplus.is_folder(path):
+        return embraceplus.read(path, participant=participant)
     if bids.is_bids(path):
         study = bids.Bids(path)
         first, *others = study.trials()

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -35,7 +36,22 @@ WORDS: Final = {1: "positive", 0: "neutral", -1: "negative"}
 RATE: Final = 200
 BANDS: Final = ("delta", "theta", "alpha", "beta", "gamma")
 
+_YEARS_OF_SEED_IV: Final = {"2015", "2016"}
+_SEED_IV: Final = (
+    "its films and labels (neutral, sad, fear, happy) are not those of SEED: give the "
+    "folder Preprocessed_EEG of SEED, or read SEED-IV by a data set of your own, as "
+    "docs/extend.md shows"
+)
 _FILE: Final = re.compile(r"(\d+)_(\d{8})\.mat")
+
+
+@lru_cache(maxsize=64)
+def _has_24_films(path: Path, _changed: int) -> bool:
+    """Return whether a file has the films of SEED-IV; SEED has 15."""
+    try:
+        return bool(matlab.load(path, "*_eeg24"))
+    except ValueError:  # it has no such variable
+        return False
 
 
 @dataclass(frozen=True)
@@ -88,6 +104,8 @@ class Seed:
             If there is no such film, or the file is damaged.
         """
         path, film = self._find(trial)
+        if _has_24_films(path, path.stat().st_mtime_ns):
+            raise ValueError(f"{path}: it has 24 films; {_SEED_IV}")
         arrays = matlab.load(path, f"*_eeg{film}")
         ((name, values),) = list(arrays.items())[:1] or [("", np.empty(0))]
         if values.ndim != 2 or values.shape[0] != len(EEG):
@@ -175,6 +193,10 @@ class Seed:
         for path in self.root.iterdir():
             if match := _FILE.fullmatch(path.name):
                 dates[match[1]].append((match[2], path))
+        recorded = {date[:4] for files in dates.values() for date, _ in files}
+        sessions = any(self.root.glob("[123]/*_20[0-9]*.mat"))
+        if recorded & _YEARS_OF_SEED_IV or (sessions and not dates):
+            raise ValueError(f"{self.root} is a folder of SEED-IV; {_SEED_IV}")
         if not dates:
             raise ValueError(
                 f"{self.root} is no SEED folder: it has no file 1_20131027.mat or alike"

@@ -104,7 +104,8 @@ class StressPredict:
             "licence": self.licence,
         }
         conditions = condition_events(spans, 0, 1, participant=trial.subject, until=end)
-        return Recording(band.streams, {**events, **conditions}, (), about)
+        streams = {n: b for n, b in band.streams.items() if n != "e4.hr"}
+        return Recording(streams, {**events, **conditions}, (), about)
 
     def answers(self, subject: str) -> dict[str, tuple[float, ...]]:
         """Return a participant's questionnaires before and after the study.

@@ -94,12 +94,12 @@ class Wesad:
         """
         subject = self._known(trial.subject)
         offset, n = _span(self.root / OFFSETS, subject)
-        whole = empatica.read(
-            self.root / subject / f"{subject}_E4_Data.zip", participant=subject
-        )
+        export = _export(self.root / subject) or self.root / subject
+        whole = empatica.read(export, participant=subject)
         streams = {
             name: (_cut(block, offset, n, subject),)
             for name, (block,) in whole.streams.items()
+            if name != "e4.hr"
         }
         about = {
             "source": "WESAD, Empatica E4",
@@ -167,7 +167,15 @@ class Wesad:
 
 def is_participant(path: Path) -> bool:
     """Return whether a folder is a WESAD participant's: ``S2/S2_E4_Data.zip``."""
-    return (path / f"{path.name}_E4_Data.zip").is_file()
+    return _export(path) is not None
+
+
+def _export(path: Path) -> Path | None:
+    """Return the export of a participant, as a zip file or unpacked; None for none."""
+    folder = path / f"{path.name}_E4_Data"
+    if folder.with_suffix(".zip").is_file():
+        return folder.with_suffix(".zip")
+    return folder if folder.is_dir() and empatica.is_export(folder) else None
 
 
 def read(path: str | Path) -> Recording:

@@ -51,15 +51,15 @@ class ColdKernelError(BaseException):
     """
 
 
-class _Refusal(Listener):
-    """Listener that refuses compilations in the thread that created it."""
+class _BeforeCompilation(Listener):
+    """Listener that calls a function before the compilations of its thread."""
 
-    def __init__(self, refuse: Callable[[], bool]) -> None:
-        self._refuse, self._thread = refuse, get_ident()
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call, self._thread = call, get_ident()
 
     def on_start(self, event: Event) -> None:  # noqa: ARG002
-        if get_ident() == self._thread and self._refuse():
-            raise ColdKernelError
+        if get_ident() == self._thread:
+            self._call()
 
     def on_end(self, event: Event) -> None: ...
 
@@ -78,5 +78,17 @@ def refused_compilation(refuse: Callable[[], bool] = lambda: True) -> Iterator[N
     ColdKernelError
         If a kernel is not stored.
     """
-    with install_listener("numba:compile", _Refusal(refuse)):
+
+    def call() -> None:
+        if refuse():
+            raise ColdKernelError
+
+    with before_compilation(call):
+        yield
+
+
+@contextmanager
+def before_compilation(call: Callable[[], object]) -> Iterator[None]:
+    """Call a function before each kernel that is compiled in this thread."""
+    with install_listener("numba:compile", _BeforeCompilation(call)):
         yield

@@ -1,8 +1,9 @@
 """Samples of biosignal boards, with losses detected by the package counter."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,30 @@ import numpy.typing as npt
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
+from physio.core.timing.dejitter import fit
 
 Numbers = npt.NDArray[np.int64]
+
+_GROUPS: Final = (
+    ("eeg_channels", "eeg", "eeg", "uV", ""),
+    ("ecg_channels", "ecg", "ecg", "uV", ""),
+    ("emg_channels", "emg", "emg", "uV", ""),
+    ("eog_channels", "eog", "eog", "uV", ""),
+    ("accel_channels", "acc", "misc", "g", "xyz"),
+    ("gyro_channels", "gyro", "misc", "deg/s", "xyz"),
+    ("eda_channels", "eda", "gsr", "uS", ""),
+    ("ppg_channels", "ppg", "bio", "1", ""),
+    ("optical_channels", "optical", "bio", "1", ""),
+    ("temperature_channels", "temp", "temperature", "degC", ""),
+)
+"""Groups of rows of BrainFlow: stream, kind and unit, and names of axes of channels.
+
+Many boards list their electrodes as EEG, ECG, EMG and EOG at once: a row belongs to the
+first group that has it.
+"""
+
+_REPEATED: Final = 0.01
+"""Proportion of repeated samples above which a counter is wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,48 +69,139 @@ class BoardSamples:
 
         Sample i of a stream was taken i / rate s after the first one, lost ones
         included; the file's own stamps, which are bunched and sometimes decrease,
-        become the stamps of the blocks.
+        become the stamps of the blocks. Where the counter contradicts the time that the
+        stamps span, or repeats itself, the stamps place the samples.
         """
-        at = positions(self.counter, self.stamps, float(self.rate))
-        rows, at = _rising(at)
-        cuts = (np.flatnonzero(np.diff(at) != 1) + 1).tolist()
+        placed = self._placed()
         streams = {}
         for name, (channels, data) in self.signals.items():
             info = StreamInfo(
-                f"{self.board}.{name}", self.rate, channels, participant=participant
+                f"{self.board}.{name}", placed.rate, channels, participant=participant
             )
             streams[info.name] = tuple(
-                Block(info, int(n[0]), 0.0, np.ascontiguousarray(x), stamps)
-                for n, x, stamps in zip(
-                    np.split(at, cuts),
-                    np.split(data[rows], cuts),
-                    np.split(self.stamps[rows], cuts),
-                    strict=True,
+                Block(
+                    info,
+                    start,
+                    t0,
+                    np.ascontiguousarray(data[rows]),
+                    self.stamps[rows],
                 )
-                if len(n)
+                for rows, start, t0 in placed.runs
             ) or (Block(info, 0, 0.0, np.empty((0, len(channels)))),)
         about = {"source": source, "begin": "0.0"}
-        if len(at) and self.stamps[rows[0]] > 0:
+        rows = np.concatenate([np.empty(0, np.int64), *(r for r, _, _ in placed.runs)])
+        if len(rows) and self.stamps[rows[0]] > 0:
             about["begin_unix"] = repr(float(self.stamps[rows[0]]))
         if len(rows) < len(self.counter):
             about["repeated"] = str(len(self.counter) - len(rows))
+        if placed.note:
+            about["warnings"] = f"{self.board}: {placed.note}"
         if participant:
             about["participant"] = participant
-        events = self._markers(self.markers[rows], at, participant)
+        events = self._markers(placed, participant)
         return Recording(streams, {events.info.name: events}, (), about)
 
-    def _markers(self, markers: Array, at: Numbers, participant: str) -> Events:
-        rows = np.flatnonzero(markers)
-        times = at / float(self.rate)
+    def times(self) -> Array:
+        """Return the time of each row (s), shape (n,); NaN for a repeated one."""
+        placed = self._placed()
+        times = np.full(len(self.counter), np.nan)
+        for rows, start, t0 in placed.runs:
+            times[rows] = t0 + (start + np.arange(len(rows))) / float(placed.rate)
+        return times
+
+    def _placed(self) -> "_Placed":
+        """Return the samples by number: by the counter, or else by the stamps."""
+        rate = float(self.rate)
+        at = positions(self.counter, self.stamps, rate)
+        rows, number = _rising(at)
+        stamped = len(self.stamps) > 1 and bool(np.all(self.stamps > 0))
+        span = float(np.ptp(self.stamps)) if stamped else 0.0
+        counted = (number[-1] + 1) / rate if len(number) else 0.0
+        repeated = 1 - len(rows) / max(1, len(at))
+        usable = repeated <= _REPEATED
+        has_gaps = bool(len(number)) and number[-1] >= len(number)
+        apart = abs(counted - span) > 1.0 + 0.03 * span
+        if usable and not (stamped and has_gaps and apart):
+            cuts = np.flatnonzero(np.diff(number) != 1) + 1
+            parts = zip(np.split(rows, cuts), np.split(number, cuts), strict=True)
+            runs = [(r, int(n[0]), 0.0) for r, n in parts if len(r)]
+            return _Placed(self.rate, runs)
+        if not stamped:
+            return _Placed(
+                self.rate,
+                [(np.arange(len(at)), 0, 0.0)],
+                "the sample counter repeats itself and there are no time stamps: "
+                "losses are unknown",
+            )
+        reason = (
+            f"the sample counter repeats itself ({repeated:.0%})"
+            if not usable
+            else f"the sample counter spans {counted:.1f} s and the stamps {span:.1f} s"
+        )
+        grid = fit(self.stamps - self.stamps[0], self.rate)
+        runs = [
+            (np.arange(r.first, r.last), r.start, r.epoch - grid.runs[0].epoch)
+            for r in grid.runs
+        ]
+        return _Placed(grid.rate, runs, f"{reason}: samples are placed by their stamps")
+
+    def _markers(self, placed: "_Placed", participant: str) -> Events:
+        rate = float(placed.rate)
+        parts = [
+            t0 + (start + np.arange(len(r))) / rate for r, start, t0 in placed.runs
+        ]
+        times = np.concatenate([np.empty(0), *parts])
+        order = [r for r, _, _ in placed.runs]
+        values = self.markers[np.concatenate([np.empty(0, np.int64), *order])]
+        rows = np.flatnonzero(values)
         info = StreamInfo(
             f"{self.board}.markers",
             Fraction(0),
             (Channel("value"),),
             participant=participant,
         )
-        labels = tuple(f"{v:g}" for v in markers[rows])
+        labels = tuple(f"{v:g}" for v in values[rows])
         until = float(times[-1]) if len(times) else 0.0
-        return Events(info, until, times[rows], markers[rows, None].copy(), labels)
+        return Events(info, until, times[rows], values[rows, None].copy(), labels)
+
+
+class _Placed(NamedTuple):
+    """Rate (Hz), and rows, first number and start time (s) of consecutive samples."""
+
+    rate: Fraction
+    runs: list[tuple[Numbers, int, float]]
+    note: str = ""
+
+
+def preset_streams(
+    about: Mapping[str, Any], taken: Sequence[str] = ()
+) -> list[tuple[str, tuple[Channel, ...], list[int]]]:
+    """Return name, channels and rows of each stream of a board's preset.
+
+    Parameters
+    ----------
+    about
+        BrainFlow's description of the preset.
+    taken
+        Names of streams that other presets have; a second ``acc`` is ``acc2``.
+    """
+    used: set[int] = set()
+    streams = []
+    for key, stream, kind, unit, axes in _GROUPS:
+        rows = [r for r in about.get(key, ()) if r not in used]
+        if not rows:
+            continue
+        used.update(rows)
+        names = [f"{stream}{i + 1}" for i in range(len(rows))]
+        if len(rows) == 1:
+            names = [stream]
+        if axes and len(rows) == len(axes):
+            names = [f"{stream}.{axis}" for axis in axes]
+        if stream == "eeg" and "eeg_names" in about:
+            names = about["eeg_names"].split(",")[: len(rows)]
+        channels = tuple(Channel(n, kind, unit) for n in names)
+        streams.append((f"{stream}2" if stream in taken else stream, channels, rows))
+    return streams
 
 
 def positions(counter: Array, stamps: Array, rate: float) -> Numbers:
@@ -113,7 +227,7 @@ def positions(counter: Array, stamps: Array, rate: float) -> Numbers:
     """
     if not len(counter):
         return np.empty(0, np.int64)
-    value = np.round(counter).astype(np.int64)
+    value = _folded(np.round(counter).astype(np.int64))
     new = np.diff(value, prepend=value[0] - 1) != 0
     share = _mode(np.diff(np.flatnonzero(new), append=len(value)))  # have one number
     jumps = np.diff(value[new])
@@ -135,7 +249,33 @@ def positions(counter: Array, stamps: Array, rate: float) -> Numbers:
     packages = np.concatenate([[0], np.cumsum(jumps)]) // step
     lengths = np.diff(first, append=len(value))
     inside = np.arange(len(value)) - np.repeat(first, lengths)
-    return np.repeat(packages, lengths) * share + np.minimum(inside, share - 1)
+    fewer = share - _share_of_zero(value[first], lengths, share) if wrap else 0
+    begins = packages * share
+    if fewer:
+        zeros = (value[0] + (packages - 1) * step) // wrap - (value[0] - step) // wrap
+        begins -= zeros * fewer
+    shares = np.where(value[first] == 0, share - fewer, share)
+    return np.repeat(begins, lengths) + np.minimum(
+        inside, np.repeat(shares, lengths) - 1
+    )
+
+
+def _folded(value: Numbers) -> Numbers:
+    """Return a counter; the two ranges of a Ganglion's, 1..100 and 101..200, as one.
+
+    Its firmware 2 counts compressed packages from 1 or from 101, by the number of their
+    bits, after an uncompressed one with the number 0.
+    """
+    after = value[1:][(value[:-1] == 0) & (value[1:] > 0)]
+    if 100 < value.max() <= 200 and len(after) and _mode(after) in (1, 101):
+        return np.where(value > 0, (value - 1) % 100 + 1, 0)
+    return value
+
+
+def _share_of_zero(value: Numbers, lengths: Numbers, share: int) -> int:
+    """Return the number of samples of packages 0, which may be uncompressed."""
+    zero = lengths[value == 0]
+    return min(share, _mode(zero)) if len(zero) > 2 else share
 
 
 def _mode(values: Numbers) -> int:

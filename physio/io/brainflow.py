@@ -1,7 +1,7 @@
 """BrainFlow files: tab-separated numbers without a header, written by its streamer."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -12,9 +12,12 @@ import numpy as np
 from physio.core.block import Array, Channel
 from physio.core.input_file import existing_file
 from physio.core.recording import Recording
-from physio.io.board_files import BoardSamples
+from physio.io.board_files import BoardSamples, preset_streams
 
 _NONE: Final = ("no", "playback_file", "streaming")
+
+PRESETS: Final = ("default", "auxiliary", "ancillary")
+"""Presets of boards, by BrainFlow's number; each is written to its own file."""
 
 
 class Layout(NamedTuple):
@@ -32,6 +35,8 @@ class Layout(NamedTuple):
         Columns of the package counter, the time stamp and the marker.
     signals
         Channels and columns of each stream.
+    preset
+        As in `PRESETS`.
     """
 
     board: str
@@ -41,25 +46,34 @@ class Layout(NamedTuple):
     stamp: int
     marker: int
     signals: Mapping[str, tuple[tuple[Channel, ...], tuple[int, ...]]]
+    preset: str = "default"
+
+    @property
+    def least(self) -> int:
+        """Number of columns that are read; older versions write fewer than `width`."""
+        used = [self.counter, self.stamp, self.marker]
+        return 1 + max([*used, *(c for _, cs in self.signals.values() for c in cs)])
 
 
 def read(
     path: str | Path, board: str | None = None, *, participant: str = ""
 ) -> Recording:
-    """Read the file of a board's default preset that BrainFlow has written.
+    """Read a file that BrainFlow has written, of one preset of a board.
 
-    Streams ``<board>.eeg`` (uV) and ``<board>.acc`` (g), if the board has them; events
+    Streams ``<board>.eeg`` (uV), ``.ecg``, ``.emg``, ``.eog``, ``.acc`` (g), ``.gyro``,
+    ``.eda`` (uS), ``.ppg`` and ``.temp`` (degC), if the preset has them; events
     ``<board>.markers``. Times and losses come from the package counter, because the
     computer's stamps are bunched and do not always rise; they are kept with the
-    samples.
+    samples. If the counter contradicts them, they place the samples.
 
     Parameters
     ----------
     path
-        The file.
+        The file, with tabs or commas, also saved by pandas with a header or an index.
     board
-        Name of the board, ``"cyton"`` or another of `boards`; the file does not contain
-        it.
+        Name of the board, ``"cyton"`` or another of `boards`, and of the preset if it
+        is not the default one, ``"emotibit:anc"``; the file does not contain it.
+        Without a preset, the first one with this number of columns is taken.
     participant
         Code of the participant.
 
@@ -74,9 +88,9 @@ def read(
     Notes
     -----
     An incomplete last line, left by a program that was killed, is omitted; ``about``
-    then has ``incomplete``. Other columns (analog, battery, EMG of boards that also
-    have EEG ...) are left out. If a board sends a slow sensor together with a fast one,
-    such as the Cyton's accelerometer, rows repeat the last value of the slow sensor.
+    then has ``incomplete``. Other columns (analog, battery, electrodes listed again as
+    EMG ...) are left out. If a board sends a slow sensor together with a fast one, such
+    as the Cyton's accelerometer, rows repeat the last value of the slow sensor.
     """
     path = Path(path)
     if board is None:
@@ -84,8 +98,8 @@ def read(
             f"{path} does not state the meaning of its columns: give the board that it "
             "was recorded with, as in --board cyton"
         )
-    layout = describe(board)
-    data, torn = _numbers(path, layout)
+    layouts = describe(board)
+    data, layout, torn = _numbers(path, layouts)
     rows = BoardSamples(
         layout.board,
         layout.rate,
@@ -97,7 +111,8 @@ def read(
             for name, (channels, columns) in layout.signals.items()
         },
     )
-    recording = rows.recording(f"BrainFlow file, {layout.board}", participant)
+    preset = "" if layout.preset == PRESETS[0] else f", {layout.preset} preset"
+    recording = rows.recording(f"BrainFlow file, {layout.board}{preset}", participant)
     if torn:
         about = {**recording.metadata, "incomplete": "the last line was torn"}
         recording = Recording(recording.streams, recording.events, (), about)
@@ -109,34 +124,46 @@ def boards() -> tuple[str, ...]:
     return tuple(name for name in _ids() if name not in _NONE)
 
 
-def describe(board: str) -> Layout:
-    """Return the layout of a board's default preset.
+def describe(board: str) -> tuple[Layout, ...]:
+    """Return the layouts of a board's presets, or of the one that is named.
+
+    Parameters
+    ----------
+    board
+        Name of the board, and of a preset after a colon: ``"emotibit:anc"``.
 
     Raises
     ------
     ValueError
-        If BrainFlow has no such board, or one with neither EEG nor accelerometer.
+        If BrainFlow has no such board or preset, or none with signals.
     """
     ids = _ids()
-    name = board.lower().removesuffix("_board")
+    name, _, part = board.lower().partition(":")
+    name = name.removesuffix("_board")
     if name not in ids or name in _NONE:
         known = ", ".join(boards())
         raise ValueError(f"there is no board {board!r}; BrainFlow has {known}")
-    about = _shim().BoardShim.get_board_descr(ids[name])
-    signals = {}
-    if eeg := about.get("eeg_channels"):
-        labels = about.get("eeg_names", "").split(",")
-        if len(labels) != len(eeg):
-            labels = [f"ch{i}" for i in range(1, len(eeg) + 1)]
-        signals["eeg"] = (tuple(Channel(c, "eeg", "uV") for c in labels), tuple(eeg))
-    if acc := about.get("accel_channels"):
-        axes = tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz")
-        signals["acc"] = (axes, tuple(acc))
-    if not signals or "package_num_channel" not in about:
+    shim = _shim().BoardShim
+    layouts = []
+    for preset in sorted(shim.get_board_presets(ids[name])):
+        label = PRESETS[preset]
+        if part and not label.startswith(part[:3]):
+            continue
+        about = shim.get_board_descr(ids[name], preset)
+        streams = {n: (c, tuple(r)) for n, c, r in preset_streams(about)}
+        if streams and "package_num_channel" in about:
+            layouts.append(_layout(name, label, about, streams))
+    if not layouts:
         raise ValueError(
-            f"the default preset of board {name!r} has neither EEG nor accelerometer, "
-            "or no counter; it cannot be read here"
+            f"the board {board!r} has no preset with signals and a counter: presets "
+            f"are named {', '.join(PRESETS)}, as in {name}:{PRESETS[0]}"
         )
+    return tuple(layouts)
+
+
+def _layout(
+    name: str, preset: str, about: Mapping[str, Any], streams: Mapping[str, Any]
+) -> Layout:
     return Layout(
         name,
         Fraction(about["sampling_rate"]),
@@ -144,7 +171,8 @@ def describe(board: str) -> Layout:
         about["package_num_channel"],
         about["timestamp_channel"],
         about["marker_channel"],
-        signals,
+        streams,
+        preset,
     )
 
 
@@ -164,32 +192,53 @@ def _ids() -> dict[str, int]:
     return {b.name.lower().removesuffix("_board"): b.value for b in _shim().BoardIds}
 
 
-def _numbers(path: Path, layout: Layout) -> tuple[Array, bool]:
-    """Return all rows, shape (n, width), and True if the last line is incomplete."""
-    text = existing_file(path).read_bytes()
+def _numbers(path: Path, layouts: Sequence[Layout]) -> tuple[Array, Layout, bool]:
+    """Return all rows, shape (n, width), their layout, and True if one is torn."""
+    text = existing_file(path).read_bytes().removeprefix(b"\xef\xbb\xbf")
+    comma = text[:4096].count(b",") > text[:4096].count(b"\t")
+    separator = "," if comma else "\t"
+    first, _, rest = text.partition(b"\n")
+    names = [f.strip(b' "\r') for f in first.split(separator.encode())]
+    index = names[0] in (b"", b"Unnamed: 0")  # as pandas writes it
+    counted = [str(i).encode() for i in range(len(names) - index)]
+    header = len(counted) > 3 and names[index:] == counted
+    text = rest if header else text
+    index &= header
     whole, end, last = text.rpartition(b"\n")
-    torn = bool(last.strip()) and last.count(b"\t") + 1 < layout.width and bool(end)
-    lines = (whole if torn else text).split(b"\n")
-    lines = [line for line in lines if line.strip()]
+    width = whole.rpartition(b"\n")[2].count(separator.encode()) + 1
+    torn = bool(last.strip()) and last.count(separator.encode()) + 1 < width
+    torn = torn and bool(end)
+    lines = [line for line in (whole if torn else text).split(b"\n") if line.strip()]
+    layout = _choose(layouts, width - index if lines else layouts[0].width)
     if not lines:
-        return np.empty((0, layout.width)), torn
+        return np.empty((0, layout.width)), layout, torn
     try:
-        data = np.loadtxt(lines, delimiter="\t", ndmin=2, comments=None)
+        data = np.loadtxt(lines, delimiter=separator, ndmin=2, comments=None)
     except ValueError:
         data = np.empty((0, 0))
-    if data.shape[1] != layout.width or not np.isfinite(data[:, layout.counter]).all():
-        raise ValueError(_fault(path, lines, layout))
-    return data, torn
+    data = data[:, 1:] if index else data
+    enough = layout.least <= data.shape[1] <= layout.width
+    if not enough or not np.isfinite(data[:, layout.counter]).all():
+        raise ValueError(_fault(path, lines, layout, separator))
+    return data, layout, torn
 
 
-def _fault(path: Path, lines: list[bytes], layout: Layout) -> str:
+def _choose(layouts: Sequence[Layout], width: int) -> Layout:
+    """Return the layout of a file with this number of columns."""
+    exact = [la for la in layouts if la.width == width]
+    older = [la for la in layouts if la.least <= width < la.width]
+    return (exact or older or list(layouts))[0]
+
+
+def _fault(path: Path, lines: list[bytes], layout: Layout, separator: str) -> str:
     """Return the fault of the first damaged line."""
+    name = "commas" if separator == "," else "tabs"
     for i, line in enumerate(lines, start=1):
-        fields = line.decode("utf-8", "replace").split("\t")
-        if len(fields) != layout.width:
+        fields = line.decode("utf-8", "replace").split(separator)
+        if not layout.least <= len(fields) <= layout.width:
             return (
-                f"{path}, line {i}: {len(fields)} columns separated by tabs; a file of "
-                f"the board {layout.board!r} has {layout.width}"
+                f"{path}, line {i}: {len(fields)} columns separated by {name}; a file "
+                f"of the board {layout.board!r} has {layout.width}"
             )
         for field in fields:
             try:

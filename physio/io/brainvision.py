@@ -12,9 +12,10 @@ _FILES: Final = {"DataFile": (".eeg", ".dat"), "MarkerFile": (".vmrk",)}
 
 
 class ChannelInfo(NamedTuple):
-    """Name, resolution and unit of a channel, as stated in the header."""
+    """Name, reference, resolution and unit of a channel, as stated in the header."""
 
     name: str
+    reference: str
     resolution: str
     unit: str
 
@@ -25,7 +26,7 @@ def read_channels(path: Path) -> tuple[ChannelInfo, ...]:
     for _, text in sorted(_entries(path, "Channel Infos", r"Ch(\d+)")):
         fields = [*text.split(","), "", "", ""]
         name = fields[0].replace("\\1", ",")
-        channels.append(ChannelInfo(name, fields[2].strip(), fields[3].strip()))
+        channels.append(ChannelInfo(name, *(text.strip() for text in fields[1:4])))
     return tuple(channels)
 
 
@@ -46,7 +47,7 @@ def readable_header(path: Path) -> Iterator[tuple[Path, list[str]]]:
         beside = (path.with_suffix(suffix) for suffix in suffixes)
         if (candidate := next((p for p in beside if p.is_file()), None)) is not None:
             notes.append(
-                f"the header names a {key} that is not there; {candidate.name} is read "
+                f"the header names a {key} that is not there: {candidate.name} is read "
                 "in its place"
             )
             changed = f"{key}={candidate.resolve()}"

@@ -101,12 +101,18 @@ _HELPERS: Final = (
         r"counter|cnt|(sample|packet) ?(counter|count|number|index|id)|interpolated?"
         r"|(raw ?|chan ?)?cq( .*)?|(eq|pow) .*|high ?bit ?flex|saturation ?flag"
         r"|marker ?(index|type)"
-        r"|(gyro?|acc|accel|mag)(eleration|erometer|netometer|scope)? ?[xyz1-3]"
         r"|.*time ?stamp.*|bat(t|tery)?( ?percent| .*)?|val(idation)?( .*)?|sync"
-        r"|q[0-3]|mot .*|annotations?",
+        r"|annotations?",
     ),
 )
-"""Labels of helper columns and of movement channels, also among electrodes."""
+"""Labels of helper columns, also among electrodes."""
+
+_MOTION: Final = (
+    "misc",
+    r"(gyro?|acc|accel|mag)(eleration|erometer|netometer|scope)? ?[xyz1-3]"
+    r"|q[0-3]|mot .*",
+)
+"""Labels of movement channels, also among electrodes."""
 
 _LABELS: Final = (
     (
@@ -175,7 +181,7 @@ def channel_kind(
     type_kind = _CHANNEL_TYPES.get(declared.strip().lower())
     if (type_kind or default).kind in ("eeg", "misc"):
         stated = type_kind or default
-        for kind, pattern in _HELPERS:
+        for kind, pattern in (*_HELPERS, _MOTION):
             if re.fullmatch(pattern, key):
                 return stated if kind == stated.kind else ChannelKind(kind, "1")
     measured = quantity(unit)
@@ -193,6 +199,11 @@ def channel_kind(
     if kind == default.kind:
         return default
     return ChannelKind(kind, UNITS.get(kind, "1"))
+
+
+def is_helper(label: str) -> bool:
+    """Return whether a label is that of a helper column, as a counter or battery."""
+    return any(re.fullmatch(pattern, _key(label)) for _, pattern in _HELPERS)
 
 
 def slug(text: str) -> str:

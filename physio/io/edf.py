@@ -14,6 +14,7 @@ from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events, event_stream
 from physio.core.input_file import existing_file
 from physio.core.recording import Recording
+from physio.io.amplitude import unit_note_by_amplitude
 from physio.io.bad_spans import BadSpan, bad_notes, is_bad, mark_blocks, mark_samples
 from physio.io.brainvision import read_channels, readable_header
 from physio.io.channel_kinds import UNITS, ChannelKind, channel_kind
@@ -31,6 +32,7 @@ from physio.io.edf_header import (
     read_start,
     readable_file,
 )
+from physio.io.montage import with_references
 from physio.io.triggers import has_triggers, read_triggers
 from physio.io.units import read_unit, unit_note
 
@@ -334,13 +336,16 @@ def _recording(
     rate = Fraction(raw.info["sfreq"]).limit_denominator(10_000)
     data = np.array(raw.get_data().T, order="C")
     kinds: dict[str, list[int]] = {}
-    channels, notes = _channels(raw, device, _stated(raw, path, signals))
+    stated = _stated(raw, path, signals)
+    channels, notes = _channels(raw, device, stated)
     for i, (channel, scale) in enumerate(channels):
         data[:, i] *= scale
         if channel is not None:
             kinds.setdefault(channel.kind, []).append(i)
     if not signals:  # else the records of the file have their own times
         notes += _mark(raw, data, [channel for channel, _ in channels], device)
+    notes.append(_amplitude_note(raw, data, channels, stated, f"{device}.eeg"))
+    notes = list(filter(None, notes))
     streams: dict[str, tuple[Block, ...]] = {}
     for kind, columns in kinds.items():
         selected = tuple(c for i in columns if (c := channels[i][0]) is not None)
@@ -348,10 +353,11 @@ def _recording(
             selected
         ):  # "EEG A" and "A" keep their labels
             selected = tuple(
-                Channel(raw.ch_names[i], c.kind, c.unit)
+                replace(c, name=raw.ch_names[i])
                 for i, c in zip(columns, selected, strict=True)
             )
         info = StreamInfo(f"{device}.{kind}", rate, selected, participant=participant)
+        info = with_references(info)
         streams[info.name] = (
             Block(info, 0, 0.0, np.ascontiguousarray(data[:, columns])),
         )
@@ -368,6 +374,27 @@ def _recording(
     return Recording(streams, {events.info.name: events}, (), about)
 
 
+def _amplitude_note(
+    raw: "mne.io.BaseRaw",
+    data: Array,
+    channels: Sequence[tuple[Channel | None, float]],
+    stated: Mapping[str, "_Stated"],
+    stream: str,
+) -> str:
+    """Return a sentence on the unit of EEG without one, by its amplitude."""
+    columns = [
+        (i, channel.name)
+        for i, (name, (channel, _)) in enumerate(
+            zip(raw.ch_names, channels, strict=True)
+        )
+        if channel is not None and channel.kind == "eeg" and name in stated
+        if read_unit(stated[name].unit, "uV").assumed and not stated[name].microvolts
+    ]
+    names = [name for _, name in columns]
+    samples = data[:, [i for i, _ in columns]]
+    return unit_note_by_amplitude(stream, names, samples, raw.info["sfreq"], "1")
+
+
 class _Stated(NamedTuple):
     """Header of a channel, and the factor from MNE's values to its unit.
 
@@ -378,6 +405,7 @@ class _Stated(NamedTuple):
     scale: float
     empty: bool = False
     microvolts: bool = False
+    reference: str = ""
 
 
 def _channels(
@@ -405,7 +433,10 @@ def _channels(
         unit, factor, assumed = read_unit(header.unit, usual)
         if (assumed and not header.microvolts) or kind == "stim":
             unit = "1"
-        channels.append((Channel(label, kind, unit), header.scale * factor))
+        channel = Channel(label, kind, unit)
+        if kind == "eeg":
+            channel = replace(channel, reference=header.reference)
+        channels.append((channel, header.scale * factor))
         key = (kind, header.unit, usual, header.microvolts)
         units.setdefault(key, []).append(label)
     notes = list(filter(None, (_unit_note(device, k, n) for k, n in units.items())))
@@ -439,7 +470,8 @@ def _unit_note(
     if read_unit(text, usual).assumed and not microvolts:
         return (
             f"{device}.{kind} states no unit for {', '.join(names[:8])}: values stay "
-            f"as they are; if they are {usual}, state it in the header"
+            f"as they are (if they are {usual}, state it in the header or in a table "
+            "[channels])"
         )
     return unit_note(f"{device}.{kind}", text, usual, names)
 
@@ -447,13 +479,12 @@ def _unit_note(
 def _kind(label: str, unit: str, declared: str, mne_kind: str) -> ChannelKind:
     """Return kind and usual unit of a channel; MNE's kind is a default if it is EEG.
 
-    MNE assigns ``misc`` to BrainVision channels whose unit is not a voltage.
+    MNE assigns ``misc`` to BrainVision channels whose unit it does not know, although
+    the format declares no kinds.
     """
     if mne_kind in ("eeg", "misc"):
-        default = ChannelKind(mne_kind, UNITS.get(mne_kind, "1"))
-        return channel_kind(
-            label, unit, "" if declared == mne_kind else declared, default
-        )
+        declared = "" if declared == mne_kind else declared
+        return channel_kind(label, unit, declared, ChannelKind("eeg", "uV"))
     kind = declared if declared in _UNITS else "misc"
     return ChannelKind(kind, UNITS.get(kind, "1"))
 
@@ -486,6 +517,7 @@ def _stated(
                 info.unit,
                 _INVERSE.get(_BRAINVISION.get(info.unit or "uV", 1.0), 1.0),
                 microvolts=bool(info.resolution),
+                reference=info.reference,
             )
             for info in infos
         ]

@@ -82,7 +82,7 @@ def read_start(path: Path) -> tuple[float | None, str]:
         if (full := _date(stated[1], "%d-%b-%Y")) is not None:
             if date is not None and full != date:
                 note = (
-                    f"the header states two dates, {short} and {stated[1]}; the second "
+                    f"the header states two dates, {short} and {stated[1]}: the second "
                     "is used"
                 )
             date = full

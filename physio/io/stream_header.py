@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 from xml.etree import ElementTree
 
 from physio.core.block import Channel, Origin, StreamInfo
 from physio.core.stream_codec import from_dict
 from physio.io.channel_kinds import ChannelKind, channel_kind, stream_kind
+from physio.io.montage import with_references
 from physio.io.units import LONGEST, read_unit, unit_note
 
 MOST_CHANNELS: Final = 100_000
@@ -54,12 +55,15 @@ class StreamHeader:
         True if the samples are texts, as in marker streams.
     notes
         Notes on properties that the description does not state.
+    unitless
+        Names of the EEG channels without a unit.
     """
 
     info: StreamInfo
     factors: tuple[float, ...]
     text: bool
     notes: tuple[str, ...] = ()
+    unitless: tuple[str, ...] = ()
 
 
 def clean_xml(text: str) -> str:
@@ -132,40 +136,61 @@ def read_header(
     if not elements and _is_unicorn(root, n):
         elements = [_described(*row) for row in _UNICORN]
         layout_note = (
-            f"{name} describes no channels; as its sender is a Unicorn, they are taken "
-            f"as {', '.join(label for label, *_ in _UNICORN)}: if electrodes are "
-            "elsewhere, rename them in a table of channels"
+            f"{name} describes no channels: as its sender is a Unicorn, they are taken "
+            f"as {', '.join(label for label, *_ in _UNICORN)} (if electrodes are "
+            "elsewhere, rename them in a table [channels])"
         )
-    labels = _names(elements, part, n)
-    channels, factors = [], []
-    stated: dict[tuple[str, str], list[str]] = {}
-    for i, label in enumerate(labels):
-        element = elements[i] if i < len(elements) else ElementTree.Element("channel")
-        unit_text = _text(element, "unit")
-        kind = channel_kind(label, unit_text, _text(element, "type"), default)
-        unit, factor, _ = read_unit(unit_text, kind.unit)
-        if kind.kind == "stim":
-            unit, factor = "1", 1.0
-        channels.append(Channel(label, kind.kind, unit))
-        factors.append(factor)
-        stated.setdefault((unit_text, kind.unit), []).append(label)
+    described = _read_channels(elements, _names(elements, part, n), default)
     info = StreamInfo(
         name,
         Fraction(0) if text else rate,
-        () if text else tuple(channels),
+        () if text else tuple(described.channels),
         _origin(_text(root, "desc/origin")),
         participant,
         reference=_label(_text(root, "desc/reference/label")),
     )
+    info = with_references(info)
     if (exact := _exact(root, info)) is not None:
         return StreamHeader(exact, (1.0,) * len(exact.channels), text)
     if text:
         return StreamHeader(info, (), text)
-    notes = (
-        layout_note,
-        *(unit_note(name, *key, names) for key, names in stated.items()),
+    notes = [unit_note(name, *key, names) for key, names in described.units.items()]
+    return StreamHeader(
+        info,
+        tuple(described.factors),
+        text,
+        tuple(filter(None, [layout_note, *notes])),
+        tuple(described.unitless),
     )
-    return StreamHeader(info, tuple(factors), text, tuple(filter(None, notes)))
+
+
+class _Channels(NamedTuple):
+    """Channels, their factors, labels by unit and usual unit, and EEG without one."""
+
+    channels: list[Channel]
+    factors: list[float]
+    units: dict[tuple[str, str], list[str]]
+    unitless: list[str]
+
+
+def _read_channels(
+    elements: Sequence[ElementTree.Element], labels: Sequence[str], default: ChannelKind
+) -> _Channels:
+    """Return the channels that the elements of a description describe."""
+    read = _Channels([], [], {}, [])
+    for i, label in enumerate(labels):
+        element = elements[i] if i < len(elements) else ElementTree.Element("channel")
+        unit_text = _text(element, "unit")
+        kind = channel_kind(label, unit_text, _text(element, "type"), default)
+        unit, factor, assumed = read_unit(unit_text, kind.unit)
+        if kind.kind == "stim":
+            unit, factor = "1", 1.0
+        read.channels.append(Channel(label, kind.kind, unit))
+        read.factors.append(factor)
+        read.units.setdefault((unit_text, kind.unit), []).append(label)
+        if assumed and kind.kind == "eeg":
+            read.unitless.append(label)
+    return read
 
 
 def unique(names: Iterable[str]) -> list[str]:

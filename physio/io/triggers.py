@@ -111,7 +111,7 @@ class TriggerDecoder:
             column.used = False
             self._notices.append(
                 f"{column.name} of {self.info.name} changes too often to be a trigger "
-                "channel: from here on its codes are no events; its samples stay"
+                "channel: from here on its codes are no events, but its samples stay"
             )
         triggers = changed & (codes != rest) & (codes != 0)
         triggers[end:] = False

@@ -5,6 +5,10 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 from unicodedata import normalize
 
+import numpy as np
+
+from physio.core.block import Array
+
 LONGEST: Final = 64
 """Maximum number of characters of a unit or a label."""
 
@@ -59,7 +63,11 @@ _KNOWN: Final[dict[str, _Known]] = {
     **_multiples("Ohm", "ohm ohms \N{GREEK SMALL LETTER OMEGA}", ""),
     **_same("g", "g gs g-force gforce"),
     **_same("mg", "mg mgs milli-g millig", -3, "g"),
-    **_same("m/s^2", "m/s^2 m/s2 m/s/s m/s**2 ms-2 ms^-2 m.s-2 m*s-2 m/sec2 m/sec^2"),
+    **_same(
+        "m/s^2",
+        "m/s^2 m/s2 m/s/s m/s**2 ms-2 ms^-2 m.s-2 m*s-2 m/sec2 m/sec^2"
+        " m/(s^2) m/(sec^2)",
+    ),
     **_same("degC", "c degc celsius centigrade degcelsius degreecelsius"),
     **_same("degC", "degreescelsius degreec degreesc"),
     **_same("degF", "f degf fahrenheit degfahrenheit degreesfahrenheit"),
@@ -76,6 +84,9 @@ _KNOWN: Final[dict[str, _Known]] = {
     **_same("1", "1 a.u. au a.u arb arb. arbitrary arbitraryunits unitless"),
     **_same("1", "dimensionless"),
 }
+
+_GRAVITY: Final = 9.80665
+"""Standard acceleration of gravity (m/s^2)."""
 
 _NO_UNIT: Final = frozenset(
     ("", "na", "n/a", "nan", "none", "null", "unknown", "unspecified", "undefined")
@@ -177,16 +188,58 @@ def unit_note(name: str, text: str, usual: str, channels: Sequence[str]) -> str:
     if reading.assumed:
         return (
             f"{name} states no unit for {names}: values are taken as {usual}, "
-            "unscaled; if they are not, state the unit in the stream's description"
+            "unscaled (if they are not, state the unit in the stream's description or "
+            "in a table [channels])"
         )
     if usual != "1" and reading.unit != usual and quantity(text) in ("", *NEUTRAL):
         return (
             f"{name} states the unit {reading.unit!r} for {names}, which does not "
-            f"convert to {usual}: values stay as they are; state the unit, as {usual}, "
-            "in the stream's description"
+            f"convert to {usual}: values stay as they are (state the unit, as {usual}, "
+            "in the stream's description or in a table [channels])"
         )
     return ""
 
 
 NEUTRAL: Final = ("1", "counts")
 """Units of numbers that measure no physical quantity."""
+
+
+def convert_unit(values: Array, text: str, usual: str) -> tuple[Array, str]:
+    """Return values in the usual unit of their kind, and their unit.
+
+    Parameters
+    ----------
+    values
+        Numbers of any shape, in the unit ``text``.
+    text, usual
+        As in `read_unit`.
+
+    Returns
+    -------
+    ndarray, str
+        Besides decimal multiples, resistance is converted to conductance (not above 0:
+        NaN), m/s^2 to g, degF and K to degC, and rad/s to deg/s. Values in any other
+        unit are unchanged and keep it.
+    """
+    unit, factor, _ = read_unit(text, usual)
+    if usual == "1" and unit in NEUTRAL:
+        return values, usual
+    if unit == usual:
+        # 820 / 1000 is 0.82; 820 * 0.001 is not.
+        return values / round(1 / factor) if factor < 1 else values * factor, usual
+    known = _find(plain(text), usual)
+    if known is None:
+        return values, unit
+    match known.quantity, usual:
+        case "Ohm", "uS":
+            ohms = np.where(values > 0, values, np.nan) * float(f"1e{known.exponent}")
+            return 1e6 / ohms, usual
+        case "m/s^2", "g":
+            return values / _GRAVITY, usual
+        case "degF", "degC":
+            return (values - 32) / 1.8, usual
+        case "K", "degC":
+            return values - 273.15, usual
+        case "rad/s", "deg/s":
+            return np.degrees(values), usual
+    return values, unit

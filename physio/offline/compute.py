@@ -45,7 +45,9 @@ def compute_features(
         If the recording has no data that a chain reads, or too little of it; or if it
         has several participants and ``participant`` is none of them.
     """
-    plan = _config(recording, config, trust).plan(recording.inputs)
+    file = _config(recording, config, trust)
+    recording = file.channels.correct(recording)
+    plan = file.plan(recording.inputs)
     return _computed(recording, plan, "features", participant)
 
 
@@ -85,6 +87,7 @@ def estimate(
         As of `compute_features`.
     """
     file = _config(recording, config, trust)
+    recording = file.channels.correct(recording)
     plan = file.plan(recording.inputs, demo_weights=demo_weights)
     return _computed(recording, plan, "estimates", participant)
 

@@ -1,21 +1,58 @@
-"""Compilation of the kernels of a session, in a process of its own.
+"""Compilation of the kernels of a session before it needs them.
 
-``python -m physio.online.compile_kernels`` reads a description of the computation
-(`physio.online.engine_start.description`) from its standard input, starts an engine for
-it once, and thereby compiles and stores all kernels that are not stored yet.
+``python -m physio.online.compile_kernels`` does it in a process of its own: it reads a
+description of the computation (`physio.online.engine_start.description`) from its
+standard input.
 """
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 
-from physio.online.engine import Engine
+from physio.core.block import StreamInfo
+from physio.core.stage import Chain, StageRunner
+from physio.online.engine import Engine, PipelineConfig
 from physio.online.engine_start import described
+
+Progress = Callable[[str, int, int], None]
+"""Receiver of a part's name, its number from 1, and the number of parts."""
+
+
+def compile_kernels(
+    plan: PipelineConfig,
+    streams: Sequence[StreamInfo],
+    progress: Progress = lambda _part, _number, _of: None,
+) -> None:
+    """Compile the kernels of a computation and store them where a folder is writable.
+
+    Kernels that are stored already are loaded. A part that cannot be built is left to
+    the engine, which says so.
+
+    Parameters
+    ----------
+    plan
+        The computation.
+    streams
+        The streams that it reads.
+    progress
+        Called before each part: each chain, then the estimator.
+    """
+    known = {info.name: info for info in streams if info.rate}
+    parts = len(plan.chains) + 1
+    for number, (name, chain) in enumerate(plan.chains.items(), 1):
+        progress(name, number, parts)
+        if chain.stream in known:
+            try:
+                StageRunner(Chain(chain.stages), known[chain.stream])
+            except Exception:  # the engine stops the chain and reports it
+                continue
+    progress("estimator", parts, parts)
+    Engine(plan, streams, 0.0)
 
 
 def main() -> None:
     """Compile the kernels of the computation that standard input describes."""
-    plan, streams = described(json.load(sys.stdin))
-    Engine(plan, streams, 0.0)
+    compile_kernels(*described(json.load(sys.stdin)))
 
 
 if __name__ == "__main__":

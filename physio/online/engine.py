@@ -435,6 +435,7 @@ class StallDetector:
             info.name: max(timeout, 1.5 / float(info.rate)) for info in regular
         }
         self._declared = dict.fromkeys(self._newest, -np.inf)
+        self._begin = min(self._newest.values(), default=0.0)
 
     def update(self, block: Block) -> bool:
         """Register a block; return whether its time was already declared silent."""
@@ -445,11 +446,16 @@ class StallDetector:
         return bool(block.times[0] <= self._declared[name])
 
     def check(self, now: float, step: float) -> list[Events]:
-        """Return the declarations due at ``now`` (s), at most one each ``step`` s."""
+        """Return the declarations due at ``now`` (s), at most one each ``step`` s.
+
+        They are at multiples of ``step`` since the beginning, so that they do not
+        depend on the times of the calls.
+        """
         due = []
         for name, newest in self._newest.items():
-            until = now - self._timeouts[name]
-            if until > newest and until >= self._declared[name] + step:
+            passed = now - self._timeouts[name] - self._begin
+            until = self._begin + np.floor(passed / step) * step
+            if until > newest and until > self._declared[name]:
                 self._declared[name] = until
                 due.append(stream_timeout(name, until))
         return due

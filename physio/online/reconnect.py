@@ -1,6 +1,6 @@
 """Reconnection of devices that fall silent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Thread
 from types import TracebackType
@@ -73,6 +73,11 @@ class ReconnectingDevice(Device):
     def ended(self) -> bool:
         """True once the device has ended by itself."""
         return self._open and self._opening is None and self.device.ended
+
+    @property
+    def ends(self) -> Mapping[str, float]:
+        """Value of the device's own `ends`."""
+        return self.device.ends
 
     @property
     def declares_silence(self) -> bool:

@@ -1,20 +1,15 @@
-"""Control socket: commands to a running session from other programs of the same user.
+"""Remote control: commands to a running session from other programs of the same user.
 
-A command is one datagram on a Unix socket: JSON as `physio.online.commands.encode`
-writes it, or any other text, which is a marker. A program that binds its own socket
-receives one datagram as the reply: empty if the command was executed, otherwise the
-reason for the refusal.
+A command is JSON as `physio.online.commands.encode` writes it, or any other text, which
+is a marker. The reply is empty if it was executed, otherwise the reason for the
+refusal. Both go through a Unix socket, or over loopback TCP where there is none.
 """
 
-import os
 import socket
-import stat
+import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from secrets import token_hex
-from tempfile import gettempdir
 from types import TracebackType
 from typing import Final, Self
 
@@ -22,72 +17,17 @@ from physio.core.block import StreamInfo
 from physio.core.events import Item
 from physio.core.protocols import Clock, Command, Device, WallClock
 from physio.inference.self_report import RATINGS, SAM
-from physio.online.commands import LONGEST, decode, encode
+from physio.online import loopback_control, unix_control
+from physio.online.commands import decode, encode
+from physio.online.loopback_control import LoopbackEntrance
 from physio.online.session import MARKERS
+from physio.online.unix_control import UnixEntrance
 
 TIMEOUT: Final = 5.0
 """Time that a sender waits for the reply of the session (s)."""
 
-LONGEST_FOLDER: Final = 70
-"""Bytes of the path of the sockets' folder; with the name a path has 107 at most."""
-
-
-def socket_address(folder: Path) -> Path:
-    """Return the path of the socket of the session in ``folder``.
-
-    It is in `runtime_folder`, because a socket's path may have at most 100 characters.
-
-    Raises
-    ------
-    OSError
-        As of `runtime_folder`.
-    """
-    inode = folder.stat()
-    return runtime_folder() / f"{inode.st_dev:x}-{inode.st_ino:x}.sock"
-
-
-def runtime_folder() -> Path:
-    """Return the folder of this user's sockets, which no other user can access.
-
-    It is created if missing: in the runtime folder of the user
-    (``XDG_RUNTIME_DIR``), otherwise in the system's folder of temporary files. A folder
-    whose path leaves no room for a socket's name is passed over.
-
-    Raises
-    ------
-    OSError
-        If it cannot be created, or if another user may have created it.
-    """
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    name = f"physio-{os.getuid()}"
-    places = [Path(gettempdir()) / name, Path("/tmp") / name]
-    if runtime and Path(runtime).is_dir():
-        places.insert(0, Path(runtime) / "physio")
-    short = [p for p in places if len(os.fsencode(p)) <= LONGEST_FOLDER]
-    folder = short[0] if short else places[-1]
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    about = folder.lstat()
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
-        raise OSError(
-            f"{folder} is not a folder of yours, but sockets of sessions belong there: "
-            "remove it, or set XDG_RUNTIME_DIR to a folder of yours"
-        )
-    if stat.S_IMODE(about.st_mode) != 0o700:
-        folder.chmod(0o700)
-    return folder
-
-
-def _remove_stale(place: Path) -> None:
-    """Remove sockets of killed processes, on which no process listens."""
-    for path in place.glob("*.sock"):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect(str(path))
-            except ConnectionRefusedError:
-                path.unlink(missing_ok=True)
-            except OSError:  # removed meanwhile, or not accessible
-                continue
+_TRANSPORT: Final = unix_control if hasattr(socket, "AF_UNIX") else loopback_control
+_ANNOUNCE: Final = 1.0  # s between two checks of the address
 
 
 @dataclass
@@ -104,16 +44,14 @@ class ControlSocket(Device):
 
     folder: Path
     clock: Clock = field(default_factory=WallClock)
-    _socket: socket.socket | None = field(default=None, init=False, repr=False)
+    _entrance: UnixEntrance | LoopbackEntrance | None = field(
+        default=None, init=False, repr=False
+    )
+    _due: float = field(default=0.0, init=False, repr=False)
 
     def __enter__(self) -> Self:
-        path = socket_address(self.folder)
-        _remove_stale(path.parent)
-        path.unlink(missing_ok=True)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(0)
-        self._socket.bind(str(path))
-        path.chmod(0o600)
+        is_unix = _TRANSPORT is unix_control
+        self._entrance = (UnixEntrance if is_unix else LoopbackEntrance)(self.folder)
         return self
 
     def __exit__(
@@ -122,10 +60,9 @@ class ControlSocket(Device):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-            socket_address(self.folder).unlink(missing_ok=True)
+        if self._entrance is not None:
+            self._entrance.close()
+            self._entrance = None
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
@@ -143,23 +80,22 @@ class ControlSocket(Device):
 
     def commands(self) -> Sequence[Command]:
         """Return the commands received since the last call."""
-        commands: list[Command] = []
-        while self._socket is not None:
-            try:
-                data, sender = self._socket.recvfrom(LONGEST)
-            except BlockingIOError:
-                break
-            text = data.decode("utf-8", "replace")
-            is_real = isinstance(self.clock, WallClock)
-            speed = self.clock.speed if is_real else 0.0
-            commands.append(decode(text, self.clock.now(), sender or "", speed))
-        return commands
+        if self._entrance is None:
+            return []
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + _ANNOUNCE
+            self._entrance.announce()
+        is_real = isinstance(self.clock, WallClock)
+        speed = self.clock.speed if is_real else 0.0
+        return [
+            decode(text, self.clock.now(), sender, speed)
+            for text, sender in self._entrance.receive()
+        ]
 
     def reply(self, command: Command, refusal: str) -> None:
         """Send the result of a command to a sender that waits for it."""
-        if self._socket is not None and command.sender:
-            with suppress(OSError):  # the sender is gone
-                self._socket.sendto(refusal.encode()[:LONGEST], command.sender)
+        if self._entrance is not None:
+            self._entrance.reply(command.sender, refusal)
 
 
 def rate(
@@ -216,21 +152,13 @@ def request(folder: Path, command: Command, timeout: float = TIMEOUT) -> None:
     ValueError
         If the session refuses it.
     """
-    answers = runtime_folder() / f"{token_hex(8)}.sock"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-        out.bind(str(answers))
-        try:
-            answers.chmod(0o600)
-            out.settimeout(timeout)
-            _send(out, folder, encode(command))
-            refusal = out.recv(LONGEST).decode("utf-8", "replace")
-        except TimeoutError:
-            raise OSError(
-                f"the session in {folder} did not answer within {timeout:g} s; look in "
-                "its status whether the command was carried out"
-            ) from None
-        finally:
-            answers.unlink(missing_ok=True)
+    try:
+        refusal = _TRANSPORT.call(folder, encode(command), timeout)
+    except TimeoutError:
+        raise OSError(
+            f"the session in {folder} did not answer within {timeout:g} s; look in "
+            "its status whether the command was carried out"
+        ) from None
     if refusal:
         raise ValueError(refusal)
 
@@ -245,14 +173,4 @@ def send(folder: Path, text: str) -> None:
     OSError
         If no session runs there.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-        _send(out, folder, encode(decode(text, 0.0)))
-
-
-def _send(out: socket.socket, folder: Path, text: str) -> None:
-    try:
-        out.sendto(text.encode()[:LONGEST], str(socket_address(folder)))
-    except TimeoutError:
-        raise
-    except OSError:
-        raise OSError(f"no session runs in {folder}") from None
+    _TRANSPORT.call(folder, encode(decode(text, 0.0)), 0.0)

@@ -39,6 +39,7 @@ MARKERS = event_stream(recording.MARKERS)
 """Markers of a session, from any source of commands."""
 
 _T = TypeVar("_T")
+_SAME = 1e-6  # rounding of a time (s)
 _PATIENCE = 1.5  # s after which devices that are still searched for are named
 
 
@@ -111,6 +112,9 @@ class Session:
             self._started = self.clock.now()
             streams = [info for d in self._devices for info in d.streams]
             self.streams = tuple(streams)
+            self._ends = {k: end for d in self._devices for k, end in d.ends.items()}
+            lasting = [max(d.ends.values(), default=np.inf) for d in self._devices]
+            self._last = max(lasting, default=np.inf)  # time of the last sample (s)
             begins = opened.begins
             self.begin = min(begins.values(), default=self._started)
             self.plan = self._planned(streams)
@@ -354,7 +358,8 @@ class Session:
             self._checked_clocks = now
             self._report(self._sleep_detector.check())
         if not self._is_replay:
-            yield from self._watch.check(now, 1 / float(self.plan.join.rate))
+            until = min(now, self._last)
+            yield from self._watch.check(until, 1 / float(self.plan.join.rate))
 
     def _push(self, item: Item) -> Iterator[Item]:
         if isinstance(item, Block):
@@ -366,7 +371,9 @@ class Session:
                 self._pending.append(single_event(STATUS, self.clock.now(), late))
         elif item.info.name == STREAM_TIMEOUT:
             for label in item.labels:
-                self._report(self.health[label].set_silent(self.clock.now()))
+                notices = self.health[label].set_silent(self.clock.now())
+                if not self._has_ended(label):
+                    self._report(notices)
         self._write(item)
         yield item
         self.computation.put(item)
@@ -447,6 +454,10 @@ class Session:
         if health.rejected and name not in self._rejected and not self._is_replay:
             self._rejected.add(name)
             self._pending.append(stream_rejected(name, self.clock.now()))
+
+    def _has_ended(self, stream: str) -> bool:
+        """Return whether the last sample of a stream came, as far as it is known."""
+        return self.health[stream].received >= self._ends.get(stream, np.inf) - _SAME
 
     @property
     def _is_replay(self) -> bool:

@@ -15,6 +15,8 @@ from physio.core.protocols import Clock, Device, Sink
 from physio.core.recording import Recording
 from physio.core.stage import Chain, Stage
 from physio.inference.estimator import Estimator
+from physio.io.channel_table import ChannelTable
+from physio.online.corrected_device import corrected_devices
 from physio.online.default_pipeline import default_estimator, on_demand_chains
 from physio.online.engine import ChainConfig, PipelineConfig
 from physio.online.shipped_chains import default_chains
@@ -22,7 +24,7 @@ from physio.online.shipped_chains import default_chains
 XDF: Final = "physio.sinks.xdf:Xdf"
 EXAMPLE: Final = {"devices": "devices.board:Board", "sinks": XDF}
 _SECRET: Final = "token"  # setting of a sink that is stored nowhere
-TABLES: Final = ("session", "devices", "chains", "estimator", "sinks")
+TABLES: Final = ("session", "devices", "channels", "chains", "estimator", "sinks")
 COMPUTING: Final = (
     "physio.core.aligner",
     "physio.core.stage",
@@ -97,12 +99,15 @@ class SessionConfig:
         Packages, beside this library, that ``use`` and the cards of weights may name.
     computes
         Whether to use defaults for chains and an estimator missing from the file.
+    channels_at
+        Place of the table of channels, for messages, if it is of another file.
     """
 
     tables: Mapping[str, Any] = field(default_factory=dict)
     at: str = "config"
     trust: tuple[str, ...] = ()
     computes: bool = True
+    channels_at: str = ""
 
     def __post_init__(self) -> None:
         config.allow(self.tables, TABLES, self.at, "a session file")
@@ -184,7 +189,8 @@ class SessionConfig:
         recordings = {
             k: v for k, v in self.table("sinks").items() if v.get("use") == XDF
         }
-        tables = {"session": self.table("session"), "devices": self.table("devices")}
+        names = ("session", "devices", "channels")
+        tables = {key: self.table(key) for key in names if self.table(key)}
         sinks = recordings or {"recording": {"use": XDF}}
         return replace(self, tables={**tables, "sinks": sinks}, computes=False)
 
@@ -196,10 +202,25 @@ class SessionConfig:
         settings: SessionSettings = config.make(SessionSettings, parts, at)
         return settings
 
+    @property
+    def channels(self) -> ChannelTable:
+        """The ``[channels]`` table: corrections of streams."""
+        at = self.channels_at or f"{self.at}: channels"
+        return ChannelTable.parse(self.table("channels"), at)
+
     def devices(self, clock: Clock) -> list[Device]:
-        """Return the devices, not yet open, with the clock ``clock``."""
+        """Return the devices, not yet open, with the clock ``clock``.
+
+        Their streams are corrected by the table of channels.
+
+        Raises
+        ------
+        ValueError
+            If a setting is not valid, or the table names a stream of no device.
+        """
         given = {"clock": clock, "participant": self.session.participant}
-        return self._built("devices", given)
+        devices: list[Device] = self._built("devices", given)
+        return corrected_devices(devices, self.channels, clock)
 
     def sinks(self, given: Mapping[str, Any]) -> list[Sink]:
         """Return the sinks, not yet open; ``given`` sets the fields that they have."""
@@ -288,6 +309,7 @@ class SessionConfig:
         return {
             "session": session,
             "devices": dict(self.table("devices")),
+            **({"channels": self.channels.to_table()} if self.channels else {}),
             "chains": chains,
             "estimator": estimators or config.describe(plan.estimator),
             "sinks": {

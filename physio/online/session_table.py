@@ -17,7 +17,7 @@ from physio.quality.stream_summary import StreamSummary
 
 _PENDING: Final = 64  # ticks that are summarized at once
 _SUPPORT: Final = (".window_start", ".window_end")
-_TOO_SOON: Final = frozenset({MissingReason.WARMING_UP.words})
+_JUDGED: Final = 15.0  # s after warming up; beats need as many to be accepted
 
 
 class SessionTable:
@@ -67,10 +67,10 @@ class SessionTable:
         -------
         list of dict
             ``name``, ``rate``, ``samples``, ``lost`` and ``channels`` (see
-            `StreamSummary.to_dict`); ``computed``: chain, column, unit, share of time
-            with a value, median, and the reasons for missing values with their shares;
-            ``faults``: sentences on values that no sensor on a body gives; ``notes``:
-            sentences on what is not computed.
+            `StreamSummary.to_dict`); ``computed``: chain, column, unit, duration (s),
+            share of it with a value, median, and the reasons for missing values with
+            their shares; ``faults``: sentences on values that no sensor on a body
+            gives; ``notes``: sentences on what is not computed.
         """
         while self._pending:
             self._take_features(self._pending.popitem()[1])
@@ -81,7 +81,7 @@ class SessionTable:
             reads = [key for key, stream in chains.items() if stream == name]
             parts = [self._computed(key) for key in reads]
             given = list((notes or {}).get(name, ()))
-            if summary.info.rate and not reads and not given:
+            if summary.info.rate and chains and not reads and not given:
                 given = ["no chain of the session reads it"]
             rows.append(
                 {
@@ -107,8 +107,8 @@ class SessionTable:
     def _computed(self, key: str) -> dict[str, Any]:
         values = self._chains.get(key)
         if values is None:
-            return {"chain": key, "column": "", "unit": "", "ticks": 0, "share": 0.0,
-                    "median": None, "missing": {}}  # fmt: skip
+            empty = {"column": "", "unit": "", "seconds": 0.0, "share": 0.0}
+            return {"chain": key, **empty, "median": None, "missing": {}}
         return {"chain": key, **values.to_dict()}
 
 
@@ -155,7 +155,7 @@ class _ChainValues:
         return {
             "column": self.column,
             "unit": self.unit,
-            "ticks": self._ticks,
+            "seconds": round(self._ticks / float(self._values.info.rate), 3),
             "share": round(self._reasons[0] / total, 4),
             "median": float(f"{np.median(medians):.4g}") if len(medians) else None,
             "missing": shares,
@@ -208,7 +208,7 @@ def without_values(rows: Iterable[Mapping[str, Any]]) -> list[str]:
         f"{row['name']}: {part['chain']} has no value: {reasons_text(part)}"
         for row in rows
         for part in row["computed"]
-        if not part["share"] and not _is_too_soon(part)
+        if not part["share"] and not _is_too_soon(row, part)
     ]
 
 
@@ -218,17 +218,28 @@ def not_judged(rows: Iterable[Mapping[str, Any]]) -> list[str]:
         part["chain"]
         for row in rows
         for part in row["computed"]
-        if not part["share"] and _is_too_soon(part)
+        if not part["share"] and _is_too_soon(row, part)
     ]
 
 
 def reasons_text(part: Mapping[str, Any]) -> str:
     """Return the reasons for missing values with their shares, in words."""
-    if not part["ticks"]:
+    if not part["seconds"]:
         return "nothing was computed"
     reasons = part["missing"].items()
-    return ", ".join(f"{share:.0%} {words}" for words, share in reasons)
+    return ", ".join(f"{percent(share)} {words}" for words, share in reasons)
 
 
-def _is_too_soon(part: Mapping[str, Any]) -> bool:
-    return not part["ticks"] or set(part["missing"]) <= _TOO_SOON
+def percent(share: float) -> str:
+    """Return a share in percent; ``<1%`` and ``>99%`` where rounding would hide it."""
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+
+
+def _is_too_soon(row: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
+    """Return whether a chain had less signal than it needs for a first value."""
+    if not part["seconds"]:
+        return bool(row["samples"] < 2 * _JUDGED * row["rate"])
+    warm = 1 - part["missing"].get(MissingReason.WARMING_UP.words, 0.0)
+    return bool(part["seconds"] * warm < _JUDGED)

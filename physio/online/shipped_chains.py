@@ -17,6 +17,7 @@ CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
 
 _ACTIGRAPHY: Final = "physio.features.actigraphy:Actigraphy"
 _ENTROPY: Final = "physio.features.eeg.differential_entropy:DifferentialEntropy"
+_WINDOW: Final = "physio.dsp.window:Window"
 _AXES: Final = ("acc.x", "acc.y", "acc.z")
 _STEPS: Final = (0.25, 0.5, 1.0)  # s, from one movement to the next
 
@@ -153,6 +154,9 @@ def _fitted(name: str, table: Table, info: StreamInfo) -> FittedChain:
         first = int("MaskBadSamples" in stages[0]["use"])
         use = "physio.dsp.interpolate:Interpolate"
         stages.insert(first, {"use": use, "rate": slow})
+    if info.rate > (fast := table.get("averaged", info.rate)):
+        step = 1 / fast
+        stages.append({"use": _WINDOW, "window": step, "step": step})
     for i, stage in enumerate(stages):
         if stage["use"] == _ENTROPY:
             stages[i], note = _with_bands(stage, info)
@@ -198,12 +202,11 @@ def _with_axes(
     if axes:
         return {**stage, **pace, "axes": list(axes)}, ""
     names = ", ".join(c.name for c in channels)
-    use = "physio.dsp.window:Window"
     note = (
         f"the standard deviation of {names} over 10 s; activity and posture need "
         f"three axes in g: name them {', '.join(_AXES)}"
     )
-    return {"use": use, "statistics": ["deviation"], **pace}, note
+    return {"use": _WINDOW, "statistics": ["deviation"], **pace}, note
 
 
 def _axes(names: Sequence[str]) -> tuple[str, ...]:

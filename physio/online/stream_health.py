@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from physio.core.block import Block, StreamInfo
+from physio.core.operating_system import suspended
 
 WARN: Final = 0.005
 """Relative deviation of a sampling rate above which a notice is given."""
@@ -29,6 +30,9 @@ than that only if one of them is wrong."""
 AGE_WINDOW: Final = 2.0
 """Time over which ages are compared, so that one delayed packet gives no notice (s)."""
 
+_MANY: Final = 32  # losses that show whether they are regular
+_REGULAR: Final = 0.4  # relative spread of their distances, below that of chance
+
 JUMP: Final = 1.0
 """Jump of time stamps against the session clock above which a notice is given (s)."""
 
@@ -46,6 +50,9 @@ class StreamHealth:
     newest: Block | None = field(default=None, repr=False)
     rejected: bool = False
     _counts: deque[tuple[float, int, int]] = field(default_factory=deque, repr=False)
+    _gaps: deque[tuple[int, int]] = field(
+        default_factory=lambda: deque(maxlen=256), repr=False
+    )  # number of samples before each loss, and samples lost
     _warned: bool = field(default=False, repr=False)
     _stamp_offset: float = field(default=float("nan"), repr=False)
     _ages: list[tuple[float, float]] = field(default_factory=list, repr=False)
@@ -56,6 +63,8 @@ class StreamHealth:
         lost = block.start - (self.samples + self.lost)
         resumes = self.silent and len(block) > 0
         notices = self._resumed(block, lost) if resumes else []
+        if lost > 0:
+            self._gaps.append((self.samples, lost))
         self.lost += lost
         self.samples += len(block)
         self.received, self.silent, self.newest = block.complete_until, False, block
@@ -107,14 +116,20 @@ class StreamHealth:
 
     @property
     def measured(self) -> float:
-        """Measured sampling rate without losses (Hz); NaN before enough samples."""
+        """Measured sampling rate without losses (Hz); NaN before enough samples.
+
+        Losses at regular distances are none: the stream is slower than its nominal
+        rate.
+        """
         if not self._counts or self._counts[-1][0] - self._counts[0][0] < MEASURED:
             return float("nan")
         (begin, first, lost_before), (end, last, lost) = (
             self._counts[0],
             self._counts[-1],
         )
-        seconds = end - begin - (lost - lost_before) / float(self.info.rate)
+        seconds = end - begin
+        if not self._are_regular():
+            seconds -= (lost - lost_before) / float(self.info.rate)
         return (last - first) / seconds if seconds > 0 else float("nan")
 
     @property
@@ -122,6 +137,16 @@ class StreamHealth:
         """Relative deviation of the measured from the nominal rate; NaN if unknown."""
         nominal = float(self.info.rate)
         return abs(self.measured - nominal) / nominal
+
+    def _are_regular(self) -> bool:
+        """Return whether losses come at regular distances and are of one size."""
+        if len(self._gaps) < _MANY:
+            return False
+        at, sizes = np.array(self._gaps).T
+        distances = np.diff(at)
+        usual, size = np.median(distances), np.median(sizes)
+        spread = np.mean(np.abs(distances - usual)) / usual
+        return bool(spread < _REGULAR and np.mean(np.abs(sizes - size)) <= size / 4)
 
     def _resumed(self, block: Block, lost: int) -> list[str]:
         if np.isnan(self.received):
@@ -152,11 +177,6 @@ class StreamHealth:
         return [f"clock: the stamps of {self.info.name} jumped {jump:+.1f} s"]
 
 
-def slept() -> float:
-    """Return the total time of suspension since the computer started (s)."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
-
-
 def date() -> float:
     """Return the system time minus the monotonic clock (s)."""
     return time.time() - time.monotonic()
@@ -172,7 +192,7 @@ class SleepDetector:
         Functions with the same results as those of this module.
     """
 
-    slept: Callable[[], float] = slept
+    slept: Callable[[], float] = suspended
     date: Callable[[], float] = date
 
     def __post_init__(self) -> None:

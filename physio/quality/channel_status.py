@@ -64,6 +64,8 @@ _KINDS: Final = {
     "resp": StatusLimits(0.0),
 }
 _OTHER: Final = StatusLimits(-1.0)
+_VARYING: Final = StatusLimits(0.0)
+_CLIPPED: Final = 1.9  # g, end of the smallest range of an accelerometer, 2 g
 
 
 class SampleWindow(NamedTuple):
@@ -103,18 +105,18 @@ class ChannelStatus(Stage):
     *missing*: fewer than ``min_valid`` of the samples. *Railed*: EEG within a
     thousandth of 187.5 mV (ADS1299 at gain 24, Texas Instruments SBAS499); any kind of
     channel: more than 5 % of the samples in runs at the highest or lowest of at least
-    20 distinct values (ours). *Electrode off*: mains above 100 uV (EEG) or 1 mV (ECG),
-    which only an open input picks up (ours); skin conductance below 0.05 uS [1]_; skin
-    below 27 degC (see `WearDetection`). *Flat*: EEG ranges over less than 0.5 uV
-    (BrainVision Analyzer's raw data inspection), an ECG over less than 50 uV (ours);
-    skin conductance, pulse and belt do not change at all; temperature may be constant.
-    *Out of range*: EEG ranges over more than 500 uV, an ECG over more than 10 mV (IEC
-    60601-2-27: plus and minus 5 mV); skin above 60 uS [1]_, temperature above 40 degC
-    [1]_. *Line noise*: the mains exceed all other frequencies from 1 to 45 Hz (ours).
-    *Muscle*: more than 10 uV from 20 to 45 Hz, the band of muscle activity [2]_; 99.9 %
-    of 13,680 stretches of 4 s of 24 participants at rest and during arithmetic are
-    below this limit (eegmat). *Blink*: a frontal electrode ranges over more than 100
-    uV; this is not a fault.
+    20 distinct values (ours), movement only near the end of its range. *Electrode off*:
+    mains above 100 uV (EEG) or 1 mV (ECG), which only an open input picks up (ours);
+    skin conductance below 0.05 uS [1]_; skin below 27 degC (see `WearDetection`).
+    *Flat*: EEG ranges over less than 0.5 uV (BrainVision Analyzer's raw data
+    inspection), an ECG over less than 50 uV (ours); skin conductance, pulse and belt do
+    not change at all; temperature may be constant. *Out of range*: EEG ranges over more
+    than 500 uV, an ECG over more than 10 mV (IEC 60601-2-27: plus and minus 5 mV); skin
+    above 60 uS [1]_, temperature above 40 degC [1]_. *Line noise*: the mains exceed all
+    other frequencies from 1 to 45 Hz (ours). *Muscle*: more than 10 uV from 20 to 45
+    Hz, the band of muscle activity [2]_; 99.9 % of 13,680 stretches of 4 s of 24
+    participants at rest and during arithmetic are below this limit (eegmat). *Blink*: a
+    frontal electrode ranges over more than 100 uV; this is not a fault.
 
     Spectra: mean subtracted, Hann window, lost samples replaced by the mean. Bands
     above half the sampling rate are 0. The delay is half of ``window``.
@@ -202,7 +204,7 @@ class ChannelStatus(Stage):
             return [
                 float(x[-1]) if np.isnan(x[-1]) else MissingReason.POOR_QUALITY.nan
             ] * 6
-        limits = _KINDS.get(channel.kind, _OTHER)
+        limits = _limits(channel)
         scale = _UNITS.get(channel.unit, 1.0)
         figures = [float(present.mean()), float(np.ptp(present)), *sums[:2].tolist()]
         if there.mean() < self.min_valid:
@@ -213,6 +215,13 @@ class ChannelStatus(Stage):
                 present * scale, figures, sums * scale, limits, frontal, scale
             )
         return [float(CONDITIONS.index(name)), float(there.mean()), *figures]
+
+
+def _limits(channel: Channel) -> StatusLimits:
+    """Return the limits of a channel; of one in no known unit, that it must vary."""
+    limits = _KINDS.get(channel.kind, _OTHER)
+    is_voltage = channel.kind in ("eeg", "ecg")
+    return _VARYING if is_voltage and channel.unit not in _UNITS else limits
 
 
 def _append(state: SampleWindow, x: Array) -> None:
@@ -247,9 +256,10 @@ def _first_condition(
     line, fast, slow = sums.tolist()
     alike = np.flatnonzero(np.diff(x) == 0)
     ends = np.isin(x[alike], (x.max(), x.min())).sum() / len(x)
+    can_rail = limits is not _OTHER or np.abs(x).max() >= _CLIPPED
+    is_at_end = can_rail and ends > _RAILED and len(np.unique(x)) >= _DISTINCT
     first = {
-        "railed": np.abs(x).max() >= limits.rail
-        or (ends > _RAILED and len(np.unique(x)) >= _DISTINCT),
+        "railed": np.abs(x).max() >= limits.rail or is_at_end,
         "electrode off": line > limits.hum or mean < limits.low,
         "flat": spread < limits.flat or (limits.flat == 0 and spread == 0),
         "out of range": spread > limits.wild or mean > limits.high,

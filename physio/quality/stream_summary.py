@@ -12,6 +12,7 @@ import numpy as np
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.events import Events, Item
+from physio.io.channel_kinds import is_helper
 
 
 class PhysicalRange(NamedTuple):
@@ -58,6 +59,7 @@ _CAPACITY: Final = 4096
 _PENDING: Final = 20.0  # s of samples that are summarized at once
 _CONSTANT: Final = 5.0  # s
 _LOST: Final = 5.0  # s without a sample at the end
+_LOST_SHARE: Final = 0.005  # of the stream: sensors of a device end one by one
 
 
 class StreamSummary:
@@ -104,8 +106,9 @@ class StreamSummary:
         if not self.info.rate:
             return []
         faults = []
-        quiet = end - self.end
-        if quiet > max(_LOST, 3 / float(self.info.rate)):
+        quiet, rate = end - self.end, float(self.info.rate)
+        span = (self.samples + self.lost) / rate
+        if quiet > max(_LOST, 3 / rate, _LOST_SHARE * span):
             faults.append(f"no sample in the last {quiet:.0f} s")
         conditions: dict[str, list[str]] = {}
         for channel, text in self._conditions():
@@ -160,6 +163,8 @@ class StreamSummary:
             if not self._finite[i]:
                 yield channel, "all values are missing"
             elif self._low[i] == self._high[i] and long and self.samples > 1:
+                if channel.kind in ("misc", "stim") and is_helper(channel.name):
+                    continue  # a battery, a flag or a trigger may stay as it is
                 yield channel, f"constant, {self._low[i]:.4g}{unit}"
             elif limits and not limits.low <= value <= limits.high and value == value:
                 is_low = value < limits.low

@@ -40,6 +40,9 @@ DESCRIPTIONS: Final = {
 """Definitions of the outcomes, for the codebook."""
 
 
+HEART_UNITS: Final = ("uV", "mV", "V", "nV", "1", "counts", "%")
+"""Units of an ECG or a pulse wave, of which only the shape matters."""
+
 CONDITIONS, RATINGS = "study.conditions", "study.ratings"
 """Names of the streams with the conditions and ratings of a data set."""
 
@@ -90,7 +93,7 @@ class Signals:
             masked = _run_stage(usable, eda)
             sensors["skin"] = _series(masked)
             sensors["responses"] = _detect_events(ScrDetection(), masked)
-        if (heart := _stream(recording, ("ecg", "bio"), ("uV", "mV", "1"))) is not None:
+        if (heart := _stream(recording, ("ecg", "bio"), HEART_UNITS)) is not None:
             sensors["beats"] = _detect_events(BeatDetection(), heart)
         warm = _stream(recording, ("temperature",), ("degC",))
         if warm is not None:

@@ -216,15 +216,21 @@ def _mne_type(channel: Channel) -> tuple[str, float]:
 
 
 def _set_montage(raw: Any) -> None:
-    """Set electrode positions, if all names are in the standard montage."""
+    """Set electrode positions, if all electrodes are in the standard montage."""
     import mne
+
+    from physio.io.montage import MONTAGE, electrodes, known
 
     eeg = [n for n, t in zip(raw.ch_names, raw.get_channel_types(), strict=True)
            if t == "eeg"]  # fmt: skip
-    montage = mne.channels.make_standard_montage("colin27_1005")
-    known = {name.lower() for name in montage.ch_names}
-    if eeg and all(name.lower() in known for name in eeg):
-        raw.set_montage(montage, match_case=False, verbose="error")
+    if not eeg or len(known(eeg)) < len(eeg):
+        return
+    positions = mne.channels.make_standard_montage(MONTAGE).get_positions()
+    at = {name.lower(): point for name, point in positions["ch_pos"].items()}
+    points = {n: at[key] for n, key in zip(eeg, electrodes(eeg), strict=True)}
+    fiducials = {key: positions[key] for key in ("nasion", "lpa", "rpa", "coord_frame")}
+    montage = mne.channels.make_dig_montage(points, **fiducials)
+    raw.set_montage(montage, verbose="error")
 
 
 Annotation = tuple[float, float, str, tuple[str, ...]]

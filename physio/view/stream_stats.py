@@ -14,6 +14,7 @@ ALWAYS_VARYING: Final = ("eeg", "ecg", "eog", "emg", "bio", "resp")
 """Kinds of channel that are never constant on a body: a constant one is flat."""
 
 _BURST: Final = 1.0  # s of samples that may arrive at once in normal operation
+_DELAY: Final = 0.15  # s by which a block may be older than usual
 
 
 class BlockArrival(NamedTuple):
@@ -131,7 +132,7 @@ class StreamStats:
         for i in range(len(arrivals) - 1, 0, -1):
             since = arrivals[i].time - arrivals[i - 1].time
             is_long = arrivals[i].n / float(self.info.rate) > 2 * since + _BURST
-            if is_long or arrivals[i].age > usual + _BURST / 2:
+            if is_long or arrivals[i].age > usual + _DELAY:
                 return i
         return 0
 

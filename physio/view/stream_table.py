@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from physio.online.session_table import reasons_text
+from physio.online.session_table import percent, reasons_text
 
 COLUMNS: Final = (
     "stream", "channels", "Hz", "samples", "lost", "typical", "computed", "available",
@@ -101,7 +101,7 @@ def _chain(part: Mapping[str, Any]) -> tuple[str, ...]:
     column = f"{part['chain']}.{part['column']}" if part["column"] else part["chain"]
     median = part["median"]
     value = "" if median is None else f"{median:.3g}{_suffix(part['unit'])}"
-    return column, f"{part['share']:.0%}", value, reasons_text(part)
+    return column, percent(part["share"]), value, reasons_text(part)
 
 
 def _suffix(unit: str) -> str:

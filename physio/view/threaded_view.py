@@ -114,6 +114,6 @@ class ThreadedView(View):
             self._view.take(item, at)
         elif message:
             self._view.tell(message)
-        if self._view.due():
+        if self._view.due() and not self._closing.is_set():
             self._view.report_progress(self._progress())
             self._view.show(self._clock.now(), self._latencies())

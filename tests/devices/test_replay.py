@@ -12,6 +12,8 @@ from physio.core.block import Block, Channel, StreamInfo
 from physio.core.events import Events, event_stream, single_event
 from physio.core.protocols import FastClock, WallClock
 from physio.core.recording import Arrival, Recording, stream_timeout
+from physio.online.engine import ChainConfig, PipelineConfig, run
+from physio.online.session import Session
 
 EEG = StreamInfo("headset.eeg", Fraction(250), (Channel("Fz", "eeg", "uV"),))
 EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
@@ -202,3 +204,44 @@ def test_nothing_comes_of_a_closed_replay() -> None:
     clock.wait(1.0)
     assert replay.read() == []
     assert replay.ended
+
+
+def uneven(zero: float, ends: tuple[float, float]) -> Recording:
+    """Return two streams that end at different times, and events long after both."""
+    streams = {}
+    for (name, rate), end in zip((("a.eda", 4), ("a.bvp", 64)), ends, strict=True):
+        info = StreamInfo(name, Fraction(rate), (Channel("x", "misc"),))
+        data = np.arange(float(round(end * rate)))[:, None]
+        streams[name] = (Block(info, 0, zero, data),)
+    times = zero + np.array([1.0, 900.0])
+    e = Events(event_stream("m"), times[-1], times, np.empty((2, 0)), ("a", "stray"))
+    return Recording(streams, {"m": e})
+
+
+@pytest.mark.parametrize("zero", [0.0, 1000.37])
+@pytest.mark.parametrize("ends", [(9.0, 9.0), (5.3, 9.9), (9.9, 5.3), (12.2, 11.9)])
+@pytest.mark.parametrize("poll", [0.05, 1.0])
+def test_a_replay_ends_with_its_last_sample(
+    zero: float, ends: tuple[float, float], poll: float
+) -> None:
+    """It gives as many rows as the computation offline, and no stall at its end."""
+    recording = uneven(zero, ends)
+    plan = PipelineConfig({"a": ChainConfig("a.eda"), "b": ChainConfig("a.bvp")})
+    clock = FastClock(recording.begin)
+    with Session(plan, [Replay(recording, clock)], (), clock, poll) as session:
+        items = list(session)
+    assert clock.now() <= recording.end + 2 * poll
+    rows = [i for i in items if isinstance(i, Block) and i.info.name == "features"]
+    offline = [
+        i
+        for i in run(recording, plan)
+        if isinstance(i, Block) and i.info.name == "features"
+    ]
+    assert sum(map(len, rows)) == sum(map(len, offline))
+    np.testing.assert_array_equal(
+        np.concatenate([b.data for b in rows]),
+        np.concatenate([b.data for b in offline]),
+    )
+    labels = [x for i in items if isinstance(i, Events) for x in i.labels]
+    assert labels.count("stray") == 1
+    assert not any("stalled" in x for x in labels)

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from physio.core.block import Block, Channel, StreamInfo
@@ -32,7 +32,7 @@ RATE = Fraction(64)
 INFO = StreamInfo("a.eeg", RATE, (Channel("Fz", "eeg", "uV"),))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(HOSTILE, st.integers(1, 40)), min_size=1, max_size=8))
 def test_the_grid_of_a_file_is_bounded(parts: list[tuple[float, int]]) -> None:
     """No gap is longer than the longest that a session can have."""
@@ -77,7 +77,7 @@ def recordings(draw: st.DrawFn) -> Recording:
     return Recording(streams, {"m": e})
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(recordings())
 def test_a_recording_is_bounded_or_refused(recording: Recording) -> None:
     try:
@@ -103,8 +103,11 @@ def test_a_recording_is_bounded_or_refused(recording: Recording) -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(
-    st.lists(st.tuples(ANY, st.integers(0, 6)), min_size=1, max_size=60),
+    st.lists(st.tuples(ANY, st.integers(0, 6)), min_size=1, max_size=40),
     st.sampled_from(["added", "instead", "scaled"]),
+)
+@example(
+    [(0.0, 5), *[(0.0, 6)] * 7, (200_000.0, 6), *[(0.0, 6)] * 2, (0.0, 0)], "scaled"
 )
 def test_live_samples_are_bounded_by_their_arrival(
     parts: list[tuple[float, int]], how: str

@@ -222,6 +222,23 @@ def test_each_fault_is_named_by_each_command(
         assert {r["name"] for r in rows if r["faults"] or r["notes"]} == set(FAULTS)
 
 
+def test_check_calls_no_stream_fit_that_yields_nothing(tmp_path: Path) -> None:
+    noise = np.random.default_rng(6).normal(0, 10, 1280)
+    pulse = blocks("bio", noise, "noise.ppg")
+    info = StreamInfo("counts.ppg", Fraction(32), (Channel("ppg", "bio", "counts"),))
+    t = np.arange(1280) / 32
+    beats = 5e4 + 300 * np.exp(-(((t % 0.85) - 0.3) ** 2) / 0.01)[:, None]
+    streams = {"noise.ppg": pulse, "counts.ppg": (Block(info, 0, 0.0, beats),)}
+    xdf.write(tmp_path / "a.xdf", Recording(streams))
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "a.xdf")])
+    assert done.exit_code == 1
+    assert re.search(r"not fit: noise\.ppg: heart2? has no value: .* poor", done.output)
+    assert "counts.ppg: " not in done.output
+    xdf.write(tmp_path / "b.xdf", Recording({"counts.ppg": streams["counts.ppg"]}))
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "b.xdf")])
+    assert (done.exit_code, "every channel is fit" in done.output) == (0, True)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(sorted(UNITS)),

@@ -28,6 +28,7 @@ CHANNEL_TYPES = ("", "EEG", "MISC", "REF", "ECG", "TRIGGER", "stim", "whatever")
 LABELS = (
     *("", "Fp1", "Fp1", "TP9 ", "A&B", "a<b", "R&D; &amp", "ACC_X", "x", "CNT"),
     *("TRIGGER", "GSR", "EKG1", "\x01Cz", "F\x00z", "&#7;Oz", "Fp1#2", "\ud7ff\ufffd"),
+    *("Fp1-M2", "C3-A2", "HardwareMarker", "Timestamp", "Status", "EEG.Battery"),
     *("L" * 100_000, "\N{GREEK SMALL LETTER ALPHA}1", "two\nlines"),
 )
 CHANNELS = st.fixed_dictionaries(

@@ -111,13 +111,71 @@ def test_a_board_that_is_not_there(tmp_path: Path) -> None:
         read(tmp_path / "a.csv", "citon")
 
 
-def test_a_board_without_signals_to_read() -> None:
+def test_a_preset_that_a_board_lacks() -> None:
     says = (
-        "the default preset of board 'callibri_emg' has neither EEG nor accelerometer, "
-        "or no counter; it cannot be read here"
+        "the board 'cyton:anc' has no preset with signals and a counter: presets are "
+        "named default, auxiliary, ancillary, as in cyton:default"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
-        describe("callibri_emg")
+        describe("cyton:anc")
+
+
+def test_each_preset_is_read_by_its_name_or_its_width(tmp_path: Path) -> None:
+    path = tmp_path / "anc.csv"
+    table = [[i, 0.5 + i, 31.0, 0, 1.7e9 + i / 15, 0, 0, 0] for i in range(40)]
+    for width in (8, 6):  # of this version of BrainFlow, and of an older one
+        np.savetxt(path, np.array(table)[:, :width], "%.6f", delimiter="\t")
+        found = read(path, "emotibit:anc")
+        (eda,) = found.streams["emotibit.eda"]
+        assert eda.info.channels == (Channel("eda", "gsr", "uS"),)
+        assert (eda.info.rate, eda.data[3].tolist()) == (15, [3.5])
+        assert found.streams["emotibit.temp"][0].data[0].tolist() == [31.0]
+    np.savetxt(path, np.array(table), "%.6f", delimiter="\t")
+    assert "emotibit.eda" in read(path, "emotibit").streams
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_a_file_that_pandas_saved(tmp_path: Path, *, index: bool) -> None:
+    import pandas as pd
+
+    path = tmp_path / "a.csv"
+    path.write_text(rows(np.arange(300)))
+    plain = read(path, "cyton")
+    frame = pd.read_csv(path, sep="\t", header=None)
+    frame.to_csv(tmp_path / "b.csv", index=index)
+    found = read(tmp_path / "b.csv", "cyton")
+    for name, (block,) in plain.streams.items():
+        assert np.array_equal(found.streams[name][0].data, block.data)
+
+
+def test_a_counter_that_contradicts_the_stamps_does_not_place_the_samples(
+    tmp_path: Path,
+) -> None:
+    """As of an EmotiBit, whose number counts packets of two or three samples."""
+    sizes = [2, 3, 3] * 100
+    counts = np.repeat(np.arange(len(sizes)) * 20, sizes)
+    stamps = 1.7e9 + np.arange(len(counts)) / 25
+    path = tmp_path / "a.csv"
+    table = np.zeros((len(counts), 12))
+    table[:, 0], table[:, 10] = counts, stamps
+    np.savetxt(path, table, "%.6f", delimiter="\t")
+    found = read(path, "emotibit")
+    blocks = found.streams["emotibit.acc"]
+    assert sum(map(len, blocks)) == len(counts)
+    assert blocks[-1].stop == len(counts)
+    assert found.seconds == pytest.approx(len(counts) / 25, rel=0.01)
+    assert "placed by their stamps" in found.metadata["warnings"]
+
+
+@pytest.mark.parametrize("first", [1, 101])
+def test_a_ganglion_of_firmware_2_loses_nothing(first: int) -> None:
+    cycle = [0, *np.repeat(np.arange(first, first + 100), 2).tolist()]
+    counter = np.array(cycle * 20, float)
+    for stamps in (np.zeros(len(counter)), 1.7e9 + np.arange(len(counter)) / 200):
+        assert positions(counter, stamps, 200.0).tolist() == list(range(len(counter)))
+        kept = np.r_[0:500, 520:1000]
+        at = positions(counter[kept], stamps[kept], 200.0)
+        assert abs(at[-1] - 999) <= 1
 
 
 def test_a_file_of_another_board(tmp_path: Path) -> None:
@@ -152,8 +210,8 @@ def test_boards_are_called_as_brainflow_calls_them() -> None:
 
 
 def test_a_board_without_electrode_names_counts_its_channels() -> None:
-    channels, _ = describe("ganglion").signals["eeg"]
-    assert [c.name for c in channels] == ["ch1", "ch2", "ch3", "ch4"]
+    channels, _ = describe("ganglion")[0].signals["eeg"]
+    assert [c.name for c in channels] == ["eeg1", "eeg2", "eeg3", "eeg4"]
 
 
 def test_a_real_file(data: Path) -> None:

@@ -3,6 +3,7 @@
 Add a check with `reads` or `refuses`, in a section of its kind.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import chain
@@ -13,12 +14,7 @@ import pytest
 from cases import EXPECTED, inputs, reads, refuses, run, samples, warned
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Recording
-
-OPEN = {
-    *("29", "30", "34", "35", "40"),
-    "03",
-}
-"""Numbers of the cases that have no check yet."""
+from physio.io.montage import places
 
 
 def channels(recording: Recording) -> dict[str, tuple[str, str]]:
@@ -67,6 +63,28 @@ def _(recording: Recording) -> None:
 def _(recording: Recording) -> None:
     assert channels(recording) == {"Fp1": ("eeg", "1")}
     assert warned(recording, "states no unit for Fp1")
+
+
+_REFERENCES = {"a1": "A1", "a1a2": "A1A2", "ant": "CPz", "avg": "AVG", "eegprefix": "",
+               "hyphenref": "ref", "le": "LE", "m1": "M1", "physionet": "", "plain": "",
+               "upper": ""}  # fmt: skip
+
+
+def _electrodes(reference: str) -> Callable[[Recording], None]:
+    """Return a check of eight electrodes with a reference, at their places."""
+
+    def check(recording: Recording) -> None:
+        info = recording.streams["eeg.eeg"][0].info
+        plain = ("Fp1", "Fp2", "C3", "C4", "T3", "T4", "O1", "O2")
+        assert np.array_equal(places(info.names), places(plain))
+        assert info.reference == reference
+        assert {c.reference for c in info.channels} == {reference}
+
+    return check
+
+
+for _name, _reference in _REFERENCES.items():
+    reads("eeg/03-electrode-names", f"{_name}.edf")(_electrodes(_reference))
 
 
 @reads("eeg/04-edf-emotiv-export", "emotiv.edf")
@@ -508,6 +526,169 @@ def _(recording: Recording) -> None:
     assert warned(recording, "psychopy.markers: 2 of 2 events lie up to 53.5 years")
 
 
+# Text exports
+
+
+def gaps(recording: Recording, stream: str) -> tuple[float, int, int]:
+    """Return the rate (Hz) and the number of samples and losses of a stream."""
+    blocks = recording.streams[stream]
+    n = sum(map(len, blocks))
+    return float(blocks[0].info.rate), n, blocks[-1].stop - blocks[0].start - n
+
+
+_MUSE = ("TP9", "AF7", "AF8", "TP10")
+
+
+@reads(
+    "eeg/29-text-exports",
+    *("mm_full.csv", "mm_rawonly.csv", "mm_semicolon.csv", "mm_unixms.csv"),
+    "mm_museS_optics.csv",
+)
+def _(recording: Recording) -> None:
+    assert gaps(recording, "muse.eeg") == (256, 399, 0)
+    assert recording.streams["muse.eeg"][0].info.names == _MUSE
+    first = samples(recording, "muse.eeg")[0].tolist()
+    assert first == [796.963, 802.859, 808.1912, 808.3211]
+    assert samples(recording, "muse.acc")[0].tolist() == [0.01, 0.02, 0.98]
+
+
+@reads("eeg/29-text-exports", "mm_muse2014.csv")
+def _(recording: Recording) -> None:
+    assert recording.streams["muse.eeg"][0].info.names == ("TP9", "TP10")
+    assert gaps(recording, "muse.eeg") == (256, 399, 0)
+
+
+@reads("eeg/29-text-exports", "muselsl.csv", "muselsl_marker.csv")
+def _(recording: Recording) -> None:
+    assert gaps(recording, "muse.eeg") == (256, 399, 0)
+    assert recording.streams["muse.eeg"][0].info.names == _MUSE
+    assert samples(recording, "muse.eeg")[0].tolist() == [-3.037, 2.859, 8.191, 8.321]
+
+
+@reads("eeg/29-text-exports", "emotivpro.csv")
+def _(recording: Recording) -> None:
+    assert gaps(recording, "emotiv.eeg")[::2] == (128, 0)
+    assert len(recording.streams["emotiv.eeg"][0].info.names) == 14
+    assert samples(recording, "emotiv.eeg")[0, 0] == 4201.886
+
+
+@reads("eeg/29-text-exports", "unicorn.csv")
+def _(recording: Recording) -> None:
+    assert gaps(recording, "unicorn.eeg") == (250, 399, 0)
+    names = recording.streams["unicorn.eeg"][0].info.names
+    assert names == ("Fz", "C3", "Cz", "C4", "Pz", "PO7", "Oz", "PO8")
+
+
+@reads("eeg/29-text-exports", "enobio.easy")
+def _(recording: Recording) -> None:
+    assert gaps(recording, "enobio.eeg")[::2] == (500, 0)
+    assert samples(recording, "enobio.eeg")[0, :2].tolist() == [15.527, 11.919]
+    acc = samples(recording, "enobio.acc")[0]
+    assert acc.tolist() == pytest.approx([0, 0, 1], abs=0.001)
+
+
+@reads("eeg/29-text-exports", "openbci_v4.txt")
+def _(recording: Recording) -> None:
+    assert gaps(recording, "cyton.eeg")[::2] == (250, 0)
+    assert samples(recording, "cyton.eeg")[0, :2].tolist() == [-3.4, 12.91]
+
+
+@reads(
+    "eeg/29-text-exports",
+    *("brainflow_pandas.csv", "brainflow_pandas_index.csv", "brainflow_space.txt"),
+    board="cyton",
+)
+def _(recording: Recording) -> None:
+    assert gaps(recording, "cyton.eeg")[::2] == (250, 0)
+    assert samples(recording, "cyton.eeg")[0, :2].tolist() == [-3.403598, 12.910912]
+
+
+@reads("eeg/30-mindmonitor-dropout", "big.csv", "small.csv", "none.csv")
+def _(recording: Recording) -> None:
+    rate, n, gone = gaps(recording, "muse.eeg")
+    assert (rate, n + gone) == (256, 5120)
+    assert gone in (0, 256, 1024)
+    whole = max(recording.streams["muse.eeg"], key=len).data[:, 0]
+    power = np.abs(np.fft.rfft((whole - whole.mean()) * np.hanning(len(whole))))
+    peak = np.fft.rfftfreq(len(whole), 1 / 256)[power.argmax()]
+    assert peak == pytest.approx(10, abs=0.2)
+    marker = recording.events["muse.markers"].times[0]
+    last = recording.streams["muse.eeg"][-1]
+    at = last.t0 + 19 * 256 / rate  # the sample 19.0 s after the first
+    assert marker == pytest.approx(at, abs=0.02)
+
+
+# BrainFlow and the OpenBCI GUI
+
+
+_COUNTED = {
+    "athena": ("muse_s_athena", 256, 2560),
+    "brainbit": ("brainbit", 250, 2500),
+    "constant": ("brainbit", 250, 2500),
+    "crown": ("crown", 256, 2560),
+    "daisy": ("cyton_daisy", 125, 1250),
+    "emotibit_default": ("emotibit", 25, 750),
+    "explore": ("explore_8_chan", 250, 2496),
+    "ganglion_fw2": ("ganglion", 200, 4020),
+    "ganglion_fw3": ("ganglion", 200, 4000),
+    "muse_2": ("muse_2", 256, 2560),
+    "unicorn": ("unicorn", 250, 2500),
+}
+
+for _name, (_board, _rate, _n) in _COUNTED.items():
+
+    @reads("eeg/34-brainflow-counters", f"{_name}.csv", board=_board)
+    def _(recording: Recording, rate: int = _rate, n: int = _n) -> None:
+        for stream in recording.streams:
+            assert gaps(recording, stream) == (rate, n, 0)
+
+
+_PRESETS = {
+    "callibri_ecg": ("callibri_ecg", "ecg", 125, [0.0]),
+    "emotibit_anc_eda": ("emotibit:anc", "eda", 15, [1.0]),
+    "emotibit_aux_ppg": ("emotibit:aux", "ppg", 25, [1.0, 2.0, 3.0]),
+    "galea_aux": ("galea:aux", "eda", 50, [1.0, 2.0]),
+    "muse2_anc_ppg": ("muse_2:anc", "ppg", 64, [1.0, 2.0, 3.0]),
+    "muse2_aux_acc": ("muse_2:aux", "acc", 52, [1.0, 2.0, 3.0]),
+    "shimmer3": ("shimmer3", "eda", 512, [14.0]),
+}
+
+for _name, (_board, _part, _rate, _values) in _PRESETS.items():
+
+    @reads("eeg/35-brainflow-presets", f"{_name}.csv", board=_board)
+    def _(
+        recording: Recording,
+        part: str = _part,
+        rate: int = _rate,
+        values: list[float] = _values,
+    ) -> None:
+        (stream,) = (s for s in recording.streams if s.endswith(f".{part}"))
+        assert gaps(recording, stream)[::2] == (rate, 0)
+        assert samples(recording, stream)[0, -len(values) :].tolist() in (values, [1.0])
+        unit = recording.streams[stream][0].info.channels[0].unit
+        assert unit == {"eda": "uS", "ecg": "uV", "acc": "g", "ppg": "1"}[part]
+
+
+_GUI = ("crlf", "idx_1_to_250", "idx_const", "no_ts", "ts_zero")
+
+
+@reads("eeg/40-openbci-gui-variants", *(f"{name}.txt" for name in _GUI))
+def _(recording: Recording) -> None:
+    assert gaps(recording, "cyton.eeg") == (250, 804, 0)
+
+
+@reads("eeg/40-openbci-gui-variants", "ganglion_19bit.txt", "ganglion_fw3.txt")
+def _(recording: Recording) -> None:
+    (eeg,) = (s for s in recording.streams if s.endswith(".eeg"))
+    assert gaps(recording, eeg) == (200, 804, 0)
+
+
+@reads("eeg/40-openbci-gui-variants", "annotations.txt")
+def _(recording: Recording) -> None:
+    assert gaps(recording, "cyton_daisy.eeg") == (125, 804, 0)
+    assert recording.events["cyton_daisy.annotations"].labels == ("T1",)
+
+
 # The table is whole
 
 
@@ -520,9 +701,4 @@ def test_every_case_has_a_check() -> None:
     there = inputs("eeg")
     if not there:
         pytest.skip("no inputs beside the recordings: PHYSIO_DATA names no folder")
-    lacking = [
-        name
-        for name in there
-        if name not in EXPECTED and name.split("/")[1][:2] not in OPEN
-    ]
-    assert not lacking
+    assert [name for name in there if name not in EXPECTED] == []

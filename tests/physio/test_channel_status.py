@@ -85,6 +85,20 @@ def test_clipping_is_told_where_a_converter_ends() -> None:
     assert judged(steps, "gsr", "uS", rate=4) == "good"
 
 
+def test_a_still_accelerometer_is_not_railed_and_a_clipped_one_is() -> None:
+    noise = np.random.default_rng(5).normal(0, 0.004, 400)
+    still = 0.5 + np.clip(np.round(noise, 3), -0.012, 0.012)  # at steps of 1 mg
+    assert len(np.unique(still)) > 20
+    assert judged(np.repeat(still, 5), "misc", "g") == "good"
+    moving = np.clip(3 * np.random.default_rng(5).normal(size=2000), -2, 2)
+    assert judged(moving, "misc", "g") == "railed"
+
+
+def test_an_ecg_in_counts_has_no_limits_in_volts() -> None:
+    assert judged(1e5 * rhythm(), "ecg", "counts") == "good"
+    assert judged(np.full(2000, 512.0), "ecg", "1") == "flat"
+
+
 @pytest.mark.parametrize(
     ("value", "kind", "unit", "expected"),
     [

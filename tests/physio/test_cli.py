@@ -102,7 +102,7 @@ def test_the_demo_leaves_a_whole_session(demo: Path) -> None:
     assert (eeg["rate"], eeg["samples"], eeg["lost"]) == (250.0, 10000, 0)
     assert len(eeg["channels"]) == 8
     assert eeg["faults"] == eeg["notes"] == []
-    (band,) = streams["wristband.eda"]["computed"]
+    (band,) = streams["band.eda"]["computed"]
     assert (band["chain"], band["column"], band["unit"]) == ("eda", "tonic", "uS")
     assert band["share"] + sum(band["missing"].values()) == pytest.approx(1, abs=1e-3)
     truth = "the ground truth of a simulation is not an input"
@@ -305,7 +305,7 @@ def test_the_version_and_the_groups_of_commands() -> None:
         "Live", "Files", "Analysis", "Models", "Study", "System",
     }  # fmt: skip
     verbs = re.findall(r"^│ (\w+) ", text, flags=re.MULTILINE)
-    assert len(verbs) == len(set(verbs)) == 21
+    assert len(verbs) == len(set(verbs)) == 22
     assert "--install-completion" in text
 
 

@@ -41,10 +41,12 @@ def stream(rate: str) -> StreamInfo:
     return StreamInfo("band.eda", Fraction(rate), (Channel("eda", "gsr", "uS"),))
 
 
-def features(rate: str, x: Array) -> tuple[Array, dict[str, Array]]:
-    """Return the times and the columns that the shipped chain computes."""
+def features(
+    rate: str, x: Array, chain_name: str = "eda"
+) -> tuple[Array, dict[str, Array]]:
+    """Return the times and the columns that a shipped chain computes."""
     info = stream(rate)
-    (table,) = default_chains([info]).values()
+    table = default_chains([info], [chain_name])[chain_name]
     chain = Chain(
         tuple(config.build(stage, "chains.toml") for stage in table["stages"])
     )
@@ -107,6 +109,18 @@ def test_a_fault_that_lasts_is_held_as_long_at_every_rate(rate: str) -> None:
     spans = [np.sum(part) / per_second for part in bad]
     assert spans[0] == pytest.approx(2 + 5, abs=2 * step)
     assert spans[1] == pytest.approx(5, abs=2 * step)
+
+
+@each
+def test_the_trace_that_forecasts_read_is_averaged_to_4_hz(rate: str) -> None:
+    times, y = features(rate, skin(rate, noise=0.02), "trace")
+    (trace,) = y.values()
+    assert len(trace) == pytest.approx(4 * SECONDS, abs=3)
+    clean = skin("4", noise=0.0)[: len(trace)]
+    error = np.nanstd(trace[40:] - clean[40:])
+    many = max(float(Fraction(rate)) / 4, 1)
+    assert error < 1.2 * max(0.02 / np.sqrt(many), 0.01), error
+    assert np.diff(times).max() == pytest.approx(0.25, abs=0.01)
 
 
 def test_a_spike_of_one_sample_is_masked_alone_where_samples_are_fast() -> None:

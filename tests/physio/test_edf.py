@@ -367,6 +367,39 @@ def test_what_mne_marks_as_bad_is_missing(from_file: bool, tmp_path: Path) -> No
     assert "film" in recording.events["eeg.annotations"].labels
 
 
+def test_the_status_word_of_bdf_is_events_for_mne_too(tmp_path: Path) -> None:
+    """Bits above the port are states: CM in range, battery, speed."""
+    n, rate = 2, 64
+    head = b"\xffBIOSEMI" + b"X".ljust(160) + b"01.01.20" + b"10.00.00"
+    head += str(256 * (n + 1)).encode().ljust(8) + b"24BIT".ljust(44) + b"2".ljust(8)
+    head += b"1".ljust(8) + str(n).encode().ljust(4)
+    for width, texts in (
+        (16, [b"A1", b"Status"]), (80, [b""] * n), (8, [b"uV", b"Boolean"]),
+        (8, [b"-262144", b"-8388608"]), (8, [b"262143", b"8388607"]),
+        (8, [b"-8388608"] * n), (8, [b"8388607"] * n), (80, [b""] * n),
+        (8, [str(rate).encode()] * n), (32, [b""] * n),
+    ):  # fmt: skip
+        head += b"".join(text.ljust(width) for text in texts)
+    status = np.full(2 * rate, 0x900000, "<i4")
+    status[20:30] |= 513
+    status[40:] ^= 0x110000  # an epoch begins, and CM goes out of range
+    status[70:72] |= 20
+    eeg = np.zeros(2 * rate, "<i4")
+    body = b"".join(
+        x[r * rate : (r + 1) * rate].view("u1").reshape(-1, 4)[:, :3].tobytes()
+        for r in range(2)
+        for x in (eeg, status)
+    )
+    path = tmp_path / "a.bdf"
+    path.write_bytes(head + body)
+    raw = mne.io.read_raw_bdf(path, verbose="error")
+    for recording in (read(path), edf.from_mne(raw)):
+        codes = recording.events["eeg.triggers"]
+        assert codes.labels == ("513", "20")
+        assert codes.times == pytest.approx([20 / 64, 70 / 64])
+        assert recording.streams["eeg.eeg"][0].info.names == ("A1",)
+
+
 def test_a_limit_that_is_no_number_leaves_its_signal_out(tmp_path: Path) -> None:
     signals = [("EEG Fp1", b"uV", -9.0, 9.0), ("EEG Fp2", b"uV", -9.0, 9.0)]
     path = several(tmp_path / "a.edf", signals)
@@ -414,6 +447,7 @@ def brainvision(path: Path, channels: list[str], more: str = "") -> Path:
         ("Fp1,,1,\N{MICRO SIGN}V", Channel("Fp1", "eeg", "uV"), 10.0, ""),
         ("Fp1,,0.1,mV", Channel("Fp1", "eeg", "uV"), 1e3, ""),
         ("Fp1,,1,nV", Channel("Fp1", "eeg", "uV"), 0.01, ""),
+        ("Fp1,FCz,1,uV", Channel("Fp1", "eeg", "uV", reference="FCz"), 10.0, ""),
         ("Fp1,,1,V", Channel("Fp1", "eeg", "uV"), 1e7, ""),
         ("Fp1,,0.5", Channel("Fp1", "eeg", "uV"), 5.0, "states no unit for Fp1"),
         ("Fp1,,1,", Channel("Fp1", "eeg", "uV"), 10.0, "states no unit for Fp1"),
@@ -443,7 +477,7 @@ def test_brainvision_files_that_were_renamed_are_read(tmp_path: Path) -> None:
     recording = read(tmp_path / "new.vhdr")
     assert len(recording.streams["eeg.eeg"][0]) == 3
     assert recording.metadata["warnings"] == (
-        "the header names a DataFile that is not there; new.eeg is read in its place"
+        "the header names a DataFile that is not there: new.eeg is read in its place"
     )
 
 
@@ -537,7 +571,8 @@ def test_polysomnography_has_signals_of_many_kinds(tmp_path: Path) -> None:
     }
     for _, _, name, kind, unit, factor in rows:
         channel, stream, largest = got[name]
-        assert channel == Channel(name, kind, unit)
+        reference = {"C3-M2": "M2"}.get(name, "")
+        assert channel == Channel(name, kind, unit, reference=reference)
         assert stream == f"eeg.{kind}"
         assert largest == pytest.approx(50 * factor, rel=1e-9)
     assert "warnings" not in recording.metadata

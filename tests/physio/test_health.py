@@ -12,10 +12,11 @@ from devices.simulated import Wristband
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.events import Item
 from physio.core.protocols import Device, FastClock
+from physio.core.timing.timestamps import TimestampAligner
 from physio.io import xdf
 from physio.online.engine import ChainConfig, PipelineConfig, run
 from physio.online.session import Session
-from physio.online.stream_health import SleepDetector
+from physio.online.stream_health import SleepDetector, StreamHealth
 from physio.sinks.xdf import Xdf
 
 EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
@@ -185,3 +186,36 @@ def test_a_device_that_fails_or_is_silent_is_opened_again() -> None:
     expected = (times[-1] - times[0]) * 64 + 1
     assert bvp.samples + bvp.lost == pytest.approx(expected, abs=2)
     assert session.faults == []
+
+
+@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize(
+    ("true", "drop", "refused"),
+    [
+        (128, 0.0, True),
+        (230, 0.0, True),
+        (251, 0.0, False),
+        (256, 0.1, False),
+        (256, 0.5, False),
+        (128, 0.1, True),
+    ],
+)
+def test_a_slower_stream_is_no_stream_with_losses(
+    true: float, drop: float, *, refused: bool, size: int
+) -> None:
+    """Its stamps lack samples at regular distances, those of losses do not."""
+    nominal = 256.0
+    info = StreamInfo("h.eeg", Fraction(256), (Channel("Fz", "eeg", "uV"),))
+    aligner, health = TimestampAligner(nominal), StreamHealth(info)
+    rng = np.random.default_rng(1)
+    k = np.arange(int(25 * true))
+    lost = np.repeat(rng.random(len(k) // size + 1) < drop, size)[: len(k)]
+    stamps = 100 + k[~lost] / true
+    rejected_at = np.inf
+    for now in 100 + np.arange(0.05, 25, 0.05):
+        part = stamps[(stamps > now - 0.05) & (stamps <= now)]
+        for p in aligner.push(part, part, np.zeros((len(part), 1)), now):
+            health.update(Block(info, p.start, p.t0, p.rows, p.stamps))
+        if health.rejected:
+            rejected_at = min(rejected_at, now - 100)
+    assert bool(rejected_at < 25) is refused

@@ -36,7 +36,9 @@ def test_what_is_refused_says_where_to_read_on(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wrong.toml").write_text("[sesion]\nperson = 3\n")
     board = 'use = "devices.board:Board"\nboard = "no-such-board"\n'
-    (tmp_path / "board.toml").write_text(f"[devices.head]\n{board}")
+    (tmp_path / "board.toml").write_text(
+        f"[session]\nconsent = 'none'\n[devices.head]\n{board}"
+    )
     (tmp_path / "cut.xdf").write_bytes(b"XDF:\x01\x03")
     (tmp_path / "recording.csv").write_text("a,b\n1,2\n")
     result = CliRunner().invoke(app, words)

@@ -1,10 +1,14 @@
 """Where electrodes are on the head."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
+from physio.core.block import Channel, StreamInfo
+from physio.core.stream_codec import from_dict, to_dict
 from physio.datasets import deap, dreamer, eegmat, seed
-from physio.io.montage import known, nearest, places
+from physio.io.montage import known, nearest, places, with_references
 
 
 @pytest.mark.parametrize("data", [deap, dreamer, eegmat, seed])
@@ -45,11 +49,44 @@ def test_the_nearest_electrode_and_those_that_are_known() -> None:
 @pytest.mark.parametrize(
     "label",
     ["EEG Fp1", "FP1-LE", "Fp1.", "EEG FP1-REF", "EEG Fp1-Ref", "Fp1-A1", "EEG Fp1-A2",
-     "FP1", "EEG Fp1-CPz", "Fp1:M1", "Fp1-A1A2", "Fp1-AVG", "fp1-ref"],
+     "FP1", "EEG Fp1-CPz", "Fp1:M1", "Fp1-A1A2", "Fp1-AVG", "fp1-ref", "Fp1A2",
+     "POL Fp1-Ref", "Fp1-M1M2", "Fp1-LM", "Fp1-linked ears", "Fp1-(A1+A2)/2"],
 )  # fmt: skip
 def test_the_conventions_of_labels_name_the_same_place(label: str) -> None:
     assert known((label,)) == (label,)
     assert np.array_equal(places((label,)), places(("Fp1",)))
+
+
+def stream(*labels: str) -> StreamInfo:
+    return StreamInfo("a.eeg", Fraction(1), tuple(Channel(x, "eeg") for x in labels))
+
+
+@pytest.mark.parametrize(
+    ("labels", "each", "common"),
+    [
+        (("Fp1-M2", "EEG C3-M2"), ("M2", "M2"), "M2"),
+        (("C3-A2", "C4-A1"), ("A2", "A1"), ""),
+        (("EEG Fp1-Ref", "EEG Fp2-Ref"), ("Ref", "Ref"), "Ref"),
+        (("FP1-LE", "FP2-LE"), ("LE", "LE"), "LE"),
+        (("F3-Cz", "F4-Cz", "O1-Cz"), ("Cz", "Cz", "Cz"), "Cz"),
+        (("FP1-F7", "F7-T7", "T7-P7"), ("", "", ""), ""),
+        (("Fz-Cz", "Fz"), ("", ""), ""),
+        (("Fz", "A1"), ("", ""), ""),
+    ],
+)
+def test_the_reference_is_kept(
+    labels: tuple[str, ...], each: tuple[str, ...], common: str
+) -> None:
+    info = with_references(stream(*labels))
+    assert tuple(c.reference for c in info.channels) == each
+    assert info.names == labels
+    assert info.reference == common
+    assert from_dict(to_dict(info)) == info
+
+
+def test_electrodes_against_a_common_one_have_their_places() -> None:
+    names = ("F3-Cz", "F4-Cz", "O1-Cz")
+    assert np.array_equal(places(names), places(("F3", "F4", "O1")))
 
 
 def test_bipolar_channels_and_ear_lobes_have_no_place() -> None:

@@ -4,15 +4,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 
-from miniatures import bids
+from miniatures import bids, seed
 from physio.datasets.base import Trial
 from physio.datasets.bids import Bids
 from physio.datasets.eegmat import EEG, Eegmat
 from physio.datasets.open_recording import read
+from physio.datasets.seed import Seed
 from physio.datasets.stress_predict import StressPredict
 from physio.datasets.wesad import Wesad
-from physio.io import mind_monitor, xlsx
+from physio.io import xlsx
+
+
+def test_a_folder_of_seed_iv_is_refused_by_name(tmp_path: Path) -> None:
+    """Its files have other names' dates, three folders, and 24 films."""
+    of_session = tmp_path / "eeg_raw_data" / "1"
+    of_session.mkdir(parents=True)
+    (of_session / "1_20160518.mat").touch()
+    for folder in (of_session, of_session.parent):
+        with pytest.raises(ValueError, match=r"is a folder of SEED-IV; its films and"):
+            Seed(folder).trials()
+    seed(tmp_path / "seed")
+    films = {f"cz_eeg{i}": np.zeros((62, 400)) for i in range(1, 25)}
+    path = tmp_path / "seed" / "1_20131027.mat"
+    scipy.io.savemat(path, films, do_compression=True)
+    with pytest.raises(ValueError, match=r"1_20131027\.mat: it has 24 films; its"):
+        Seed(tmp_path / "seed").load(Trial("1", "1", "3"))
+    assert Seed(tmp_path / "seed").load(Trial("1", "2", "3")).streams
 
 
 def test_compact_files_hold_what_the_whole_ones_do(data: Path) -> None:
@@ -166,28 +185,12 @@ def test_a_folder_that_is_no_study(tmp_path: Path) -> None:
 
 def test_a_muse_table_by_its_path(data: Path) -> None:
     recording = read(data / "biosignals" / "mind_monitor_muse.csv", participant="p1")
-    (eeg,) = recording.streams["muse.eeg"]
-    assert eeg.info.names == mind_monitor.EEG
+    blocks = recording.streams["muse.eeg"]
+    eeg = blocks[0]
+    assert eeg.info.names == ("TP9", "AF7", "AF8", "TP10")
     assert (eeg.info.rate, eeg.info.participant) == (256, "p1")
     assert eeg.data[0].tolist() == [832.4542, 798.60803, 794.17584, 835.6777]
-    (acc,) = recording.streams["muse.acc"]
+    acc = np.concatenate([b.data for b in recording.streams["muse.acc"]])
     # Held still, a sensor feels 1 g, and this headband nearly.
-    assert np.median(np.linalg.norm(acc.data, axis=1)) == pytest.approx(1.0, abs=0.05)
-    assert recording.events["muse.elements"].labels == ("/muse/elements/blink",)
-
-
-def test_a_damaged_muse_table_is_told(data: Path, tmp_path: Path) -> None:
-    lines = (data / "biosignals" / "mind_monitor_muse.csv").read_text().splitlines()
-    path = tmp_path / "a.csv"
-    for text, message in (
-        (lines[:2], "has fewer than two rows of samples that differ in time"),
-        ([lines[0].replace("RAW_AF7", "AF7"), *lines[1:3]],
-         "is no file of Mind Monitor: it has no column RAW_AF7"),
-    ):  # fmt: skip
-        path.write_text("\n".join(text))
-        with pytest.raises(ValueError, match=r"^") as told:
-            mind_monitor.read(path)
-        assert str(told.value) == f"{path} {message}"
-    path.write_text("\n".join([*lines[:2], "yesterday" + lines[3][23:]]))
-    with pytest.raises(ValueError, match=r"^.*a\.csv, line 3: not a time and numbers$"):
-        mind_monitor.read(path)
+    assert np.median(np.linalg.norm(acc, axis=1)) == pytest.approx(1.0, abs=0.05)
+    assert recording.events["muse.markers"].labels == ("/muse/elements/blink",)

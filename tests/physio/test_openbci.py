@@ -45,7 +45,7 @@ def test_streams_are_those_of_the_board_that_the_file_names(tmp_path: Path) -> N
     assert list(found.streams) == ["ganglion.eeg", "ganglion.acc"]
     eeg = found.streams["ganglion.eeg"]
     assert eeg[0].info.channels == tuple(
-        Channel(f"ch{i}", "eeg", "uV") for i in range(1, 5)
+        Channel(f"eeg{i}", "eeg", "uV") for i in range(1, 5)
     )
     assert eeg[0].info.rate == 200
     assert eeg[0].info.participant == "p07"
@@ -77,23 +77,73 @@ def test_a_torn_last_line_is_left_out_and_told(tmp_path: Path) -> None:
     assert found.metadata["incomplete"] == "the last line was torn"
 
 
+OLD = """%OpenBCI Raw EEG Data
+%Number of channels = 8
+%Sample Rate = 250.0 Hz
+%First Column = SampleIndex
+%Last Column = Timestamp
+%Other Columns = EEG data in microvolts followed by Accel Data (in G)
+"""
+
+
+def test_a_file_of_version_4_is_read_by_its_number_of_channels(tmp_path: Path) -> None:
+    channels = ", ".join(f"{k}.5" for k in range(8))
+    rows = [
+        f"{i % 256}, {channels}, 0.1, 0.2, 0.9, 16:54:58.948, {1554674098948 + 4 * i}\n"
+        for i in range(300)
+        if i not in range(100, 110)
+    ]
+    found = read(write(tmp_path, OLD + "".join(rows)))
+    first, second = found.streams["cyton.eeg"]
+    assert (first.info.rate, first.info.names[0]) == (250, "Fp1")
+    assert (first.stop, second.start, second.stop) == (100, 110, 300)
+    assert first.data[0].tolist() == [k + 0.5 for k in range(8)]
+    assert found.streams["cyton.acc"][0].data[0].tolist() == [0.1, 0.2, 0.9]
+    assert float(found.metadata["begin_unix"]) == 1554674098.948
+
+
+def test_files_of_other_programs_in_this_format(tmp_path: Path) -> None:
+    """A rate with decimals, no time stamps, decimal commas, texts of annotations."""
+    columns = COLUMNS.replace(" Timestamp,", "").rstrip() + ", Annotations\n"
+    rows = [
+        f"{i}.0, {i}.5, -2.0, 3.0, 4.0, 0.0, 0.5, 1.0, 0, x, {'T1' if i == 4 else ''}\n"
+        for i in range(600)
+    ]
+    head = HEAD.replace("200 Hz", "200.0 Hz")
+    plain = text(*rows, head=head, columns=columns)
+    comma = head + (columns + "".join(rows)).replace(",", ";").replace(".", ",")
+    for content in (plain, plain.replace("\n", "\r\n"), comma):
+        found = read(write(tmp_path, content))
+        (eeg,) = found.streams["ganglion.eeg"]
+        assert (len(eeg), eeg.info.rate, eeg.data[7, 0]) == (600, 200, 7.5)
+        marks = found.events["ganglion.annotations"]
+        assert (marks.labels, marks.times.tolist()) == (("T1",), [4 / 200])
+
+
 def test_no_rows(tmp_path: Path) -> None:
     found = read(write(tmp_path, text()))
     assert len(found.streams["ganglion.eeg"][0]) == 0
 
 
-NO_HEADER = (
-    " lacks a line '%Sample Rate = 250 Hz', or one that names the columns (Sample "
-    "Index, EXG Channel 0, ...), as version 5 and later write"
+NO_RATE = (
+    " lacks a line '%Sample Rate = 250 Hz', which every file of the OpenBCI GUI has"
+)
+NO_COLUMNS = (
+    " names no columns (Sample Index, EXG Channel 0, ...), as version 5 and later "
+    "write, and states no number of channels, as earlier ones"
 )
 FAULTS = [
-    ("", " is no file of the OpenBCI GUI: it must begin with '%OpenBCI Raw EXG Data'"),
-    (HEAD, NO_HEADER),
-    (text(row(0), head=HEAD.replace("200", "fast")), NO_HEADER),
-    (text(row(0), columns=""), NO_HEADER),
+    (
+        "",
+        " is no file of the OpenBCI GUI: it must begin with '%OpenBCI Raw EXG Data' or "
+        "'%OpenBCI Raw EEG Data'",
+    ),
+    (HEAD, NO_COLUMNS),
+    (text(row(0), head=HEAD.replace("200", "fast")), NO_RATE),
+    (text(row(0), columns=""), NO_COLUMNS),
     (
         text(row(0), columns=COLUMNS.replace("EXG", "EEG")),
-        " names no column Sample Index, Timestamp or EXG Channel 0",
+        " names no column EXG Channel 0",
     ),
     (text(row(0), "1, 2\n"), ", line 7: 2 columns; the header names 11"),
     (

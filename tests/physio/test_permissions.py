@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from physio.cli import app
 from physio.core.private_file import open_private, write_private
-from physio.online.remote_control import ControlSocket, runtime_folder, socket_address
+from physio.online.remote_control import ControlSocket
+from physio.online.unix_control import runtime_folder, socket_address
 from physio.study.study_folder import replace_folder
 
 if os.name != "posix":  # pragma: no cover

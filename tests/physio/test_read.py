@@ -89,7 +89,14 @@ def test_one_file_of_an_export(data: Path) -> None:
 def test_a_table_with_a_header_is_not_taken_for_brainflow(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("time\tvalue\n1\t2\n", "utf-8")
-    fails(path, f"the format of {path} is not recognized; it can be {KINDS}")
+    fails(path, without_signals(path))
+
+
+def without_signals(path: Path) -> str:
+    return (
+        f"{path} is a table, but no column is named like a signal; `physio columns "
+        f"{path}` proposes a map of its columns; correct it"
+    )
 
 
 def test_brainflow_without_its_board(data: Path) -> None:
@@ -101,11 +108,18 @@ def test_brainflow_without_its_board(data: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["notes.docx", "table.csv", "a.bin", "empty"])
-def test_a_file_of_another_kind(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    path.write_text("" if name == "empty" else "a, b\n1, 2\n")
+@pytest.mark.parametrize("content", [b"", b"Dear reader,\n", b"\0\1\2", b"{}\n"])
+def test_a_file_of_another_kind(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "notes.docx"
+    path.write_bytes(content)
     fails(path, f"the format of {path} is not recognized; it can be {KINDS}")
+
+
+@pytest.mark.parametrize("name", ["table.csv", "a.bin", "a"])
+def test_a_table_of_no_signals_names_the_command(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("a, b\n1, 2\n")
+    fails(path, without_signals(path))
 
 
 def test_a_zip_that_is_no_zip(tmp_path: Path) -> None:

@@ -1,26 +1,32 @@
 """Commands of other programs reach a session, and its answer reaches them."""
 
+import json
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from physio.core.protocols import FastClock
+from physio.core.protocols import FastClock, WallClock
 from physio.inference import self_report
-from physio.online.commands import LONGEST
-from physio.online.remote_control import (
-    ControlSocket,
-    mark,
-    rate,
-    request,
-    send,
-    socket_address,
-)
+from physio.online import loopback_control, remote_control, unix_control
+from physio.online.commands import decode
+from physio.online.engine import PipelineConfig
+from physio.online.remote_control import ControlSocket, mark, rate, request, send
 from physio.online.session import Session
+from physio.online.unix_control import socket_address
 from test_engine import EDA, PLAN, Script, steady
+
+
+@pytest.fixture(autouse=True, params=[unix_control, loopback_control])
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the module through which commands go: each test runs with both."""
+    monkeypatch.setattr(remote_control, "_TRANSPORT", request.param)
+    return request.param
 
 
 def answered(entrance: ControlSocket, refusal: str, ask: Callable[[], None]) -> Future:
@@ -35,7 +41,12 @@ def answered(entrance: ControlSocket, refusal: str, ask: Callable[[], None]) -> 
     return future
 
 
-def test_a_marker_reaches_the_session(tmp_path: Path) -> None:
+def address(transport: Any, folder: Path) -> Path:
+    is_unix = transport is unix_control
+    return socket_address(folder) if is_unix else folder / loopback_control.ADDRESS
+
+
+def test_a_marker_reaches_the_session(tmp_path: Path, transport: Any) -> None:
     with ControlSocket(tmp_path, FastClock(5.0)) as entrance:
         assert entrance.commands() == []
         send(tmp_path, "film 3 begins: größer")
@@ -44,8 +55,8 @@ def test_a_marker_reaches_the_session(tmp_path: Path) -> None:
         assert (first.kind, first.label) == ("mark", "film 3 begins: größer")
         assert first.time == 5.0
         assert second.label == "b"
-        assert socket_address(tmp_path).stat().st_mode & 0o777 == 0o600
-    assert not socket_address(tmp_path).exists()
+        assert address(transport, tmp_path).stat().st_mode & 0o777 == 0o600
+    assert not address(transport, tmp_path).exists()
     assert entrance.commands() == []
 
 
@@ -77,8 +88,7 @@ def test_a_refusal_reaches_the_sender(tmp_path: Path) -> None:
         done = answered(entrance, "nobody here is 'p9'", lambda: mark(tmp_path, "x"))
         with pytest.raises(ValueError, match=r"^nobody here is 'p9'$"):
             done.result()
-    assert not [p for p in socket_address(tmp_path).parent.glob("*.sock")
-                if p == socket_address(tmp_path)]  # fmt: skip
+    assert not socket_address(tmp_path).exists()
 
 
 def test_a_session_that_does_not_answer_is_named(tmp_path: Path) -> None:
@@ -109,17 +119,90 @@ def test_a_session_that_does_not_answer_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_command_of_this_session_records_nothing(
-    tmp_path: Path, line: str
+    tmp_path: Path, line: str, transport: Any
 ) -> None:
     clock = FastClock()
     entrance = ControlSocket(tmp_path, clock)
     device = Script((EDA,), steady(EDA, 2), clock)
     plan = type(PLAN)({"eda": PLAN.chains["eda"]})
     with Session(plan, [device, entrance], clock=clock, poll=0.25) as session:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-            out.sendto(line.encode()[:LONGEST], str(socket_address(tmp_path)))
+        transport.call(tmp_path, line, 0.0)
         items = list(session)
     names = {i.info.name for i in items}
     assert not {n for n in names if n.startswith(("session.mark", "session.rat"))}
     status = [x for i in items if i.info.name == "session.status" for x in i.labels]
     assert len([x for x in status if x.startswith("refused: ")]) == 1
+
+
+def test_a_folder_that_is_created_anew_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_control, "_ANNOUNCE", 0.0)
+    folder = tmp_path / "s"
+    folder.mkdir()
+    with ControlSocket(folder) as entrance:
+        folder.rename(tmp_path / "t")
+        assert entrance.commands() == []  # no folder to be announced in
+        folder.mkdir()
+        assert entrance.commands() == []
+        send(folder, "x")
+        assert [c.label for c in entrance.commands()] == ["x"]
+
+
+def test_strangers_on_the_port_are_turned_away(tmp_path: Path) -> None:
+    entrance = loopback_control.LoopbackEntrance(tmp_path)
+    about = json.loads((tmp_path / loopback_control.ADDRESS).read_text("utf-8"))
+    strangers = [
+        b"0123 mark\n", about["token"].encode()[:-1] + b"g mark\n", b" mark\n",
+        b"\n", b"x" * 100_000, b"GET / HTTP/1.1\r\n\r\n", b"",
+    ]  # fmt: skip
+    links = []
+    for text in strangers:
+        link = socket.create_connection(("127.0.0.1", about["port"]), 5)
+        links.append(link)
+        link.sendall(text)
+    deadline = time.monotonic() + 2.0
+    while time.monotonic() < deadline and len(entrance._reading) != 1:
+        assert entrance.receive() == []
+        time.sleep(0.01)
+    (silent,) = entrance._reading  # it has its time yet
+    silent.until = 0.0
+    assert entrance.receive() == []
+    assert not entrance._reading
+    crowd = [socket.create_connection(("127.0.0.1", about["port"])) for _ in range(20)]
+    assert entrance.receive() == []
+    for link in (*links, *crowd):
+        link.close()
+    entrance.close()
+    with pytest.raises(OSError, match="no session runs in"):
+        loopback_control.call(tmp_path, "x", 1.0)
+    (tmp_path / loopback_control.ADDRESS).write_text('{"port": "x"}')
+    with pytest.raises(OSError, match="no session runs in"):
+        loopback_control.call(tmp_path, "x", 1.0)
+
+
+def test_a_marker_has_the_time_at_which_it_was_sent(tmp_path: Path) -> None:
+    clock = WallClock()
+    with ControlSocket(tmp_path, clock) as device:
+        before = clock.now()
+        send(tmp_path, "film 1")
+        after = clock.now()
+        time.sleep(0.3)
+        send(tmp_path, json.dumps({"command": "mark", "label": "now"}))
+        first, second = device.commands()
+    assert before <= first.time <= after
+    assert second.time >= after + 0.3
+
+
+@pytest.mark.parametrize("sent", [1e12, -1e12, "x", None, True, float("nan")])
+def test_an_impossible_time_of_sending_is_ignored(sent: object) -> None:
+    line = json.dumps({"command": "mark", "label": "film", "sent": sent})
+    assert decode(line, 100.0, speed=1.0).time == 100.0
+
+
+def test_no_marker_precedes_its_session() -> None:
+    clock = WallClock()
+    with Session(PipelineConfig(), [], (), clock) as session:
+        session.mark("early", session.begin - 50.0)
+        events = [i for i in session if i.info.name == "session.markers"]
+    assert [e.times[0] for e in events] == [session.begin]

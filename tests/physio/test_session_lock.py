@@ -12,7 +12,8 @@ import pytest
 
 from physio.cli import session_folder
 from physio.cli.session_lock import FolderLock, unfinished
-from physio.online.remote_control import ControlSocket, socket_address
+from physio.online.remote_control import ControlSocket
+from physio.online.unix_control import socket_address
 
 pytest.importorskip("fcntl")
 
@@ -90,6 +91,23 @@ def test_a_second_session_is_refused_until_the_first_has_died(
     old.with_stem("recording_repaired").touch()
     with session_folder.fresh(tmp_path / "s" / "next", "p08"):
         assert capsys.readouterr().out == ""
+
+
+def test_no_other_path_leads_into_a_folder_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "s" / "p07"
+    link, alias = tmp_path / "link", tmp_path / "alias"
+    with held(out):
+        link.symlink_to(out)
+        alias.symlink_to(out.parent)
+        monkeypatch.chdir(out.parent)
+        for path in (out, link, alias / "p07", Path("p07"), Path("../s/p07")):
+            with pytest.raises(OSError, match="a session runs in"):
+                session_folder.fresh(path, "p08").__enter__()
+        assert [p.name for p in out.parent.iterdir()] == ["p07"]
+    with session_folder.fresh(out, "p07"), pytest.raises(OSError, match="session runs"):
+        session_folder.fresh(out, "p08").__enter__()
 
 
 def test_a_lock_follows_the_folder_and_not_its_name(tmp_path: Path) -> None:

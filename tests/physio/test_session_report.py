@@ -284,6 +284,11 @@ def test_a_report_on_an_evaluation_has_the_audit_on_top() -> None:
     assert "The split was not audited for leakage." in without
     leaky = Reader(str(evaluation_report({**result(), "protocol": "paper-row"}))).text
     assert "This protocol has leakage" in leaky
+    assert "held-out" not in leaky
+    blocked = Reader(
+        str(evaluation_report({**result(), "protocol": "time-blocked"}))
+    ).text
+    assert "Performance in held-out participants" not in blocked
     assert "the label goes on" in Reader(str(audit_report(audit))).text
 
 

@@ -7,9 +7,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import physio
+from cases import CASES
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.recording import Recording
 from physio.core.stage import apply
+from physio.datasets.open_recording import read
 from physio.dsp.interpolate import Interpolate
 from physio.online.engine import Engine, run
 from physio.online.session_config import SessionConfig
@@ -187,3 +190,28 @@ def test_interpolation_equals_numpy_however_the_stream_is_cut(
     runner = StageRunner(Interpolate(), info)
     parts = [runner.push(b).data for b in Block(info, 0, 0.0, x).split(sorted(cuts))]
     assert np.vstack(parts).tobytes() == whole.data.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "low", "high"),
+    [
+        ("wear/07-slow-streams/temp1hz.xdf", "temperature.level", 30, 36),
+        ("wear/07-slow-streams/eda2hz.xdf", "eda.tonic", 0.5, 10),
+        ("wear/07-slow-streams/eda3.99hz.xdf", "eda.tonic", 0.5, 10),
+        ("wear/07-slow-streams/resp3.9hz.xdf", "resp.rate", 10, 25),
+        ("wear/14-acc-labels/acc123.xdf", "motion.activity", 0, 0.1),
+        ("wear/14-acc-labels/acc_one.xdf", "eda.tonic", 0.5, 10),
+        ("eeg/45-low-rate-eeg/eeg64_eda4.xdf", "eeg.de.alpha.AF7", 0, 10),
+    ],
+)
+def test_real_world_streams_are_computed_with_all_others(
+    name: str, column: str, low: float, high: float
+) -> None:
+    path = CASES / name
+    if not path.exists():
+        pytest.skip(f"no inputs beside the recordings: there is no {path}")
+    recording = read(path)
+    features = physio.compute_features(recording)
+    assert low < np.nanmedian(features.column(column)) < high
+    if "07" in name:
+        assert 60 < np.nanmedian(features.column("heart.rate")) < 80

@@ -223,3 +223,13 @@ def test_a_real_wristband_goes_to_pandas_and_mne(data: Path) -> None:
     unix += float(blocks[0].times[0])
     # A float of Unix seconds holds a quarter of a microsecond; MNE keeps microseconds.
     assert raw.info["meas_date"].timestamp() == pytest.approx(unix, abs=2e-6)
+
+
+def test_electrodes_with_a_reference_have_positions_in_mne() -> None:
+    names = ("Fp1-A1", "EEG Cz-Ref", "O2.")
+    channels = tuple(Channel(name, "eeg", "uV") for name in names)
+    info = StreamInfo("a.eeg", Fraction(100), channels)
+    raw = to_mne(Recording({"a.eeg": (Block(info, 0, 0.0, np.zeros((10, 3))),)}))
+    positions = raw.get_montage().get_positions()["ch_pos"]
+    assert tuple(positions) == names
+    assert positions["O2."][1] < positions["EEG Cz-Ref"][1] < positions["Fp1-A1"][1]

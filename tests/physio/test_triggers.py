@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import concatenate
-from physio.io.channel_kinds import channel_kind
+from physio.io.channel_kinds import channel_kind, is_helper
 from physio.io.triggers import TriggerDecoder
 
 EEG = Channel("Cz", "eeg", "uV")
@@ -100,3 +100,9 @@ def test_blocks_do_not_matter(codes: list[float], cuts: list[int]) -> None:
 def test_helper_columns_are_no_electrodes(label: str, kind: str) -> None:
     """Even if a device declares all its columns to be EEG, as Emotiv does."""
     assert channel_kind(label, "", "EEG").kind == kind
+
+
+def test_movement_is_no_helper_column() -> None:
+    assert is_helper("EEG.Battery")
+    assert is_helper("CQ_AF3")
+    assert not any(map(is_helper, ("ACC1", "GYROX", "Fz", "EDA", "q0")))

@@ -119,11 +119,11 @@ def test_counts_of_the_chest_strap_become_units(tmp_path: Path) -> None:
 def test_damaged_texts_of_the_chest_strap_are_told(tmp_path: Path) -> None:
     path = tmp_path / "S2_respiban.txt"
     path.write_text("time,ecg\n")
-    with pytest.raises(ValueError, match=r"^.* is no file of a RespiBAN: its first"):
+    with pytest.raises(ValueError, match=r"^.* is no OpenSignals file: its first"):
         opensignals.read(path)
     raw(path, [[1] * 8, [1] * 5])
     with pytest.raises(ValueError, match=r"^.*: a line has not 10 numbers "):
         opensignals.read(path)
     raw(path, [[70000] * 8])
-    with pytest.raises(ValueError, match=r"^.*: a count is not within 0 to 65535$"):
+    with pytest.raises(ValueError, match=r": a count of CH1 is not within 0 to 65535$"):
         opensignals.read(path)

@@ -6,7 +6,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from physio.core.block import Array
 from physio.core.timing.timestamps import NEVER
@@ -262,13 +261,27 @@ def _cuts(stamps: Array, period: float) -> list[int]:
     return sorted([*certain, *inside])
 
 
+def _windowed(extreme: np.ufunc, values: Array, size: int) -> Array:
+    """Return the extreme of each value and the ``size - 1`` after it.
+
+    By van Herk's method, in two passes.
+    """
+    pad = -len(values) % size + size
+    blocks = np.pad(values, (0, pad), mode="edge").reshape(-1, size)
+    before = extreme.accumulate(blocks, axis=1).ravel()
+    after = extreme.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].ravel()
+    n = len(values)
+    result: Array = extreme(after[:n], before[size - 1 : size - 1 + n])
+    return result
+
+
 def _jumps(stamps: Array, period: float) -> list[int]:
     """Return the samples preceded by a jump of time larger than the jitter."""
     lag = stamps - np.arange(len(stamps)) * period
     reach = max(8, int(_REACH / period))
     size = min(reach, _BURST)
-    least = minimum_filter1d(lag, size, origin=-(size // 2), mode="nearest")[1:]
-    most = maximum_filter1d(lag, size, origin=-(size // 2), mode="nearest")[1:]
+    least = _windowed(np.minimum, lag, size)[1:]
+    most = _windowed(np.maximum, lag, size)[1:]
     possible = np.maximum(least - lag[:-1], lag[:-1] - most) > period / 2
     jumps = [0]
     for i in (np.flatnonzero(possible) + 1).tolist():

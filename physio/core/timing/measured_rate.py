@@ -53,11 +53,46 @@ def measured_rate(times: Array, info: StreamInfo) -> Fraction:
     return _steady(np.sort(times), signal=is_signal(info))
 
 
+def needs_measurement(info: StreamInfo) -> bool:
+    """Return whether the kind of a live stream follows only from its samples."""
+    if is_marker(info):
+        return info.rate > 0
+    return not info.rate and is_signal(info)
+
+
+def live_rate(times: Array, info: StreamInfo, seconds: float) -> Fraction:
+    """Return the rate of a live stream as its first ``seconds`` show it (Hz)."""
+    if is_marker(info):
+        rare = len(times) < seconds * info.rate / 2
+        return Fraction(0) if rare else info.rate
+    return _steady(np.sort(times), signal=True) if len(times) > 4 else info.rate
+
+
+def kind_note(info: StreamInfo, rate: Fraction) -> list[str]:
+    """Return a sentence if a stream is regular or not against its nominal rate.
+
+    Parameters
+    ----------
+    info
+        The stream, with its nominal rate.
+    rate
+        Its rate as measured (Hz).
+    """
+    if rate and not info.rate:
+        return [f"{info.name} states no rate; it measures {float(rate):g} Hz"]
+    if info.rate and not rate:
+        return [
+            f"{info.name} states {float(info.rate):g} Hz, but its markers come "
+            "irregularly: they are events"
+        ]
+    return []
+
+
 def _steady(times: Array, *, signal: bool) -> Fraction:
     """Return the rate of samples that come steadily, 0 of others."""
     steps = np.diff(times)
     if signal:
-        reach = max(FEWEST // 2, min(len(times) // 4, 1000))
+        reach = max(min(FEWEST // 2, len(times) // 2), min(len(times) // 4, 1000))
         spans = (times[reach:] - times[:-reach]) / reach
         period = float(np.median(spans))
         low, high = np.quantile(spans, [0.1, 0.9])

@@ -12,6 +12,7 @@ from physio.core.timing.clock_model import STEEPEST, slewed
 OLDEST: Final = 360.0  # s: 60 s of a buffer, unread while its sender paused for 300 s
 NEVER: Final = 1e12  # s (31,700 years): no time
 _AHEAD: Final = 0.5  # s by which a stamp may be ahead of the present
+_UNSURE: Final = 0.002  # delay that stamps of packets do not show (s)
 _CONTINUES: Final = 0.25  # s after a step of the clock that are no gap, but a delay
 _WINDOW: Final = 5.0  # s whose least delayed sample places another clock
 _FEWEST: Final = 8  # samples that show the unit of another clock ...
@@ -73,6 +74,7 @@ class TimestampAligner:
         self._slope = 0.0  # its change per sample (s)
         self._current_t0 = np.nan  # start time of the last block (s)
         self._jitter = 0.02  # jitter of the least delayed stamps (s)
+        self._regular = 0.0  # share of steps of the stamps that are a period
         # Samples of which the least delayed counts: whole bursts.
         self._period = max(2, round(max(0.25, 1.5 * hold) * rate))
         self._late: list[float] = []  # of the samples of this period
@@ -87,6 +89,7 @@ class TimestampAligner:
         """Correction of the first times to their arrival (s), 0 if none was needed."""
         self.unit = 1.0
         """Unit of the times (s)."""
+        self._by_arrival = False  # arrivals determine the correction
         self._first_arrival = np.nan
         # Arrival and offset of another clock's least delayed samples, rising.
         self._offsets: deque[tuple[float, float]] = deque()
@@ -120,6 +123,10 @@ class TimestampAligner:
         self._times = np.concatenate([self._times, times * self.unit])
         self._stamps = np.concatenate([self._stamps, stamps])
         self._rows = rows if self._rows is None else np.vstack([self._rows, rows])
+        if len(times) > 1:
+            on_grid = np.abs(np.diff(times) * self.unit * self.rate - 1) < 0.1
+            weight = min(len(times) / self.rate, 1.0)
+            self._regular += weight * (float(on_grid.mean()) - self._regular)
         if not self._has_begun(now):
             return []
         if len(times):
@@ -157,6 +164,7 @@ class TimestampAligner:
             self.unit = clock_unit(self._times, self.rate)
             self._times *= self.unit
             self._correction = self.shift = float(now - self._times[-1])
+            self._by_arrival = True
             corrected = self._times + self._correction
             if corrected.min() < now - self.oldest or corrected.max() > now + _AHEAD:
                 self._times = self._times[-1] - np.arange(n)[::-1] / self.rate
@@ -165,7 +173,7 @@ class TimestampAligner:
 
     def _track(self, now: float) -> None:
         """Follow the least delayed samples of another clock."""
-        if not self._correction:
+        if not self._by_arrival:
             return
         offset = now - float(self._times[-1])
         while self._offsets and self._offsets[-1][1] >= offset:
@@ -184,12 +192,16 @@ class TimestampAligner:
         trusted = 0  # samples before this one have their place
         for i, time in enumerate(self._times.tolist()):
             late = time + self._correction - self._target_t0 - self._next / self.rate
-            most = 0.6 / self.rate + 2 * self._jitter
+            most = self._tolerance
             if late <= -1.0 or (late > most and time + self._correction > now + _AHEAD):
                 was, self._correction = self._correction, float(now - self._times[-1])
                 late += self._correction - was
-                if abs(late) < _CONTINUES:
+                continues = abs(late) < _CONTINUES
+                if continues:
                     self._correction, late = self._correction - late, 0.0
+                elif late < -1.0:  # its stamp shows nothing
+                    late = 0.0
+                self._by_arrival = not continues
                 self._offsets.clear()
                 trusted = i
             if late > most and i >= trusted:
@@ -205,6 +217,17 @@ class TimestampAligner:
             numbers.append(self._next)
             self._follow(late)
         return numbers
+
+    @property
+    def _tolerance(self) -> float:
+        """Delay of a sample that is no loss (s).
+
+        Stamps that are no grid, as those of packets, do not show single samples.
+        """
+        floor = 0.6 / self.rate
+        if self._regular < 0.5:
+            floor = max(floor, _UNSURE)
+        return floor + 2 * self._jitter
 
     def _least(self, i: int, most: float) -> tuple[float, int]:
         """Return the delay of the first sample from i on that is on time.

@@ -6,7 +6,6 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
@@ -18,8 +17,9 @@ from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
 from physio.core.timing.dejitter import SampleGrid, fit
-from physio.core.timing.measured_rate import measured_rate
+from physio.core.timing.measured_rate import kind_note, measured_rate
 from physio.core.timing.timestamps import clock_unit
+from physio.io.amplitude import unit_note_by_amplitude
 from physio.io.channel_kinds import STREAM_TYPES, slug
 from physio.io.stream_header import (
     StreamHeader,
@@ -88,7 +88,7 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
             if header.text
             else measured_rate(stream.times, header.info)
         )
-        warnings += [*header.notes, *_kind_note(header, rate)]
+        warnings += [*header.notes, *kind_note(header.info, rate), *_text_note(header)]
         info = replace(header.info, rate=rate)
         header = replace(header, info=info)
         if not rate:
@@ -97,6 +97,8 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
         session = session_span(file.offsets, file.regular(headers), number)
         streams_out[info.name], messages = _blocks(header, stream, session)
         warnings += messages
+        if text := _amplitude_note(header, streams_out[info.name]):
+            warnings.append(text)
         if has_triggers(info):
             name = _unique(trigger_stream(info), taken)
             events[name], messages = read_triggers(streams_out[info.name], name)
@@ -294,16 +296,9 @@ def _pyxdf(
     return {s["info"]["stream_id"]: s for s in streams}, raws
 
 
-def _kind_note(header: StreamHeader, rate: Fraction) -> list[str]:
-    """Return a sentence if a stream is regular or not against its nominal rate."""
-    nominal, name = header.info.rate, header.info.name
-    if rate and not nominal:
-        return [f"{name} states no rate; it measures {float(rate):g} Hz"]
-    if nominal and not rate:
-        return [
-            f"{name} states {float(nominal):g} Hz, but its markers come irregularly: "
-            "they are events"
-        ]
+def _text_note(header: StreamHeader) -> list[str]:
+    """Return a sentence if a signal comes as texts."""
+    name = header.info.name
     part = name.rpartition(".")[2]
     if header.text and STREAM_TYPES.get(part, _MARKERS).kind != _MARKERS.kind:
         return [f"{name} sends its values as texts: they are events, not samples"]
@@ -334,6 +329,14 @@ def _blocks(
                 f"those above {_EXACT} have no exact value here"
             )
     return blocks or (empty_block(info),), messages
+
+
+def _amplitude_note(header: StreamHeader, blocks: Sequence[Block]) -> str:
+    """Return a sentence on the unit of EEG without one, by its amplitude."""
+    names, info = header.unitless, blocks[0].info
+    columns = [i for i, name in enumerate(info.names) if name in set(names)]
+    data = np.vstack([block.data[:, columns] for block in blocks])
+    return unit_note_by_amplitude(info.name, names, data, float(info.rate), "uV")
 
 
 def _clock_notes(name: str, grid: SampleGrid) -> list[str]:

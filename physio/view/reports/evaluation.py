@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from physio.evaluation.splits import PROTOCOLS
 from physio.view.plots.plain_text import PlainTextFigure
 from physio.view.reports.html_report import HtmlReport
 
@@ -36,12 +37,14 @@ def evaluation_report(result: Mapping[str, Any]) -> HtmlReport:
         page.notice("The split was not audited for leakage.")
     rows = list(result.get("rows", ()))
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    page.heading("Performance in held-out participants")
+    page.heading(_performance(protocol))
     participants = result.get("participants", ())
-    page.text(
-        f"{len(participants)} participants. Each dot is a participant; the line is the "
-        "95 % bootstrap interval of the mean over participants."
-    )
+    text = f"{len(participants)} participants. Each dot is a participant"
+    if any(row.get("low") is not None for row in rows):
+        text += (
+            "; the line is the 95 % bootstrap interval of the mean over participants"
+        )
+    page.text(f"{text}.")
     for metric in metrics[:_MAX_FIGURES]:
         mine = [row for row in rows if row["metric"] == metric]
         name = "".join(c if c.isalnum() else "-" for c in metric)
@@ -64,6 +67,17 @@ def evaluation_report(result: Mapping[str, Any]) -> HtmlReport:
     }
     page.table(pd.DataFrame({"": provenance}))
     return page
+
+
+def _performance(protocol: str) -> str:
+    """Return the heading of the results: the units that a protocol holds out."""
+    known = PROTOCOLS.get(protocol)
+    if known is None or known.promise == "nothing":
+        return "Performance in the test rows"
+    by_participant = known.promise in ("subjects", "orders")
+    return (
+        f"Performance in held-out {'participants' if by_participant else known.promise}"
+    )
 
 
 def audit_report(audit: Mapping[str, Any]) -> HtmlReport:

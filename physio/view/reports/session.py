@@ -91,6 +91,8 @@ def session_report(
     infos = [*recording.infos, *(b.info for b in (features, estimates) if b)]
     for label in origin_labels(infos):
         page.notice(f"{label.badge}: {label.meaning}.")
+    if (date := recording.date) is not None:
+        page.text(f"Recorded on {date:%Y-%m-%d} at {date:%H:%M} ({date.tzname()}).")
     parts = condition_spans(conditions, recording.end) if conditions is not None else []
     _add_streams(page, recording, streams)
     page.heading("Signals and estimates")
@@ -167,7 +169,10 @@ def _add_streams(
             "longest gap (s)": f"{longest:.2f}",
             "body site": blocks[0].info.site or "",
         }
-    page.table(pd.DataFrame(rows).T)
+    recorded = pd.DataFrame(rows).T
+    if table:  # which has these columns too
+        recorded = recorded.drop(columns=["Hz", "samples", "lost"], errors="ignore")
+    page.table(recorded)
     if table:
         _add_computed(page, table)
     for note in filter(None, recording.metadata.get("warnings", "").split("; ")):

@@ -3,18 +3,14 @@
 import os
 import select
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self, TextIO
 
+from physio.core.operating_system import msvcrt, termios, tty
 from physio.core.protocols import Command
-
-try:  # without termios, sessions run without keys
-    import termios
-    import tty
-except ImportError:  # pragma: no cover
-    termios = tty = None  # type: ignore[assignment]
 
 QUIT: Final = "quit"
 """Text that `Keys.press` and `Keyboard.read` return for the key that ends a session.
@@ -71,7 +67,8 @@ class Keys:
 class Keyboard:
     """Non-blocking keyboard input inside a ``with`` block.
 
-    On a terminal, keys are read immediately and not echoed; its settings are restored
+    Windows has another way to read keys; without any, sessions run without them. On a
+    terminal, keys are read immediately and not echoed; its settings are restored
     at the end of the block. If the input is not a terminal, nothing is read from it.
 
     Parameters
@@ -84,13 +81,18 @@ class Keyboard:
     keys: Keys = field(default_factory=Keys, init=False)
     _file: int | None = field(default=None, init=False)
     _before: list[Any] = field(default_factory=list, init=False, repr=False)
+    _console: bool = field(default=False, init=False)
 
     def __enter__(self) -> Self:
         source = self.source or sys.stdin
-        if termios is not None and source is not None and source.isatty():
+        if source is None or not source.isatty():
+            return self
+        if termios is not None and tty is not None:
             self._file = source.fileno()
             self._before = termios.tcgetattr(self._file)
             tty.setcbreak(self._file)
+        else:
+            self._console = msvcrt is not None
         return self
 
     def __exit__(
@@ -103,11 +105,12 @@ class Keyboard:
             with suppress(termios.error):  # the terminal is gone
                 termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
             self._file = None
+        self._console = False
 
     @property
     def listening(self) -> bool:
         """True while keys are read."""
-        return self._file is not None
+        return self._file is not None or self._console
 
     def commands(self, now: float) -> list[Command]:
         """Return the commands of the keys pressed since the last call; never wait.
@@ -121,6 +124,8 @@ class Keyboard:
 
     def read(self) -> list[str]:
         """Return the markers set since the last call, and `QUIT`; never wait."""
+        if self._console:
+            return self.keys.press("".join(_console_keys()))
         text = b""
         while self._file is not None and select.select([self._file], [], [], 0)[0]:
             data = os.read(self._file, 1024)
@@ -128,6 +133,16 @@ class Keyboard:
                 break
             text += data
         return self.keys.press(text.decode("utf-8", "ignore"))
+
+
+def _console_keys() -> Iterator[str]:
+    """Yield the characters typed on the console of Windows since the last call."""
+    while msvcrt.kbhit():
+        key = msvcrt.getwch()
+        if key in "\x00\xe0":  # a function key: its code follows
+            msvcrt.getwch()
+        else:
+            yield key
 
 
 def command(text: str, now: float) -> Command:

@@ -1,0 +1,196 @@
+"""Recordings made to break a session: every command ends soon, small and in words.
+
+The rebuilt table of attacks; names that lead elsewhere are in ``test_writes.py``,
+settings in ``test_malformed_settings.py``, requests in ``test_dashboard_attacks.py``.
+"""
+
+import gzip
+import json
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.recording import Recording
+from physio.io import xdf
+
+if sys.platform == "win32":  # pragma: no cover
+    pytest.skip("memory cannot be limited here", allow_module_level=True)
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADER = (
+    "<?xml version='1.0'?><info><name>{name}</name><type>{type}</type>"
+    "<channel_count>{n}</channel_count><nominal_srate>{rate}</nominal_srate>"
+    "<channel_format>{form}</channel_format><created_at>1</created_at>"
+    "<source_id>{name}</source_id><hostname>h</hostname><desc>{desc}</desc></info>"
+)
+
+
+def chunk(tag: int, content: bytes) -> bytes:
+    body = struct.pack("<H", tag) + content
+    return b"\x04" + struct.pack("<I", len(body)) + body
+
+
+def foreign(path: Path, jump: float, *, offsets: bool) -> Path:
+    """Write EEG and markers as another program does, with a jump of all clocks."""
+    rows = ("TP9", "AF7")
+    desc = "".join(f"<channel><label>{r}</label></channel>" for r in rows)
+    eeg = HEADER.format(name="Muse", type="EEG", n=2, rate=256, form="float32",
+                        desc=f"<channels>{desc}</channels>")  # fmt: skip
+    marks = HEADER.format(
+        name="Mk", type="Markers", n=1, rate=0, form="string", desc=""
+    )
+    parts = [b"XDF:", chunk(1, b"<?xml version='1.0'?><info></info>")]
+    for number, text in ((1, eeg), (2, marks)):
+        parts.append(chunk(2, struct.pack("<I", number) + text.encode()))
+    rng, n = np.random.default_rng(1), 512
+    times = 1000 + np.arange(n) / 256 + np.where(np.arange(n) < n // 2, 0, jump)
+    samples = b"".join(
+        b"\x08" + struct.pack("<d", t) + row.astype("<f4").tobytes()
+        for t, row in zip(times, rng.normal(0, 20, (n, 2)), strict=True)
+    )
+    parts.append(
+        chunk(3, struct.pack("<I", 1) + b"\x04" + struct.pack("<I", n) + samples)
+    )
+    for at in (1000.5, 1001.5 + jump):
+        text = b"\x01\x04film"
+        sample = struct.pack("<I", 2) + b"\x01\x01\x08" + struct.pack("<d", at) + text
+        parts.append(chunk(3, sample))
+    if offsets:
+        for number in (1, 2):
+            for at, value in ((1000.0, 0.0), (1001.0 + jump, -jump)):
+                parts.append(chunk(4, struct.pack("<Idd", number, at, value)))
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+def own(path: Path, name: str = "a.bvp", **about: str) -> Path:
+    rng = np.random.default_rng(2)
+    info = StreamInfo(name, Fraction(64), (Channel(name, "bio", "1"),))
+    block = Block(info, 0, 0.0, rng.normal(0, 20, (64 * 8, 1)))
+    xdf.write(path, Recording({name: (block,)}, metadata=about))
+    return path
+
+
+def packed(path: Path) -> Path:
+    path.write_bytes(gzip.compress(foreign(path, 0.0, offsets=True).read_bytes()))
+    return path
+
+
+def bomb(path: Path) -> Path:
+    with gzip.open(path, "wb", 1) as file:
+        file.write(b"XDF:")
+        for _ in range(500):
+            file.write(bytes(1 << 20))
+    return path
+
+
+ATTACKS: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "a jump of the clocks": (
+        "jump.xdf", lambda p: foreign(p, 200_000.0, offsets=True), "read",
+    ),
+    "a jump without offsets": (
+        "bare.xdf", lambda p: foreign(p, 200_000.0, offsets=False), "read",
+    ),
+    "a jump to another century": (
+        "century.xdf", lambda p: foreign(p, 3e9, offsets=False), "any",
+    ),
+    "stamps that are no number": (
+        "nan.xdf", lambda p: foreign(p, float("nan"), offsets=True), "any",
+    ),
+    "a compressed recording": ("ok.xdfz", packed, "read"),
+    "a recording that unpacks to zeros": ("bomb.xdfz", bomb, "refused"),
+    "nested settings": (
+        "deep.xdf", lambda p: own(p, config="[" * 100_000), "any",
+    ),
+    "mathematics in a name": ("dollar.xdf", lambda p: own(p, "$\\foo$_^{.bvp"), "read"),
+    "escape codes in a name": (
+        "escape.xdf", lambda p: own(p, "\x1b]0;x\x07\x1b[2J.bvp"), "read",
+    ),
+}  # fmt: skip
+COMMANDS = ("check", "export csv --format csv", "replay --fast --out out",
+            "report --out r.html")  # fmt: skip
+
+PROGRAM = """
+import json, os, resource, sys, time
+from pathlib import Path
+from typer.testing import CliRunner
+from physio.cli import app
+
+names = json.loads(sys.argv[1])
+home = Path.cwd()
+limited = False
+for name in names:
+    for line in json.loads(sys.argv[2]):
+        command, *rest = line.split()
+        inside = home / name.replace(".", "-") / command
+        inside.mkdir(parents=True)
+        os.chdir(inside)
+        if limited:  # libraries are loaded
+            used = int(Path("/proc/self/statm").read_text().split()[0])
+            limit = used * resource.getpagesize() + (2 << 30)
+            resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+        begun = time.process_time()
+        found = CliRunner().invoke(app, [command, str(home / name), *rest])
+        took = time.process_time() - begun
+        error = found.exception
+        kind = "" if error is None else type(error).__name__
+        out = {"name": name, "command": command, "error": kind, "output": found.output,
+               "code": found.exit_code, "text": str(error), "took": took}
+        print(json.dumps(out), flush=True)
+    limited = True
+"""
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        pytest.param(COMMANDS[:2], id="read"),
+        pytest.param(COMMANDS, id="all", marks=pytest.mark.long),
+    ],
+)
+def test_attacks_end_soon_small_and_in_words(
+    commands: tuple[str, ...], tmp_path: Path
+) -> None:
+    for name, make, _ in ATTACKS.values():
+        make(tmp_path / name)
+    own(tmp_path / "first.xdf")
+    names = ["first.xdf", *(name for name, _, _ in ATTACKS.values())]
+    before = {p.name for p in tmp_path.iterdir()}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(names), json.dumps(commands)],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path),
+             "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == len(names) * len(commands)
+    wanted = {name: outcome for name, _, outcome in ATTACKS.values()}
+    for row in rows:
+        at = f"{row['command']} {row['name']}: {row['error']} {row['text']}"
+        assert row["error"] in ("", "SystemExit", "ValueError", "OSError"), at
+        assert "\n" not in row["text"], at
+        refused = row["error"] in ("ValueError", "OSError")
+        outcome = wanted.get(row["name"], "read")
+        assert outcome == "any" or refused == (outcome == "refused"), at
+        assert row["took"] < 30, at
+        assert "Traceback" not in row["output"], at
+        assert not {"\x1b", "\x07"} & set(row["output"]), at
+    after = {p.name for p in tmp_path.iterdir()}
+    made = {name.replace(".", "-") for name in names}
+    assert after - before <= made | {".cache", ".config", ".numba"}
+
+
+def test_a_rebuilt_jump_is_what_it_says(tmp_path: Path) -> None:
+    """The file that jumps has a clock that was set, and not a day without samples."""
+    recording = xdf.read(foreign(tmp_path / "a.xdf", 200_000.0, offsets=True))
+    assert recording.end - recording.begin < 60
+    (name,) = recording.streams
+    assert sum(map(len, recording.streams[name])) == 512

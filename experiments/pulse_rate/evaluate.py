@@ -1,4 +1,4 @@
-"""Errors and coverage of `PulseRateTracker` on recordings that it was not trained on."""
+"""Errors and coverage of `PulseRateTracker` on recordings that did not train it."""
 
 import argparse
 import json
@@ -191,7 +191,7 @@ def _answered(recording: WristRecording) -> float:
     return float(np.mean(tracked(recording)[_START:, 1] <= ANSWER))
 
 
-def _each(recordings: Iterable[WristRecording]) -> dict[str, Any]:
+def _by_recording(recordings: Iterable[WristRecording]) -> dict[str, Any]:
     rows = {r.name: errors(tracked(r), r.reference) for r in recordings}
     return summary(rows)
 
@@ -203,14 +203,14 @@ def evaluate(data: Path) -> dict[str, Any]:
     raw, aligned = seated_errors(data)
     gaps = {r.name: errors(y, gap_reference(r.reference)) for r, y in known}
     return {
-        "treadmill, chest ECG (TROIKA)": _each(treadmill(data)),
+        "treadmill, chest ECG (TROIKA)": _by_recording(treadmill(data)),
         "seated, ECG as dated (RCQoEA-360VR)": raw,
         "seated, ECG aligned by its intervals (RCQoEA-360VR)": aligned,
         "wristbands, maker's intervals (in the training)": summary(
             {r.name: errors(y, r.reference) for r, y in known}
         ),
         "wristbands, gaps of the maker's intervals": summary(gaps),
-        "simulated, new seeds": _each(simulated(3000 + i) for i in range(30)),
+        "simulated, new seeds": _by_recording(simulated(3000 + i) for i in range(30)),
         "answered on wristbands": {
             r.name: float(np.mean(y[_START:, 1] <= ANSWER)) for r, y in worn
         },

@@ -144,7 +144,7 @@ def main() -> None:
     ]
     by_rate, absence = fit([worn, pulses, silent])
     absence[0] -= absence_offset(by_rate, absence)
-    print(json.dumps({"rate": by_rate.tolist(), "absence": absence.tolist()}))  # noqa: T201
+    print(json.dumps({"rate": by_rate.tolist(), "absence": absence.tolist()}))
 
 
 if __name__ == "__main__":

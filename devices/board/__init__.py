@@ -192,6 +192,13 @@ class Board(Device):
             items += lane.take(np.ascontiguousarray(rows.T), now, ahead, full=full)
         return items
 
+    def notices(self) -> list[str]:
+        """Return the messages about the board's counters since the last call."""
+        notices = [text for lane in self._lanes for text in lane.notices]
+        for lane in self._lanes:
+            lane.notices.clear()
+        return notices
+
     def mark(self, value: float) -> None:
         """Mark the board's next sample with a number other than 0."""
         self._shim.insert_marker(value, self._lanes[0].preset)

@@ -15,6 +15,7 @@ from devices.board.emotibit_packets import Packets
 from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.events import Events, Item, event_stream
 from physio.core.timing.clock_model import WrappingCounter
+from physio.core.timing.measured_rate import repeated_note
 from physio.core.timing.sample_counter import CounterAligner
 from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
 from physio.io.board_files import preset_streams
@@ -91,6 +92,10 @@ class BoardPreset:
         known = dict(enumerate(_COUNTERS.get(source, ())))
         counter = known.get(preset)
         self._numbered = CounterAligner(self.rate, counter) if counter else None
+        self._distrusted = self._alarmed = False
+        self._samples = 0
+        self.notices: list[str] = []
+        """Messages on the preset that were not fetched yet."""
         self._stamped = TimestampAligner(self.rate)
         self._packets = Packets(self.rate) if source == "emotibit" else None
 
@@ -134,8 +139,31 @@ class BoardPreset:
         elif self._numbered is None:
             placed = self._stamped.push(stamps + ahead, stamps, rows, now)
         else:
-            placed = self._numbered.push(counts, stamps, rows, now, full=full)
+            placed = self._numbered.push(
+                counts, stamps, rows, now, full=full, ahead=ahead
+            )
+            if self._numbered.stamped is not None and not self._distrusted:
+                self._distrusted = True
+                self.notices.append(
+                    f"the sample counter of {', '.join(i.name for i in self.streams)} "
+                    "does not count its samples: losses are counted by their stamps"
+                )
+        self._samples += len(rows)
+        if not self._alarmed:
+            names = ", ".join(info.name for info in self.streams)
+            note = repeated_note(names, self._repeated, self._samples)
+            self._alarmed = bool(note)
+            self.notices += note
         return [item for part in placed for item in self._items(part)]
+
+    @property
+    def _repeated(self) -> int:
+        """Number of repeated samples."""
+        if self._packets is not None:
+            return self._packets.repeated
+        if self._numbered is not None:
+            return self._numbered.counted.repeated
+        return self._stamped.repeated
 
     def _items(self, part: PlacedSamples) -> list[Item]:
         items: list[Item] = []

@@ -16,7 +16,12 @@ from devices.lsl.stream_info import StreamDescription, read_description
 from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events, Item
 from physio.core.protocols import Clock, Command, Device, WallClock
-from physio.core.timing.measured_rate import kind_note, live_rate, needs_measurement
+from physio.core.timing.measured_rate import (
+    kind_note,
+    live_rate,
+    needs_measurement,
+    repeated_note,
+)
 from physio.core.timing.timestamps import OLDEST, TimestampAligner
 from physio.io.triggers import TriggerDecoder, has_triggers, trigger_stream
 from physio.online.commands import rating_commands
@@ -131,8 +136,11 @@ class Inlet(Device):
         self._compared, self._last = self.clock.now(), -np.inf
         oldest = max(OLDEST, 2 * self.buffer)
         self._stamped = TimestampAligner(float(info.rate) or 1.0, oldest=oldest)
-        is_local = inlet.info(self.timeout).hostname() == gethostname()
+        about = inlet.info(self.timeout)
+        self._like = _discovered(about)
+        is_local = about.hostname() == gethostname()
         self._sender_clock = SenderClock(info.name, oldest, is_local=is_local)
+        self._samples, self._alarmed = 0, False
         self._last_arrival, self._rivals = self.clock.now(), None
         self._commands: list[Command] = []
         return self
@@ -179,7 +187,7 @@ class Inlet(Device):
             if not len(stamps):
                 break
             self._last_arrival, self._rivals = self.clock.now(), None
-        if self._inlet is not None and self.source_id:
+        if self._inlet is not None:
             self._check_rivals(self.clock.now())
         return items
 
@@ -224,22 +232,40 @@ class Inlet(Device):
         return (np.concatenate([rows for rows, _ in parts]), times) if parts else None
 
     def _check_rivals(self, now: float) -> None:
-        """Report once that two senders have the source_id: LSL then reads neither."""
+        """Report why a silent stream is not read again, once.
+
+        LSL reads neither of two senders with the same source_id, and none that came
+        back with another source_id, number of channels or rate.
+        """
         if now < self._last_arrival + _SILENT:
             return
         if self._rivals is None:
-            self._rivals = pylsl.ContinuousResolver("source_id", self.source_id)
-            self._asked, self._warned = now, False
+            like = {"source_id": self._like.source_id, "name": self._like.name}
+            fits = [f"{k}='{v}'" for k, v in like.items() if v and "'" not in v]
+            self._rivals = pylsl.ContinuousResolver(pred=" or ".join(fits))
+            self._asked, self._warned = now, not fits
         elif not self._warned and now >= self._asked + _CORRECT:
             self._asked = now
             there = {info.uid(): info for info in self._rivals.results()}
-            if len(there) > 1:
-                self._warned = True
-                named = "; ".join(str(_discovered(info)) for info in there.values())
-                self._notices.append(
-                    f"{len(there)} LSL streams have source_id {self.source_id!r}: "
+            streams = [_discovered(info) for info in there.values()]
+            source = self._like.source_id
+            same = [s for s in streams if source and s.source_id == source]
+            note = ""
+            if len(same) > 1:
+                named = "; ".join(map(str, same))
+                note = (
+                    f"{len(same)} LSL streams have source_id {source!r}: "
                     f"{named}; stop all but one, as LSL cannot choose between them"
                 )
+            elif streams and not any(_is_same(s, self._like) for s in streams):
+                note = (
+                    f"the LSL stream {self._like} is gone; {streams[0]} is there "
+                    "instead, which is another stream and is not read: restart the "
+                    "session to use it"
+                )
+            if note:
+                self._warned = True
+                self._notices.append(note)
 
     def _placed(self, about: StreamDescription, rows: Any, stamps: Array) -> list[Item]:
         """Return blocks or events, with times on the session clock."""
@@ -262,6 +288,12 @@ class Inlet(Device):
         if (shift := self._stamped.shift) and not begun:
             self._sender_clock.report(shift)
         self._notices += self._sender_clock.notices()
+        self._samples += len(times)
+        if not self._alarmed:
+            repeated = self._stamped.repeated
+            note = repeated_note(about.info.name, repeated, self._samples)
+            self._alarmed = bool(note)
+            self._notices += note
         items: list[Item] = []
         for p in placed:
             block = Block(about.info, p.start, p.t0, p.rows, p.stamps)
@@ -317,6 +349,12 @@ class Inlet(Device):
 def discover(seconds: float = 1.0) -> list[DiscoveredStream]:
     """Return the streams that answer within some seconds."""
     return sorted(_discovered(info) for info in pylsl.resolve_streams(seconds))
+
+
+def _is_same(stream: DiscoveredStream, other: DiscoveredStream) -> bool:
+    """Return whether LSL takes one stream for the other, which came back."""
+    keys = ("name", "type", "source_id", "channels", "rate")
+    return all(getattr(stream, key) == getattr(other, key) for key in keys)
 
 
 def _offset(clock: Clock) -> float:

@@ -172,35 +172,33 @@ def _recorded(
         file = None
         notes.append(f"checked with the default chains: {error}")
     file = file or session_config.SessionConfig(at=name, trust=trust)
-    items = recording.arrivals()
-    return _computed(file, inputs, items, recording.begin), notes
+    return _computed(file, recording), notes
 
 
 def _is_session(source: Path) -> bool:
     return source.is_dir() and (source / "recording.xdf").is_file()
 
 
-def _computed(
-    file: "SessionConfig",
-    streams: "Iterable[StreamInfo]",
-    items: "Iterable[Item]",
-    begin: float,
-) -> "Rows":
-    """Compute features of the items; return the table of the streams."""
+def _computed(file: "SessionConfig", recording: "Recording") -> "Rows":
+    """Compute features of a recording; return the table of its streams."""
     from dataclasses import replace
 
     from physio.core.stage import Chain
-    from physio.online.engine import Engine
+    from physio.online.engine import Engine, run
     from physio.online.session_table import SessionTable
     from physio.online.shipped_chains import chain_notes
 
-    streams = tuple(streams)
+    streams = recording.inputs
     plan = replace(file.plan(streams), estimator=Chain(), estimators={})
-    engine, table = Engine(plan, streams, begin), SessionTable(streams)
-    for item in items:
-        table.take(item)
-        for result in engine.push(item):
-            table.take(result)
+    engine = Engine(plan, recording.infos, recording.begin)
+    table = SessionTable(streams)
+    for info in streams:
+        for item in recording.streams.get(info.name, ()):
+            table.take(item)
+        if info.name in recording.events:
+            table.take(recording.events[info.name])
+    for result in run(recording, plan, engine=engine):
+        table.take(result)
     for notice in engine.notices:
         say(notice)
     chains = {key: chain.stream for key, chain in plan.chains.items()}
@@ -230,7 +228,42 @@ def _watch(
                     now = conditions.conditions(item.info.name).items()
                     status = ", ".join(f"{name} {word}" for name, word in now)
                     say(f"{item.info.name}: {status}")
-    return _computed(file, streams, items, begin)
+    return _computed(file, _recording_of(streams, items, begin))
+
+
+def _recording_of(
+    streams: "Iterable[StreamInfo]", items: "Iterable[Item]", begin: float
+) -> "Recording":
+    """Return what devices sent as a recording; a silent stream has an empty block."""
+    import numpy as np
+
+    from physio.core.block import Block
+    from physio.core.events import Events
+    from physio.core.recording import Recording
+
+    blocks: dict[str, list[Block]] = {}
+    events: dict[str, list[Events]] = {}
+    for info in streams:
+        if info.rate:
+            empty = np.empty((0, len(info.channels)))
+            blocks[info.name] = [Block(info, 0, begin, empty)]
+    for item in items:
+        if isinstance(item, Block):
+            blocks[item.info.name].append(item)
+        else:
+            events.setdefault(item.info.name, []).append(item)
+    merged = {
+        name: Events(
+            parts[0].info,
+            parts[-1].complete_until,
+            np.concatenate([p.times for p in parts]),
+            np.concatenate([p.data for p in parts]),
+            tuple(label for p in parts for label in p.labels),
+        )
+        for name, parts in events.items()
+    }
+    named = {name: tuple(parts) for name, parts in blocks.items()}
+    return Recording(named, merged, (), {"begin": repr(begin)})
 
 
 def _short(value: float | None) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from physio.cli.output import JsonPath, say, write_json
+from physio.core.private_file import refuse_link
 
 if TYPE_CHECKING:
     from physio.io.tables.column_map import ColumnMap
@@ -41,6 +42,7 @@ def columns(
 
     table = load_table(path)
     target = out or map_path(path)
+    refuse_link(target)
     proposal = propose(table)
     if target.exists():
         proposal = Proposal(read_map(target), {}, ())
@@ -66,10 +68,12 @@ def columns(
             ]
         )
         text = to_toml(chosen, remarks)
-        target.write_text(text, "utf-8")
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
         say(text)
     say(f"map: {target}")
     picture = figure or target.with_name(f"{path.stem}.columns.png")
+    refuse_link(picture)
     _show(table, chosen, picture)
     write_json(
         json_path,

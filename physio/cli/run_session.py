@@ -147,7 +147,7 @@ class _Run:
         self.session = session = Session(
             self._plan, devices, self.sinks, self.clock, options.poll, options.seconds
         )
-        session.prepare = self.config.validate
+        session.prepare = self.config.prepare
         session.on_waiting = _announce_waiting
         began = time.perf_counter()
         with (
@@ -249,7 +249,7 @@ class _Run:
         unused = unused_chains(session.plan, origin)
         notes = chain_notes(session.streams) if self.config.computes else {}
         chains = {key: chain.stream for key, chain in session.plan.chains.items()}
-        streams = table.rows(chains, notes)
+        streams = table.rows(chains, notes, session.end)
         self._add_losses(streams)
         return {
             "streams": streams,

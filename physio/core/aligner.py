@@ -9,6 +9,9 @@ import numpy as np
 from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.missing import MissingReason
 
+LONGEST = 31 * 86_400.0
+"""Longest time by which the newest rows of all streams may move on at once (s)."""
+
 _NOTHING = MissingReason.NO_SIGNAL.nan
 
 
@@ -102,6 +105,12 @@ class StreamAligner:
         ready = min(self._until.values(), default=-np.inf)
         if not self.begin + self._tick / self._rate <= ready < np.inf:
             return self._none
+        ahead = ready - self.begin - self._tick / self._rate
+        if ahead > LONGEST:
+            raise ValueError(
+                f"all streams move on by {ahead / 86_400:.0f} days at once: the clock "
+                f"of {min(self._until, key=lambda k: self._until[k])} is wrong"
+            )
         stop = int((ready - self.begin) * self._rate) + 1
         while stop > self._tick and self.begin + (stop - 1) / self._rate > ready:
             stop -= 1

@@ -182,7 +182,7 @@ def _without_strays(recording: Recording, begin: float, end: float) -> Recording
         strays = e.times[~near]
         notes.append(
             f"{name}: {len(strays)} of {len(e)} events lie {_where(strays, begin, end)}"
-            "; they are of another clock or session and left out"
+            ": of another clock or session, they are left out"
         )
         rows = np.flatnonzero(near)
         until = float(e.times[rows[-1]]) if len(rows) else end
@@ -223,8 +223,8 @@ def _placed_by_arrival(recording: Recording, begin: float, end: float) -> Record
         events[name] = replace(e, times=rising, complete_until=float(rising[-1]))
         moved = int((rising != e.times).sum())
         notes.append(
-            f"{name}: {moved} of {len(e)} events lie {_where(e.times, begin, end)}; "
-            "they are of another clock and placed by their arrival"
+            f"{name}: {moved} of {len(e)} events lie {_where(e.times, begin, end)}: "
+            "of another clock, they are placed by their arrival"
         )
     placed = replace(recording, events=events, timeline=tuple(timeline))
     return _with_notes(placed, notes)

@@ -38,6 +38,18 @@ def write_private(path: Path, text: str) -> None:
         raise
 
 
+def refuse_link(path: Path) -> None:
+    """Refuse a symbolic link as the place of a new file: it may lead out of a folder.
+
+    Raises
+    ------
+    OSError
+        If the path is one.
+    """
+    if path.is_symlink():
+        raise OSError(f"{path} is a symbolic link: remove it first")
+
+
 def restrict(file: int) -> None:
     """Let only the owner read and write an open file, where the system can."""
     if hasattr(os, "fchmod"):

@@ -1,9 +1,14 @@
 """Reader for any supported recording, chosen by path and content."""
 
 import re
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from zipfile import BadZipFile
 
 from physio.core.clock_check import check_clocks
 from physio.core.input_file import refuse_endless
@@ -243,11 +248,34 @@ def read(
         "session": session,
         "participant": participant,
     }
-    recording = _read(path, options)
+    with _named(path):
+        return check_clocks(_read(path, options))
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the recording in errors; what a damaged file can raise is a ValueError."""
     try:
-        return check_clocks(recording)
+        yield
+    except UnicodeError as error:
+        raise ValueError(f"{path} holds text that is not in UTF-8: {error}") from error
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: {error}") from error
+    except _DAMAGES as error:
+        text = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{path} cannot be read: it is damaged, or of an unknown variant of its "
+            f"format ({type(error).__name__}: {text})"
+        ) from error
+
+
+_DAMAGES: Final = (
+    ArithmeticError, AssertionError, AttributeError, BadZipFile, EOFError, LookupError,
+    NotImplementedError, RecursionError, TypeError, struct.error, zlib.error,
+)  # fmt: skip
+"""Errors that parsers raise for damaged files."""
 
 
 def _read(path: Path, options: dict[str, Any]) -> Recording:

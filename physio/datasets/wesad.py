@@ -23,6 +23,8 @@ LABELS: Final = ("undefined", "baseline", "stress", "amusement", "meditation")
 
 OFFSETS: Final = "e4_to_sync_offsets.json"
 
+_LARGEST: Final = 1e9  # largest number in that file
+
 
 @dataclass(frozen=True)
 class Wesad:
@@ -211,6 +213,9 @@ def _number(path: Path, subject: str, key: str) -> float:
             "in each wristband session"
         )
     try:
-        return float(json.loads(path.read_text())[subject][key])
-    except (ValueError, KeyError, TypeError):
+        number = float(json.loads(path.read_text("utf-8"))[subject][key])
+        if abs(number) < _LARGEST:
+            return number
+        raise ValueError
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise ValueError(f"{path} has no number {key!r} for {subject!r}") from None

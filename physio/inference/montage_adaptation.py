@@ -92,7 +92,7 @@ def read(
     """
     card = stored.card
     trained = {name for name, _ in card.columns}
-    if trained <= set(names) or not _fits_any_montage(stored, trust):
+    if trained <= set(names):
         return card.columns
     from physio.io.montage import known
 
@@ -100,7 +100,8 @@ def read(
     of_feature = [set(_of(front, names)) for front in transforms]
     candidates = _of(next(iter(transforms)), names)
     electrodes = known([e for e in candidates if all(e in s for s in of_feature)])
-    if not electrodes:
+    # The class is imported last, as it may need a large package.
+    if not electrodes or not _fits_any_montage(stored, trust):
         return card.columns
     return tuple(
         (f"{front}.{e}", scale)

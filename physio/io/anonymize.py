@@ -25,7 +25,8 @@ _TIMES: Final = ("end", "from", "to")
 
 _WORDS: Final = frozenset(STREAM_TYPES) | frozenset((
     "a", "b", "c", "d", "q", "x", "y", "z", "red", "green", "infrared", "ir", "value",
-    "ref", "reference", "gnd", "ground", "aux", "dc", "ch", "chan", "channel",
+    "ref", "reference", "le", "ar", "avg", "average", "car", "common", "linked", "pol",
+    "gnd", "ground", "aux", "dc", "ch", "chan", "channel",
     "exg", "ekg", "heog", "veog", "pulse", "pleth", "spo2", "hr", "ibi", "rr",
     "sc", "scl", "scr", "phasic", "tonic", "mag", "magnetometer", "ax", "ay", "az",
     "gx", "gy", "gz", "status", "trigger", "trig", "battery", "counter", "quality",
@@ -137,7 +138,8 @@ class _Names:
             unit = channel.unit
             if not computed(info.name):
                 unit = read_unit(unit).unit if quantity(unit) else "1"
-            yield replace(channel, name=name, kind=kind, unit=unit)
+            against = channel.reference if _is_usual(channel.reference) else ""
+            yield replace(channel, name=name, kind=kind, unit=unit, reference=against)
 
     def info(self, info: StreamInfo) -> StreamInfo:
         """Return the description of a stream under its new names."""
@@ -151,6 +153,7 @@ class _Names:
             )
         channels = tuple(self.channels(info))
         reference = self.replaced.get(info.reference, info.reference)
+        usual = reference in [c.name for c in channels] or _is_usual(reference)
         return replace(
             info,
             name=self.streams[info.name],
@@ -158,7 +161,7 @@ class _Names:
             participant=participant,
             site="",
             placement="",
-            reference=reference if reference in [c.name for c in channels] else "",
+            reference=reference if usual else "",
         )
 
 

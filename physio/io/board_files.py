@@ -33,6 +33,9 @@ Many boards list their electrodes as EEG, ECG, EMG and EOG at once: a row belong
 first group that has it.
 """
 
+_LARGEST: Final = 2.0**40
+"""Numbers of packages and Unix times (s) above this are damaged."""
+
 _REPEATED: Final = 0.01
 """Proportion of repeated samples above which a counter is wrong."""
 
@@ -111,14 +114,16 @@ class BoardSamples:
 
     def _placed(self) -> "_Placed":
         """Return the samples by number: by the counter, or else by the stamps."""
-        rate = float(self.rate)
-        at = positions(self.counter, self.stamps, rate)
+        rate, n = float(self.rate), len(self.counter)
+        valid = bool(np.all(np.abs(self.counter) < _LARGEST))
+        stamps = np.where(np.abs(self.stamps) < _LARGEST, self.stamps, 0.0)
+        at = positions(self.counter, stamps, rate) if valid else np.zeros(n, np.int64)
         rows, number = _rising(at)
-        stamped = len(self.stamps) > 1 and bool(np.all(self.stamps > 0))
-        span = float(np.ptp(self.stamps)) if stamped else 0.0
+        stamped = len(stamps) > 1 and bool(np.all(stamps > 0))
+        span = float(np.ptp(stamps)) if stamped else 0.0
         counted = (number[-1] + 1) / rate if len(number) else 0.0
         repeated = 1 - len(rows) / max(1, len(at))
-        usable = repeated <= _REPEATED
+        usable = valid and repeated <= _REPEATED
         has_gaps = bool(len(number)) and number[-1] >= len(number)
         apart = abs(counted - span) > 1.0 + 0.03 * span
         if usable and not (stamped and has_gaps and apart):
@@ -138,7 +143,7 @@ class BoardSamples:
             if not usable
             else f"the sample counter spans {counted:.1f} s and the stamps {span:.1f} s"
         )
-        grid = fit(self.stamps - self.stamps[0], self.rate)
+        grid = fit(stamps - stamps[0], self.rate)
         runs = [
             (np.arange(r.first, r.last), r.start, r.epoch - grid.runs[0].epoch)
             for r in grid.runs

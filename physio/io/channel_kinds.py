@@ -92,9 +92,11 @@ _CHANNEL_TYPES: Final = {
 _HELPERS: Final = (
     (
         "stim",
-        r"status|trig(ger)?s?( ?in)?( ?\d+)?|trg|sti ?\d+|stim(ulus)?( ?channel)?"
-        r"|(hardware|software)? ?markers?( ?(hardware|software|value( ?int)?))?"
-        r"|events?( ?codes?)?|ttl ?\d*|din ?\d+",
+        r"status( ?word)?|trig(ger)?s?( ?in| ?codes?)?( ?\d+)?|trg|sti ?\d+"
+        r"|stim(ul(us|i|ation))?s?( ?(channel|code|type|begin))?( ?\d+)?"
+        r"|(hardware|software)? ?markers?( ?(hardware|software|value( ?int)?|\d+))?"
+        r"|events?( ?(codes?|ids?|markers?))?|(ttl|din|lpt|digital ?in(put)?) ?\d*"
+        r"|parallel ?port",
     ),
     (
         "misc",

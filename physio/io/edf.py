@@ -15,7 +15,14 @@ from physio.core.events import Events, event_stream
 from physio.core.input_file import existing_file
 from physio.core.recording import Recording
 from physio.io.amplitude import unit_note_by_amplitude
-from physio.io.bad_spans import BadSpan, bad_notes, is_bad, mark_blocks, mark_samples
+from physio.io.bad_spans import (
+    BadSpan,
+    bad_notes,
+    bids_bads,
+    is_bad,
+    mark_blocks,
+    mark_samples,
+)
 from physio.io.brainvision import read_channels, readable_header
 from physio.io.channel_kinds import UNITS, ChannelKind, channel_kind
 from physio.io.edf_annotations import (
@@ -32,6 +39,7 @@ from physio.io.edf_header import (
     read_start,
     readable_file,
 )
+from physio.io.fif_tags import refuse_cycle
 from physio.io.montage import with_references
 from physio.io.triggers import has_triggers, read_triggers
 from physio.io.units import read_unit, unit_note
@@ -123,6 +131,8 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     try:
         with usable as (header, notes), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on headers; they are checked here
+            if path.name.lower().endswith((".fif", ".fif.gz")):
+                refuse_cycle(path)
             if is_edf and not read_signals(path):
                 return _annotations_only(path, participant)
             raw = mne.io.read_raw(header, preload=False, verbose="error")
@@ -134,10 +144,24 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     except Exception as error:  # MNE raises the errors of its parsers unchanged
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise ValueError(f"{path} cannot be read: {text}") from None
+    streams, more = _with_bids_status(recording, path)
+    notes = [*notes, *more]
     about = {**recording.metadata, "source": f"{path.suffix.lstrip('.').upper()} file"}
     if messages := [*notes, *filter(None, [about.get("warnings")])]:
         about["warnings"] = "; ".join(messages)
-    return Recording(recording.streams, recording.events, (), about)
+    return Recording(streams, recording.events, (), about)
+
+
+def _with_bids_status(
+    recording: Recording, path: Path
+) -> tuple[Mapping[str, tuple[Block, ...]], list[str]]:
+    """Return streams without the channels that a BIDS table calls bad, and notes."""
+    names = bids_bads(path)
+    if not names:
+        return recording.streams, []
+    about = tuple(n for label in names for n in _channels_of(label))
+    whole = BadSpan(0.0, recording.end + 1.0, "bads", about)
+    return mark_blocks(recording.streams, [whole]), bad_notes((), names, "channels.tsv")
 
 
 def _read_edf(

@@ -1,6 +1,7 @@
 """Annotations and times of records of EDF+ and BDF+ files."""
 
 import re
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -43,7 +44,11 @@ def has_annotations(path: Path) -> bool:
 
 def read_times(path: Path) -> EdfTimes:
     """Return times and annotations of a file with a valid header."""
-    raw = path.read_bytes()
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as raw:
+        return _times(raw)
+
+
+def _times(raw: mmap) -> EdfTimes:
     n = int(raw[252:256])
     names = [raw[256 + 16 * i : 272 + 16 * i].strip(b" \0") for i in range(n)]
     at = 256 + 216 * n

@@ -132,7 +132,11 @@ def _parsed(path: Path) -> Iterator[tuple[str, "pd.DataFrame"]]:
             continue
         if file == path and not path.stem.endswith(f"_{tag}"):
             continue
-        frame = pd.read_csv(file, float_precision="round_trip")
+        try:
+            frame = pd.read_csv(file, float_precision="round_trip")
+        except (ValueError, OverflowError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{file} cannot be read as a table: {reason}") from None
         if not {"LocalTimestamp", tag} <= set(frame.columns):
             raise ValueError(f"{file} has no columns LocalTimestamp and {tag}")
         frame = frame[["LocalTimestamp", tag]].rename(

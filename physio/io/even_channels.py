@@ -1,6 +1,7 @@
 """Recordings from evenly sampled channels, as laboratory software stores them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -85,7 +86,7 @@ def recording_of(
         ordered = sorted(marks)
         times = np.array([t for t, _ in ordered])
         end = max([float(times[-1]), *(b[-1].complete_until for b in streams.values())])
-        info = event_stream(f"{device}.markers")
+        info = replace(event_stream(f"{device}.markers"), participant=participant)
         labels_of = tuple(text for _, text in ordered)
         empty = np.empty((len(times), 0))
         events[info.name] = Events(info, end, times, empty, labels_of)

@@ -146,8 +146,8 @@ def cap_numbers(names: Sequence[str]) -> list[int | None]:
 
 def _split(label: str) -> tuple[str, str]:
     """Return the electrode of a label, in lower case, and its usual reference."""
-    text = re.sub(r"^(eeg|pol)[ _\-]+", "", label.strip(), flags=re.IGNORECASE)
-    text = text.rstrip(". ")
+    prefix = r"^(eeg[ _\-.:]*|pol[ _\-]+)(?=[a-z])"
+    text = re.sub(prefix, "", label.strip(), flags=re.IGNORECASE).rstrip(". -")
     pattern = rf"([a-z]+\d*[a-z]?) ?[-:/_ ] ?({_REFERENCES})"
     match = re.fullmatch(pattern, text, re.IGNORECASE) or re.fullmatch(
         r"([a-z]{1,3}(?:\d{1,2}|z))((?:[am][12]){1,2})", text, re.IGNORECASE

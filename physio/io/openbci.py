@@ -1,6 +1,7 @@
 """Recordings of the OpenBCI GUI (text files)."""
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 from itertools import takewhile
 from pathlib import Path
@@ -201,7 +202,9 @@ def _with_annotations(
     marked = np.flatnonzero([bool(text) for text in texts])
     times = rows.times()[marked]
     order = np.argsort(times, kind="stable")
+    participant = recording.metadata.get("participant", "")
     info = event_stream(f"{rows.board}.annotations")
+    info = replace(info, participant=participant)
     labels = tuple(texts[marked[i]] for i in order)
     until = max([recording.end, *times.tolist()])
     events = Events(info, until, times[order], np.empty((len(order), 0)), labels)

@@ -41,6 +41,8 @@ class ReconnectingDevice(Device):
         self._open = False
         self._opening: Thread | None = None
         self._error: Exception | None = None
+        self._refused = ""  # the last difference that was reported
+        self._messages: list[Item] = []
 
     def __enter__(self) -> Self:
         self.device.__enter__()
@@ -100,7 +102,8 @@ class ReconnectingDevice(Device):
         """Return the device's items, and events on its interruptions."""
         now = self.clock.now()
         if not self._open and not self._reopened(now):
-            return []
+            messages, self._messages = self._messages, []
+            return messages
         items: list[Item] = []
         if self._attempts:
             items.append(self._status(now, f"opened again (try {self._attempts})"))
@@ -142,11 +145,35 @@ class ReconnectingDevice(Device):
             return False
         self._opening = None
         self._pause = min(max(1.0, 2 * self._pause), LONGEST)
+        if self._error is None and (differs := self._difference()):
+            self.device.__exit__(None, None, None)
+            self._error = ValueError(differs)
+            if differs != self._refused:
+                self._refused = differs
+                self._messages.append(self._status(now, differs))
         if self._error is not None:
             self._next = now + self._pause
             return False
         self._open, self._newest = True, now
         return True
+
+    def _difference(self) -> str:
+        """Return how the streams differ from those at first, empty if they do not."""
+        before = {info.name: info for info in self._streams}
+        after = {info.name: info for info in self.device.streams}
+        if before == after:
+            return ""
+        changed = [n for n in before if n in after and before[n] != after[n]]
+        parts = [
+            *(f"{n} is now {_described(after[n])}, not {_described(before[n])}"
+              for n in changed),
+            *(f"{n} is missing" for n in before if n not in after),
+            *(f"{n} is new" for n in after if n not in before),
+        ]  # fmt: skip
+        return (
+            f"came back with other streams ({'; '.join(parts)}), which are not read: "
+            "restart the session to use them"
+        )
 
     def _try(self) -> None:
         try:
@@ -169,3 +196,10 @@ class ReconnectingDevice(Device):
         if len(block):
             self._last[name] = shifted
         return shifted if shift else block
+
+
+def _described(info: StreamInfo) -> str:
+    """Return number of channels and rate of a stream, for a message."""
+    return (
+        f"{', '.join(info.names[:4])} ({len(info.channels)} x {float(info.rate):g} Hz)"
+    )

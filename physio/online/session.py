@@ -95,6 +95,7 @@ class Session:
         self._sinks = [_checked(sink) for sink in sinks]
         self._is_live = isinstance(self.clock, WallClock)
         self._sleep_detector = SleepDetector() if self._is_live else None
+        self._stopped, self._last = np.nan, np.inf
         self._checked_clocks = -np.inf
         self.faults: list[str] = []
         self._sources: list[CommandSource] = []
@@ -280,7 +281,14 @@ class Session:
         """
         is_compiling = reason.startswith("interrupted") and not self._is_ready
         self._abandoned = bool(self.ended) or is_compiling
+        if not self.ended:
+            self._stopped = self.clock.now()
         self.ended = self.ended or reason
+
+    @property
+    def end(self) -> float:
+        """Time up to which samples could come (s, session clock); NaN until then."""
+        return min(self._stopped, self._last)
 
     @property
     def _is_ready(self) -> bool:

@@ -20,7 +20,7 @@ from physio.online.chain_runner import ChainConfig
 from physio.online.corrected_device import corrected_devices
 from physio.online.default_pipeline import default_estimator, on_demand_chains
 from physio.online.engine import PipelineConfig
-from physio.online.shipped_chains import default_chains
+from physio.online.shipped_chains import default_chains, import_stages
 
 XDF: Final = "physio.sinks.xdf:Xdf"
 EXAMPLE: Final = {"devices": "devices.board:Board", "sinks": XDF}
@@ -262,15 +262,20 @@ class SessionConfig:
             return replace(plan, estimator=estimators[""])
         return replace(plan, estimators=estimators)
 
-    def validate(self) -> None:
-        """Build the chains and the estimator that the file names, without any stream.
+    def prepare(self) -> None:
+        """Build the chains and the estimator of the file, and import what they need.
+
+        No stream is needed for this, so that it can be done while devices open.
 
         Raises
         ------
         ValueError
             If one of them is not valid.
         """
-        for name, table in _flat(self.table("chains")).items():
+        chains = _flat(self.table("chains"))
+        if self.computes and not chains:
+            import_stages()
+        for name, table in chains.items():
             self._reader(name, table)
         table = self.table("estimator")
         for part in (table,) if "use" in table else table.values():

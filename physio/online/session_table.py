@@ -52,6 +52,7 @@ class SessionTable:
         self,
         chains: Mapping[str, str],
         notes: Mapping[str, Iterable[str]] | None = None,
+        end: float = float("nan"),
     ) -> list[dict[str, Any]]:
         """Return an entry for each stream.
 
@@ -62,6 +63,9 @@ class SessionTable:
         notes
             Sentences by stream on what is not computed of it: see
             `physio.online.shipped_chains.chain_notes`.
+        end
+            Time up to which samples could come (s, session clock); by default that of
+            the last sample of any stream.
 
         Returns
         -------
@@ -75,7 +79,7 @@ class SessionTable:
         while self._pending:
             self._take_features(self._pending.popitem()[1])
         ends = [s.end for s in self._streams.values() if s.samples and s.info.rate]
-        end = max(ends, default=float("nan"))
+        end = max(ends, default=float("nan")) if np.isnan(end) else end
         rows = []
         for name, summary in self._streams.items():
             reads = [key for key, stream in chains.items() if stream == name]

@@ -28,12 +28,14 @@ class FittedChain(NamedTuple):
     """A shipped chain for one stream: its stages, or none with the reason in `note`.
 
     ``note`` is a sentence on what of the stream is not computed; empty if all is.
+    ``complete``: whether it has all features of the shipped chain.
     """
 
     name: str
     stream: StreamInfo
     stages: list[Any]
     note: str
+    complete: bool = True
 
 
 def default_chains(
@@ -54,18 +56,32 @@ def default_chains(
     Returns
     -------
     dict
-        Chains by name. Further streams of a kind are numbered, ``eda``, ``eda2``, with
-        those of devices that measure skin conductance first. If several participants
-        wear devices, each has separate chains, ``p1.eda``, ``p2.eda``, and streams
-        without a participant are not read.
+        Chains by name. Further streams of a kind are numbered, ``eda``, ``eda2``: first
+        chains with all their features, and of these the ones of devices that measure
+        skin conductance. If several participants wear devices, each has separate
+        chains, ``p1.eda``, ``p2.eda``, and streams without a participant are not read.
     """
     chains: dict[str, Any] = {}
     for code, worn in _by_participant(tuple(streams)).items():
-        for fitted in _numbered(fitted_chains(worn, on_demand)):
+        every = sorted(fitted_chains(worn, on_demand), key=lambda f: not f.complete)
+        for fitted in _numbered(every):
             table = {"stream": fitted.stream.name, "stages": fitted.stages}
             key = PipelineConfig.key(code, fitted.name)
             chains[key] = {**table, "participant": code} if code else table
     return chains
+
+
+def import_stages() -> None:
+    """Import the modules of all shipped chains, which takes a second or more."""
+    tables: list[Any] = [config.read(CHAINS)]
+    while tables:
+        table = tables.pop()
+        if isinstance(table, list):
+            tables += table
+        elif isinstance(table, dict):
+            tables += table.values()
+            if "use" in table:
+                config.load_object(table["use"], CHAINS.name)
 
 
 def chain_notes(streams: Iterable[StreamInfo]) -> dict[str, list[str]]:
@@ -162,8 +178,9 @@ def _fitted(name: str, table: Table, info: StreamInfo) -> FittedChain:
             stages[i], note = _with_bands(stage, info)
         elif stage["use"] == _ACTIGRAPHY:
             stages[i], note = _with_axes(stage, info, channels)
-    others = [c.name for c in info.channels if c not in channels]
-    if others and name != "motion":
+    complete = not note
+    reads_by_name = stages[0]["use"] == _ACTIGRAPHY
+    if len(channels) < len(info.channels) and not reads_by_name:
         names = [c.name for c in channels]
         use = "physio.dsp.select_channels:SelectChannels"
         stages.insert(0, {"use": use, "channels": names})
@@ -172,7 +189,7 @@ def _fitted(name: str, table: Table, info: StreamInfo) -> FittedChain:
     alike = [c.name for c in _suitable(table, info) if c not in channels]
     if alike:
         note = f"{', '.join(alike)} not read: one channel is, {channels[0].name}"
-    return FittedChain(name, info, stages, note)
+    return FittedChain(name, info, stages, note, complete)
 
 
 def _with_bands(stage: Table, info: StreamInfo) -> tuple[dict[str, Any], str]:
@@ -248,19 +265,17 @@ def _unread(info: StreamInfo) -> str:
     if _is_truth(info):
         return "the ground truth of a simulation is not an input"
     shipped = [t for t in config.read(CHAINS).values() if not t.get("on_demand")]
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for c in info.channels:
+        if not any(_suitable(t, info.with_channels(None, c)) for t in shipped):
+            groups[c.kind, c.unit].append(c.name)
     reasons = []
-    for channel in info.channels:
-        if any(_suitable(t, info.with_channels(None, channel)) for t in shipped):
-            continue
-        units = [u for t in shipped if channel.kind in t["kinds"] for u in t["units"]]
-        unit = "no unit" if channel.unit in {"", "1"} else channel.unit
-        reasons.append(
-            f"{channel.name} ({channel.kind}, {unit}) not read: "
-            + (
-                f"{channel.kind} is read in {' or '.join(dict.fromkeys(units))}"
-                if units
-                else "no chain reads this kind"
-            )
-        )
-    more = f"; and {len(reasons) - 4} more channels" if len(reasons) > 5 else ""
-    return "; ".join(reasons[: 4 if more else 5]) + more
+    for (kind, unit), names in groups.items():
+        units = [u for t in shipped if kind in t["kinds"] for u in t["units"]]
+        known = f"{kind} is read in {' or '.join(dict.fromkeys(units))}"
+        reason = known if units else "no chain reads this kind"
+        more = f" and {len(names) - 4} more" if len(names) > 5 else ""
+        listed = ", ".join(names[: 4 if more else 5])
+        unit = "no unit" if unit in {"", "1"} else unit
+        reasons.append(f"{listed}{more} ({kind}, {unit}) not read: {reason}")
+    return "; ".join(reasons)

@@ -100,7 +100,8 @@ def to_mne(recording: Recording, stream: str | None = None) -> "mne.io.RawArray"
     Nothing is interpolated: a lost sample is NaN, and its time is annotated
     ``BAD_ACQ_SKIP``, which MNE's filters and epochs exclude. Missing values of single
     channels are annotated ``BAD_NAN`` for these channels; a filter spreads such NaN
-    over the channel.
+    over the channel. Channels of which all samples are marked as bad are in
+    ``info["bads"]``.
 
     Labelled events become annotations at the sample of that time, also under clock
     drift; events outside the stream's time and stream timeouts are excluded. For their
@@ -122,6 +123,7 @@ def to_mne(recording: Recording, stream: str | None = None) -> "mne.io.RawArray"
         offset = timedelta(seconds=float(times[0]) - recording.begin)
         raw.set_meas_date(date.astimezone(UTC) + offset)
     _set_montage(raw)
+    raw.info["bads"] = _marked_bad(data, info.names)
     annotations = [
         *_gap_annotations(data, info.names, rate),
         *_event_annotations(recording, times, rate),
@@ -231,6 +233,12 @@ def _set_montage(raw: Any) -> None:
     fiducials = {key: positions[key] for key in ("nasion", "lpa", "rpa", "coord_frame")}
     montage = mne.channels.make_dig_montage(points, **fiducials)
     raw.set_montage(montage, verbose="error")
+
+
+def _marked_bad(data: Array, names: tuple[str, ...]) -> list[str]:
+    """Return the channels of which all samples are marked as bad."""
+    marked = (missing_reason(data) == MissingReason.MARKED_BAD).all(axis=0)
+    return [name for name, bad in zip(names, marked, strict=True) if bad]
 
 
 Annotation = tuple[float, float, str, tuple[str, ...]]

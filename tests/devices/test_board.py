@@ -355,3 +355,47 @@ def test_a_board_without_a_known_counter_goes_by_its_stamps() -> None:
     got = [n for b in blocks for n in range(b.start, b.stop)]
     assert got == numbers.tolist()
     assert blocks[0].info.rate == Fraction(250)
+
+
+@pytest.mark.parametrize(
+    ("preset", "rate", "rows", "count", "trusted"),
+    [
+        (2, 64, 6, lambda k: np.zeros(len(k)), False),
+        (2, 64, 6, lambda k: np.where(k < 300, k // 6, 50), False),
+        (2, 64, 6, lambda k: k // 24, False),
+        (2, 64, 6, lambda k: k // 6 % 65_536, True),
+        (0, 256, 12, lambda k: (k // 12 + 65_500) % 65_536, True),
+        (1, 52, 3, lambda k: k // 3, True),
+    ],
+    ids=["unwritten", "sticks", "slow", "counts", "turns", "movement"],
+)
+def test_a_counter_that_does_not_count_is_not_believed(
+    preset: int, rate: int, rows: int, count: Any, *, trusted: bool
+) -> None:
+    """Samples are then placed by their stamps, and none is lost or repeated."""
+    (lane,) = [p for p in board_presets("muse_2", "b") if p.preset == preset]
+    channel = next(columns for _, columns in lane._rows)[0]
+    k = np.arange(20 * rate)
+    arrives = (k // rows + 1) * rows / rate
+    counts, unix, out, sent = count(k), 1.7e9, [], 0
+    for t in np.arange(0.05, 21, 0.05):
+        stop = max(sent, int(arrives.searchsorted(t, side="right")))
+        x = np.zeros((stop - sent, lane.width))
+        x[:, lane._count], x[:, lane._stamp] = (
+            counts[sent:stop],
+            unix + arrives[sent:stop],
+        )
+        x[:, channel] = k[sent:stop] + 1
+        out += lane.take(x, 1000 + t, 1000 - unix)
+        sent = stop
+    name = lane.streams[0].name
+    blocks = [b for b in out if isinstance(b, Block) and b.info.name == name]
+    values = np.concatenate([b.data[:, 0] for b in blocks])
+    np.testing.assert_array_equal(values, k[: len(values)] + 1)
+    assert len(values) >= len(k) - 2 * rows
+    lost = blocks[-1].stop - len(values)
+    assert lost == 0
+    times = np.concatenate([b.times for b in blocks])
+    assert (np.diff(times) > 0).all()
+    assert np.abs(times - 1000 - k[: len(times)] / rate)[rate:].max() < 0.2
+    assert bool(lane.notices) is not trusted

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import pickle as pickles
 import shutil
 import zipfile
@@ -21,6 +22,7 @@ from physio.inference.calibration import Calibration, ExpertBaseline
 Seed = Callable[[Path], Path]
 """Function that writes a recording into an empty folder and returns its path."""
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 RNG: Final = np.random.default_rng(11)
 
 
@@ -285,6 +287,123 @@ def exported(root: Path) -> Path:
     return path
 
 
+def embraceplus(root: Path) -> Path:
+    import fastavro
+
+    number = {"type": "array", "items": "float"}
+    whole = {"type": "array", "items": "int"}
+    start = [
+        {"name": "timestampStart", "type": "long"},
+        {"name": "samplingFrequency", "type": "float"},
+    ]
+    imu = {
+        "type": "record", "name": "Imu",
+        "fields": [
+            {"name": n, "type": "int"}
+            for n in ("physicalMin", "physicalMax", "digitalMin", "digitalMax")
+        ],
+    }  # fmt: skip
+    tables = {
+        "eda": [*start, {"name": "values", "type": number}],
+        "accelerometer": [
+            *start, {"name": "imuParams", "type": imu},
+            *({"name": a, "type": whole} for a in "xyz"),
+        ],
+        "tags": [
+            {"name": "tagsTimeMicros", "type": {"type": "array", "items": "long"}}
+        ],
+    }  # fmt: skip
+    fields = [
+        {"name": n, "type": {"type": "record", "name": n.title(), "fields": f}}
+        for n, f in tables.items()
+    ]
+    raw = {"type": "record", "name": "Raw", "fields": fields}
+    schema = {
+        "type": "record",
+        "name": "Top",
+        "fields": [{"name": "rawData", "type": raw}],
+    }
+    begin = {"timestampStart": 1_600_000_000_000_000, "samplingFrequency": 4.0}
+    record = {
+        "rawData": {
+            "eda": {**begin, "values": [0.5, 0.6] * 20},
+            "accelerometer": {
+                **begin, "samplingFrequency": 64.0, **dict.fromkeys("xyz", [1, 2] * 90),
+                "imuParams": {"physicalMin": -16, "physicalMax": 16,
+                              "digitalMin": -32768, "digitalMax": 32767},
+            },
+            "tags": {"tagsTimeMicros": [1_600_000_003_000_000]},
+        }
+    }  # fmt: skip
+    path = root / "a.avro"
+    with path.open("wb") as file:
+        fastavro.writer(file, fastavro.parse_schema(schema), [record])
+    return path
+
+
+def emotibit(root: Path) -> Path:
+    lines = []
+    for k in range(20):
+        at = 1000 + 200 * k
+        lines += [f"{at},{3 * k},3,EA,1,100,0.03,0.031,0.032"]
+        lines += [f"{at},{3 * k + 1},2,PG,1,100,6304,6310"]
+        lines += [f"{at},{3 * k + 2},1,TH,1,100,31.5"]
+    path = root / "2025-06-27_09-56-59.csv"
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def enobio(root: Path) -> Path:
+    rows = [
+        "\t".join(
+            map(
+                str,
+                [*([15000 + i] * 8), 12, 9800, 30, 7 * (i == 9), 1600000000000 + 2 * i],
+            )
+        )
+        for i in range(90)
+    ]
+    path = root / "a.easy"
+    path.write_text("\n".join(rows) + "\n", "utf-8")
+    names = "".join(f"Channel {i + 1}: {n}\n" for i, n in enumerate(["C3", "C4"] * 4))
+    path.with_suffix(".info").write_text(names, "utf-8")
+    return path
+
+
+def polar_hrm(root: Path) -> Path:
+    path = root / "a.hrm"
+    rows = "\n".join(str(800 + i % 30) for i in range(60))
+    path.write_text(
+        "[Params]\nVersion=106\nInterval=238\nDate=20200101\n"
+        f"StartTime=10:00:00.0\n\n[HRData]\n{rows}\n", "utf-8",
+    )  # fmt: skip
+    return path
+
+
+def matlab_export(root: Path) -> Path:
+    import scipy.io
+
+    path = root / "a.mat"
+    scipy.io.savemat(
+        path,
+        {
+            "data": RNG.normal(3, 0.1, (200, 2)), "isi": 2.0, "isi_units": "ms",
+            "labels": ["EDA", "ECG"], "units": ["uS", "mV"], "start_sample": 0,
+        },
+    )  # fmt: skip
+    return path
+
+
+def biopac(root: Path) -> Path:
+    """Copy the public file that the cases have: nothing here can write one."""
+    data = Path(os.environ.get("PHYSIO_DATA", ROOT.parent / "shared" / "data"))
+    path = data.parent / "cases" / "wear" / "09-biopac-acq" / "r35_test.acq"
+    if not path.is_file():
+        raise FileNotFoundError(f"no recording of a BIOPAC system: {path}")
+    shutil.copyfile(path, root / path.name)
+    return root / path.name
+
+
 SEEDS: Final[dict[str, tuple[Seed, ...]]] = {
     "physio.io.empatica": (e4_folder, e4_zip),
     "physio.datasets.wesad": (wesad,),
@@ -295,6 +414,12 @@ SEEDS: Final[dict[str, tuple[Seed, ...]]] = {
     "physio.io.opensignals": (opensignals, bitalino),
     "physio.io.mind_monitor": (mind_monitor,),
     "physio.datasets.bids": (bids,),
+    "physio.io.embraceplus": (embraceplus,),
+    "physio.io.emotibit": (emotibit,),
+    "physio.io.enobio": (enobio,),
+    "physio.io.polar_hrm": (polar_hrm,),
+    "physio.io.matlab_exports": (matlab_export,),
+    "physio.io.biopac": (biopac,),
     "physio.io.tables": (csv_table, parquet_table),
     "physio.io.recording_tables": (exported,),
 }

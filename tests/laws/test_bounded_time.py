@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from physio.core.aligner import StreamAligner, TickGrid
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.clock_check import (
     APART,
@@ -158,6 +159,13 @@ def test_counted_samples_are_bounded_by_their_arrival(
             stops.append(p.start + len(p.rows))
     total = sum(n for _, n in parts)
     assert stops[-1] <= total + (now - 5000 + 2) * rate * 1.5 + 2 * wrap * (wrap < 300)
+
+
+def test_ticks_are_bounded() -> None:
+    aligner = StreamAligner(TickGrid(), (INFO,), 0.0)
+    assert len(aligner.push(Block(INFO, 0, 0.0, np.zeros((64, 1))))) == 4
+    with pytest.raises(ValueError, match=r"the clock of a\.eeg is wrong"):
+        aligner.push(Block(INFO, 64, 1.7e9, np.zeros((64, 1))))
 
 
 def test_a_stray_event_computes_nothing() -> None:

@@ -219,6 +219,8 @@ def test_each_fault_is_named_by_each_command(
     if command == "check":
         assert "every channel is fit" not in page
         rows = json.loads((tmp_path / "c.json").read_text())["streams"]
+        healthy = next(r for r in rows if r["name"] == "good.ppg")
+        assert healthy["computed"][0]["seconds"] > 15  # however silent the others are
         assert {r["name"] for r in rows if r["faults"] or r["notes"]} == set(FAULTS)
 
 

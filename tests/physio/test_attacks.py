@@ -18,6 +18,7 @@ import pytest
 
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.recording import Recording
+from physio.datasets.open_recording import read
 from physio.io import xdf
 
 if sys.platform == "win32":  # pragma: no cover
@@ -194,3 +195,65 @@ def test_a_rebuilt_jump_is_what_it_says(tmp_path: Path) -> None:
     assert recording.end - recording.begin < 60
     (name,) = recording.streams
     assert sum(map(len, recording.streams[name])) == 512
+
+
+def test_tags_that_lead_back_are_refused(tmp_path: Path) -> None:
+    """MNE would follow the tags of this file for ever."""
+    path = tmp_path / "a_raw.fif"
+    tags = [(100, 31, 20, 0), (101, 3, 4, 0), (1, 3, 0, 36)]
+    sizes = [20, 4, 0]
+    parts = [
+        struct.pack(">iiii", *tag) + bytes(size)
+        for tag, size in zip(tags, sizes, strict=True)
+    ]
+    path.write_bytes(b"".join(parts))
+    for name in ("a_raw.fif", "b_raw.fif.gz"):
+        file = tmp_path / name
+        if name.endswith(".gz"):
+            file.write_bytes(gzip.compress(path.read_bytes()))
+        with pytest.raises(ValueError, match="its tags lead back to an earlier one"):
+            read(file)
+
+
+@pytest.mark.parametrize("stamp", ["1e308", "inf", "-1e300", "nan", "1e13"])
+@pytest.mark.parametrize("counter", ["1e300", "inf", "nan", "3"])
+def test_a_damaged_row_of_a_board_is_no_century(
+    stamp: str, counter: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    rows = []
+    for i in range(250):
+        at = stamp if i == 99 else repr(1.6e9 + i / 250)
+        row = [counter if i == 99 else str(i), *["1.0"] * 21, at, "0"]
+        rows.append("\t".join(row))
+    path.write_text("\n".join(rows) + "\n", "utf-8")
+    refusal = ""
+    try:
+        recording = read(path, board="cyton")
+    except ValueError as error:
+        refusal = str(error)
+    if refusal:
+        assert str(path) in refusal
+    else:
+        assert 0 <= recording.end - recording.begin < 10
+
+
+def test_what_a_parser_raises_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.hrm"
+    path.write_text("[Params]\n", "utf-8")
+    for error, text in (
+        (KeyError("x"), "is damaged, or of an unknown variant"),
+        (OverflowError("too large"), r"\(OverflowError: too large\)"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), "is not in UTF-8"),
+        (ValueError("times must rise"), ": times must rise"),
+    ):
+
+        def fail(*_: object, error: Exception = error, **_more: object) -> None:
+            raise error
+
+        monkeypatch.setattr("physio.io.polar_hrm.read", fail)
+        with pytest.raises(ValueError, match=text) as caught:
+            read(path)
+        assert str(path) in str(caught.value)

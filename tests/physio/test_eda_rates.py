@@ -8,7 +8,7 @@ import pytest
 
 from physio import config
 from physio.core.block import Array, Block, Channel, StreamInfo
-from physio.core.stage import Chain, apply
+from physio.core.stage import Chain, StageRunner, apply
 from physio.online.shipped_chains import default_chains
 from physio.quality.range_checks import EdaQuality
 
@@ -121,6 +121,32 @@ def test_the_trace_that_forecasts_read_is_averaged_to_4_hz(rate: str) -> None:
     many = max(float(Fraction(rate)) / 4, 1)
     assert error < 1.2 * max(0.02 / np.sqrt(many), 0.01), error
     assert np.diff(times).max() == pytest.approx(0.25, abs=0.01)
+
+
+@pytest.mark.parametrize("mains", [50, 60])
+@pytest.mark.parametrize("rate", ["700", "1000", "2000"])
+def test_mains_hum_neither_hides_nor_adds_responses(
+    rate: str, mains: int, at_4_hz: dict[str, Array]
+) -> None:
+    x = skin(rate)
+    x += 0.5 * np.sin(2 * np.pi * mains * np.arange(len(x)) / float(rate) + 0.3)
+    y = features(rate, x)[1]
+    np.testing.assert_array_equal(y["scr_rate"], at_4_hz["scr_rate"])
+    np.testing.assert_allclose(y["tonic"], at_4_hz["tonic"], atol=0.02)
+
+
+def test_a_fast_stream_in_any_blocks_gives_the_same_features() -> None:
+    info = stream("127.9")  # no whole number of samples in any step
+    stages = default_chains([info])["eda"]["stages"]
+    chain = Chain(tuple(config.build(stage, "chains.toml") for stage in stages))
+    whole = Block(info, 0, 0.0, skin("127.9")[: 60 * 128, None].copy())
+    rng = np.random.default_rng()
+    runner = StageRunner(chain, info)
+    cuts = sorted(rng.choice(len(whole), 200, replace=False).tolist())
+    parts = [runner.push(block).data for block in whole.split(cuts)]
+    expected = apply(chain, whole).data
+    assert np.isfinite(expected[:, 0]).any()
+    assert np.vstack(parts).tobytes() == expected.tobytes()
 
 
 def test_a_spike_of_one_sample_is_masked_alone_where_samples_are_fast() -> None:

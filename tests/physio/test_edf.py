@@ -400,6 +400,31 @@ def test_the_status_word_of_bdf_is_events_for_mne_too(tmp_path: Path) -> None:
         assert recording.streams["eeg.eeg"][0].info.names == ("A1",)
 
 
+def test_the_status_of_bids_holds_for_a_single_file(tmp_path: Path) -> None:
+    signals = [("EEG Fp1", b"uV", -9.0, 9.0), ("EEG Fp2", b"uV", -9.0, 9.0)]
+    path = several(tmp_path / "sub-01_task-rest_eeg.edf", signals)
+    table = "name\ttype\tstatus\nEEG Fp1\tEEG\tgood\nEEG Fp2\tEEG\tbad\n"
+    path.with_name("sub-01_task-rest_channels.tsv").write_text(table)
+    recording = read(path)
+    (block,) = recording.streams["eeg.eeg"]
+    reasons = missing_reason(block.data)
+    assert not reasons[:, 0].any()
+    assert (reasons[:, 1] == MissingReason.MARKED_BAD).all()
+    assert recording.metadata["warnings"] == (
+        "channels.tsv marks EEG Fp2 as bad: missing (marked bad)"
+    )
+
+
+def test_bad_channels_are_bad_in_mne_again() -> None:
+    first = edf.from_mne(bad_raw())
+    raw = to_mne(first, "eeg.eeg")
+    assert raw.info["bads"] == ["Cz"]
+    (again,) = edf.from_mne(raw).streams["eeg.eeg"]
+    (block,) = first.streams["eeg.eeg"]
+    reasons = missing_reason(block.data)
+    np.testing.assert_array_equal(missing_reason(again.data), reasons)
+
+
 def test_a_limit_that_is_no_number_leaves_its_signal_out(tmp_path: Path) -> None:
     signals = [("EEG Fp1", b"uV", -9.0, 9.0), ("EEG Fp2", b"uV", -9.0, 9.0)]
     path = several(tmp_path / "a.edf", signals)

@@ -450,3 +450,18 @@ def test_a_cut_recording_is_repaired_from_the_command_line(tmp_path: Path) -> No
     figures = json.loads((tmp_path / "a.json").read_text())
     assert figures["ended"] == "interrupted"
     assert xdf.read(figures["path"]).streams
+
+
+def test_a_reference_stays_unless_it_is_free_text() -> None:
+    channels = (
+        Channel("Fp1-LE", "eeg", "uV", reference="LE"),
+        Channel("Cz", "eeg", "uV", reference="Anna Muster"),
+    )
+    for stated, reference in (("M2", "M2"), ("Anna Muster", "")):
+        info = StreamInfo("amp.eeg", Fraction(4), channels, reference=stated)
+        block = Block(info, 0, 0.0, np.zeros((8, 2)))
+        got = anonymize(Recording({"amp.eeg": (block,)}))
+        ((only,),) = got.streams.values()
+        assert only.info.reference == reference
+        assert [c.reference for c in only.info.channels] == ["LE", ""]
+        assert only.info.names == ("Fp1-LE", "Cz")

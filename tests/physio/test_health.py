@@ -17,6 +17,7 @@ from physio.io import xdf
 from physio.online.chain_runner import ChainConfig
 from physio.online.engine import PipelineConfig, run
 from physio.online.session import Session
+from physio.online.session_table import SessionTable
 from physio.online.stream_health import SleepDetector, StreamHealth
 from physio.sinks.xdf import Xdf
 
@@ -220,3 +221,60 @@ def test_a_slower_stream_is_no_stream_with_losses(
         if health.rejected:
             rejected_at = min(rejected_at, now - 100)
     assert bool(rejected_at < 25) is refused
+
+
+@dataclass
+class Changing(Sender):
+    """A device that comes back with a further channel, and then as it was."""
+
+    reconnect_after: float = 2.0
+    opened: int = 0
+
+    @property
+    def streams(self) -> tuple[StreamInfo, ...]:
+        more = (Channel("Cz", "eeg", "uV"),) if self.opened == 2 else ()
+        return (EDA, EEG.with_channels(None, *EEG.channels, *more))
+
+    def __enter__(self) -> "Changing":
+        self.opened += 1
+        super().__enter__()
+        return self
+
+    def read(self) -> list[Item]:
+        passed = self.clock.now() - self.begin
+        if self.opened == 1 and passed > 5.0:
+            return []
+        return super().read()
+
+    @property
+    def ended(self) -> bool:
+        return self.clock.now() > 1040.0
+
+
+def test_a_device_that_comes_back_with_other_channels_is_not_read() -> None:
+    clock = FastClock(1000.0)
+    device = Changing(clock, dict.fromkeys(("band.eda", "head.eeg"), 1.0))
+    with Session(PLAN, [device], (), clock, poll=0.5) as session:
+        items = list(session)
+    told = [x for x in status(items) if "came back with other streams" in x]
+    assert told == [
+        "device a device: came back with other streams (head.eeg is now Fz, Cz "
+        "(2 x 32 Hz), not Fz (1 x 32 Hz)), which are not read: restart the session to "
+        "use them"
+    ]
+    assert device.opened == 3
+    assert {len(i.info.channels) for i in items if i.info.name == "head.eeg"} == {1}
+    assert session.health["head.eeg"].received > 1030.0
+
+
+def test_a_stream_that_died_is_in_the_closing_table() -> None:
+    clock = FastClock(1000.0)
+    faults = (Fault("unplug", 20.0),)
+    band = Wristband(clock=clock, seconds=60.0, ground_truth=False)
+    device = FaultInjector(band, faults, name="band", clock=clock)
+    with Session(PipelineConfig(), [device], (), clock, poll=0.5) as session:
+        table = SessionTable(session.streams)
+        for item in session:
+            table.take(item)
+    for row in table.rows({}, {}, session.end):
+        assert row["faults"][0] in {f"no sample in the last {s} s" for s in (40, 41)}

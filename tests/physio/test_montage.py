@@ -50,6 +50,7 @@ def test_the_nearest_electrode_and_those_that_are_known() -> None:
     "label",
     ["EEG Fp1", "FP1-LE", "Fp1.", "EEG FP1-REF", "EEG Fp1-Ref", "Fp1-A1", "EEG Fp1-A2",
      "FP1", "EEG Fp1-CPz", "Fp1:M1", "Fp1-A1A2", "Fp1-AVG", "fp1-ref", "Fp1A2",
+     "EEG.Fp1", "EEGFp1",
      "POL Fp1-Ref", "Fp1-M1M2", "Fp1-LM", "Fp1-linked ears", "Fp1-(A1+A2)/2"],
 )  # fmt: skip
 def test_the_conventions_of_labels_name_the_same_place(label: str) -> None:

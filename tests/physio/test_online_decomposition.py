@@ -54,10 +54,11 @@ def test_channels_say_their_age_and_unit() -> None:
                 assert channel.delay == age + late
                 assert channel.unit == ("uS/s" if part == "driver" else "uS")
     assert info.rate == 1
-    # Samples are averaged over 0.25 s: at 100 Hz the mean lies 0.12 s back.
-    assert EdaDecomposition().output_info(eda(100)).channels[0].delay == pytest.approx(
-        0.12
-    )
+    # Samples are averaged over 0.25 s: at 50 Hz the mean lies 0.115 s back. From 100 Hz
+    # on they are averaged over 0.2 s before, twenty times a second.
+    for rate, delay in ((50, 0.115), (100, 0.1 + 0.095)):
+        first = EdaDecomposition().output_info(eda(rate)).channels[0]
+        assert first.delay == pytest.approx(delay)
 
 
 @pytest.mark.parametrize("setting", ["default", "cvxeda"])

@@ -148,6 +148,18 @@ def test_the_order_and_names_of_three_axes_do_not_matter() -> None:
     assert columns[0].tobytes() == columns[1].tobytes() == columns[2].tobytes()
 
 
+def test_a_complete_chain_has_the_name_that_weights_read() -> None:
+    two = stream("a.acc", 32, ("X", "misc", "g"), ("Y", "misc", "g"))
+    three = stream("b.acc", 32, *((f"acc.{a}", "misc", "g") for a in "xyz"))
+    mixed = stream("c.eeg", 250, ("Fp1", "eeg", "uV"), ("acc.x", "misc", "g"))
+    tables = default_chains([two, mixed, three])
+    reads = {name: table["stream"] for name, table in tables.items()}
+    assert reads["motion"] == "b.acc"
+    names = computed(two, mixed, three).info.names
+    assert {"motion2.deviation.X", "motion3.deviation.acc.x"} <= set(names)
+    assert not any("deviation.Fp1" in name for name in names)
+
+
 def test_a_stream_that_is_too_slow_says_the_rate_it_needs() -> None:
     info = stream("band.ppg", 10, ("ppg", "bio", "1"))
     assert default_chains([info]) == {}

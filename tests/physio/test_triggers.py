@@ -90,7 +90,8 @@ def test_blocks_do_not_matter(codes: list[float], cuts: list[int]) -> None:
     ("label", "kind"),
     [
         *((x, "stim") for x in ("TRIGGER", "Status", "HardwareMarker", "TRG", "STI 014",
-                                "MARKER_HARDWARE", "EEG.MarkerHardware", "Trig1")),
+                                "MARKER_HARDWARE", "EEG.MarkerHardware", "Trig1",
+                                "StimulusCode", "Event ID", "TTL_1", "Marker0")),
         *((x, "misc") for x in ("Timestamp", "Counter", "Interpolate", "EEG.RawCq",
                                 "Battery", "VAL", "CNT", "OR_TIME_STAMP_s", "GYROX",
                                 "HighBitFlex", "EEG.BatteryPercent")),

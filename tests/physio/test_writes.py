@@ -295,6 +295,23 @@ def _(world: World) -> Lines:
         yield ["delete", root, "--participant", name, "--yes"]
 
 
+@case("columns")
+def _(world: World) -> Lines:
+    head = ["time", "eda (uS)", *(json.dumps(n) for n in NAMES[:6])]
+    rows = [",".join([str(i / 4), "0.5", *["1"] * 6]) for i in range(80)]
+    path = world.text("a.csv", "\n".join([",".join(head), *rows]) + "\n")
+    world.targets += [
+        path.with_suffix(".columns.toml"),
+        path.with_suffix(".columns.png"),
+    ]
+    yield ["columns", path]
+    for beside in ("b.columns.toml", "c.columns.png"):
+        path = world.text(f"{beside[0]}.csv", path.read_text("utf-8"))
+        world.targets += [path.with_suffix(".columns.toml")]
+        (world.root / "in" / beside).symlink_to(world.root / "precious" / "new")
+        yield ["columns", path]
+
+
 DATASET = """
 from dataclasses import dataclass
 from pathlib import Path

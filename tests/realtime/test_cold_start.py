@@ -86,11 +86,11 @@ simulated = true
     return path
 
 
-def mark(folder: Path, label: str) -> float:
-    """Set a marker from this process; return the time at which it was sent (s)."""
+def mark(folder: Path, label: str) -> tuple[float, float]:
+    """Set a marker from this process; return the times before and after sending (s)."""
     before = time.monotonic()
-    remote_control.mark(folder, label)
-    return before
+    remote_control.send(folder, label)
+    return before, time.monotonic()
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def sender(prefix: str) -> Iterator[None]:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
 @pytest.mark.parametrize(
     "case",
-    [Case(SMALL, 9.0, 3.0), pytest.param(Case("", 60.0, 20.0), marks=pytest.mark.long)],
+    [Case(SMALL, 6.0, 2.0), pytest.param(Case("", 60.0, 20.0), marks=pytest.mark.long)],
     ids=["small", "default"],
 )
 def test_times_are_right_while_kernels_are_compiled(tmp_path: Path, case: Case) -> None:
@@ -132,18 +132,19 @@ def test_times_are_right_while_kernels_are_compiled(tmp_path: Path, case: Case) 
             sent = {}
             for i in range(4):
                 sent[f"film {i}"] = mark(out, f"film {i}")
-                time.sleep(0.5)
+                time.sleep(0.25)
             text, _ = session.communicate(timeout=100 + 5 * case.seconds)
     assert session.returncode == 0, text
     assert "compiling kernels" in text
     recording = xdf.read(out / "recording.xdf")
     first = min(b[0].times[0] for b in recording.streams.values() if len(b[0]))
     print(text, f"first sample after {first - started:.2f} s")  # noqa: T201
-    assert first - started < (3.0 if case.late > 10 else 6.0)
+    is_long = case.late > 10
     check_eeg(recording)
-    check_wristband(recording)
+    check_wristband(recording, CLOSE if is_long else 3 * CLOSE)
     check_markers(recording, sent)
     check_replay(recording)
+    assert first - started < (3.0 if is_long else 8.0)
 
 
 def wait_until_it_runs(out: Path, session: "subprocess.Popen[str]") -> None:
@@ -171,21 +172,21 @@ def check_eeg(recording: Recording) -> None:
     assert np.abs(errors).max() < CLOSE
 
 
-def check_wristband(recording: Recording) -> None:
+def check_wristband(recording: Recording, close: float) -> None:
+    """Check times, which are times of arrival; the server looks every 10 ms too."""
     for kind in ("bvp", "acc", "eda", "temp"):
         blocks = parts(recording, f"band.{kind}")
         truth = joined([b.stamps for b in blocks if b.stamps is not None]) - OFFSET
         errors = joined([b.times for b in blocks]) - truth
-        print(kind, np.percentile(errors, [0, 50, 100]))  # noqa: T201
-        assert abs(np.median(errors)) < CLOSE, kind
+        assert abs(np.median(errors)) < close, kind
 
 
-def check_markers(recording: Recording, sent: dict[str, float]) -> None:
-    events = recording.events[MARKERS.name]
+def check_markers(recording: Recording, sent: dict[str, tuple[float, float]]) -> None:
+    events = recording.events[MARKERS]
     times = dict(zip(events.labels, events.times.tolist(), strict=True))
     assert set(times) == set(sent)
-    for label, at in sent.items():
-        assert times[label] == pytest.approx(at, abs=CLOSE), label
+    for label, (before, after) in sent.items():
+        assert before - CLOSE <= times[label] <= after, label
     stimuli = recording.events["stimuli.markers"]
     assert len(stimuli) >= 3
     said = [float(label) for label in stimuli.labels]

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pylsl
 import pytest
 
 from devices.lsl import Inlet
@@ -50,8 +52,7 @@ def record(prefix: str, seconds: float, modes: Sequence[str]) -> "Recorded":
     """Record outlets for some seconds, all of them at once."""
     clock, store = WallClock(), Store()
     inlets = [
-        Inlet(source_id=f"{prefix}-{m}", name=m, clock=clock, timeout=20)
-        for m in modes
+        Inlet(source_id=f"{prefix}-{m}", name=m, clock=clock, timeout=20) for m in modes
     ]
     session = Session(PipelineConfig(), inlets, [store], clock, seconds=seconds)
     with sending(prefix, seconds + 20, modes), session:
@@ -74,9 +75,7 @@ class Recorded:
         ]  # fmt: skip
 
     def events(self, name: str) -> list[Events]:
-        return [
-            i for i in self.items if isinstance(i, Events) and i.info.name == name
-        ]
+        return [i for i in self.items if isinstance(i, Events) and i.info.name == name]
 
     def status(self) -> list[str]:
         return [x for e in self.events("session.status") for x in e.labels]
@@ -99,7 +98,7 @@ class Recorded:
 
 @pytest.fixture(scope="module")
 def quick() -> Recorded:
-    return record("clocks", 10.0, QUICK)
+    return record("clocks", 8.0, QUICK)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +142,40 @@ def test_markers_with_the_date_are_placed_by_arrival(quick: Recorded) -> None:
 def test_another_clock_is_reported_once(quick: Recorded, mode: str) -> None:
     notice = f"the time stamps of {mode}.eeg cannot be of LSL's clock"
     assert sum(notice in x for x in quick.status()) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "channels"),
+    [
+        pytest.param("again-1", 3, id="columns"),
+        pytest.param("again-2", 2, id="source", marks=pytest.mark.long),
+    ],
+)
+def test_a_stream_that_comes_back_as_another_is_reported(
+    source: str, channels: int
+) -> None:
+    def outlet(source: str, channels: int) -> pylsl.StreamOutlet:
+        form = pylsl.cf_double64
+        info = pylsl.StreamInfo("Again", "EEG", channels, 250, form, source)
+        return pylsl.StreamOutlet(info)
+
+    first = outlet("again-1", 2)
+    with Inlet(source_id="again-1", name="again") as inlet:
+        first.push_chunk([[1.0, 2.0]] * 50)
+        time.sleep(0.3)
+        items = inlet.read()
+        del first
+        second = outlet(source, channels)
+        notices: list[str] = []
+        end = time.monotonic() + 12
+        while not notices and time.monotonic() < end:
+            second.push_chunk([[7.0] * channels] * 50)
+            time.sleep(0.2)
+            items += inlet.read()
+            notices = [n for n in inlet.notices() if "is gone" in n]
+    assert len(notices) == 1
+    assert "restart the session" in notices[0]
+    assert all(7.0 not in i.data for i in items if isinstance(i, Block))
 
 
 @pytest.mark.long

@@ -161,7 +161,9 @@ class SampleNumbering:
             whole = self.counter.rows * (-(-gone // self.counter.step) - 1)
             lost = self.counter.rows - 1 - self._row + whole
             ahead = self._number >= 0 and self._number + 1 + lost <= last
-            if (number := self._overtaken(counts, i, given, ahead=ahead)) is not None:
+            fits = self._number + lost + len(counts) - i <= last  # all that came too
+            number = self._overtaken(counts, i, given, ahead=ahead, fits=fits)
+            if number is not None:
                 numbers[i] = number
                 continue
             lost = lost if ahead else 0
@@ -185,13 +187,20 @@ class SampleNumbering:
         self._skipped.clear()
 
     def _overtaken(
-        self, counts: npt.NDArray[np.int64], i: int, given: int, *, ahead: bool
+        self,
+        counts: npt.NDArray[np.int64],
+        i: int,
+        given: int,
+        *,
+        ahead: bool,
+        fits: bool,
     ) -> int | None:
         """Return the number of a sample that others overtook.
 
         It is -1 if the sample is repeated or too late to be placed, and None if the
-        sample is a new one: because none with its count was missing while it can be
-        ``ahead``, or because the next one continues from it, as after a restart.
+        sample is a new one: because it ``fits`` behind the newest one with all samples
+        after it; because none with its count was missing while it can be ``ahead``; or
+        because the next one continues from it, as after a restart.
         """
         back, rest = divmod(self._count - int(counts[i]), self.counter.step)
         back %= self.counter.wrap // self.counter.step
@@ -199,14 +208,14 @@ class SampleNumbering:
         if self._number < 0 or self.counter.rows > 1 or rest or not 0 < back <= LATE:
             return None
         missing, recent = number in self._skipped, number in self._recent
-        if missing and number > given:
+        if missing and number > given and not fits:
             self._skipped.remove(number)
             self._recent.append(number)
             return number
         after = int(counts[i + 1] - counts[i]) if i + 1 < len(counts) else 0
         restarts = after % self.counter.wrap == self.counter.step
         known = back <= BACK or ((missing or recent) and not restarts)
-        if not known or (ahead and not missing):
+        if not known or fits or (ahead and not missing):
             return None
         self.repeated += recent
         self.late += not recent

@@ -14,6 +14,7 @@ _SIGNALS: Final = frozenset(
     {"eeg", "ecg", "emg", "eog", "gsr", "bio", "resp", "temperature"}
 )
 _MOVEMENT: Final = ("acc", "gyro")
+_MANY: Final = 500  # samples from which a share of repeated ones is reported
 _SLOWEST: Final = 0.5  # Hz
 _UNKNOWN_SLOWEST: Final = 10.0  # Hz, of numbers that could be beats or fixations
 
@@ -111,3 +112,21 @@ def rounded_rate(rate: float) -> Fraction:
     if rate >= 1 and abs(round(rate) / rate - 1) < 0.005:
         return Fraction(round(rate))
     return Fraction(f"{rate:.4g}")
+
+
+def repeated_note(names: str, repeated: int, samples: int) -> list[str]:
+    """Return a sentence if more than 1 % of the samples repeat others.
+
+    Parameters
+    ----------
+    names
+        Names of the streams.
+    repeated, samples
+        Number of repeated samples, and of all that came.
+    """
+    if samples < _MANY or repeated <= 0.01 * samples:
+        return []
+    return [
+        f"repeated: {repeated} of {samples} samples of {names} repeat others and are "
+        "dropped: check the device's connection and its counter"
+    ]

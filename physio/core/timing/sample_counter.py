@@ -12,9 +12,10 @@ from physio.core.timing.clock_model import (
     StartTimeEstimator,
     WrappingCounter,
 )
-from physio.core.timing.timestamps import NEVER, PlacedSamples
+from physio.core.timing.timestamps import NEVER, PlacedSamples, TimestampAligner
 
 PAUSE: Final = 0.5  # s without a sample after which a device may have slept
+_TRIAL: Final = 16  # samples by which a counter is judged
 BACK: Final = 1.0  # s by which stamps go back when a device restarts
 
 
@@ -31,10 +32,24 @@ class CounterAligner:
         Samples a second (Hz).
     counter
         Counter of the device.
+
+    Notes
+    -----
+    Samples that repeat a count with other values put the counter on trial: all samples
+    are held until `_TRIAL` have come. If a third of these repeat it, the counter does
+    not count, and from then on the stamps determine losses.
     """
 
     def __init__(self, rate: float, counter: WrappingCounter) -> None:
         self.rate = rate
+        self.stamped: TimestampAligner | None = None
+        """Alignment by stamps, once the counter is not trusted."""
+        self._held: list[tuple[npt.NDArray[np.int64], Array, Array]] = []
+        self._stuck = 0  # of the samples that are held
+        self._last_count, self._run = -1, 0  # the newest count, samples that have it
+        self._last_row: Array | None = None
+        self._offset, self._lag = 0, 0.0  # number and delay of the first by stamps
+        self._end = -np.inf  # time of the last sample placed
         self.counted = SampleNumbering(counter)
         self._epoch = StartTimeEstimator(rate)
         self._last_arrival = np.inf  # time of the last arrival
@@ -49,6 +64,7 @@ class CounterAligner:
         now: float,
         *,
         full: bool = False,
+        ahead: float = 0.0,
     ) -> list[PlacedSamples]:
         """Add samples; return the new ones as runs of consecutive samples.
 
@@ -60,7 +76,76 @@ class CounterAligner:
             Time at which they were read (s, session clock).
         full
             Whether the device's buffer was full, so that samples may have been lost.
+        ahead
+            Session clock minus the clock of the stamps (s).
         """
+        if self.stamped is None:
+            counts, stamps, rows = self._tried(counts, stamps, rows)
+        if self.stamped is not None:
+            return self._by_stamps(stamps + ahead, stamps, rows, now)
+        placed = self._by_count(counts, stamps, rows, now, full=full)
+        if placed:
+            last = placed[-1]
+            self._end = last.t0 + (last.start + len(last.rows) - 1) / self.rate
+        return placed
+
+    def _tried(
+        self, counts: npt.NDArray[np.int64], stamps: Array, rows: Array
+    ) -> tuple[npt.NDArray[np.int64], Array, Array]:
+        """Return the samples that can be placed; hold them while there is doubt."""
+        stuck = self._repeats(counts, rows)
+        if not self._held and not stuck:
+            return counts, stamps, rows
+        self._held.append((counts, stamps, rows))
+        self._stuck += stuck
+        n = sum(len(part[0]) for part in self._held)
+        if n < max(_TRIAL, 3 * self.counted.counter.rows):
+            return counts[:0], stamps[:0], rows[:0]
+        counts, stamps, rows = (
+            np.concatenate([part[i] for part in self._held]) for i in range(3)
+        )
+        if self._stuck > n / 3:
+            self.stamped = TimestampAligner(self.rate, repeats=False)
+            self._offset = self.counted.newest + 1
+        self._held, self._stuck = [], 0
+        return counts, stamps, rows
+
+    def _repeats(self, counts: npt.NDArray[np.int64], rows: Array) -> int:
+        """Return how many samples repeat a count too often, with other values."""
+        repeats = 0
+        for count, row in zip(counts.tolist(), rows, strict=True):
+            self._run = self._run + 1 if count == self._last_count else 1
+            if self._run > self.counted.counter.rows and self._last_row is not None:
+                repeats += not np.array_equal(row, self._last_row, equal_nan=True)
+            self._last_count, self._last_row = count, row
+        return repeats
+
+    def _by_stamps(
+        self, times: Array, stamps: Array, rows: Array, now: float
+    ) -> list[PlacedSamples]:
+        """Return samples on the grid of their stamps, after those placed by count."""
+        if self.stamped is None:
+            return []
+        placed = []
+        for p in self.stamped.push(times, stamps, rows, now):
+            first = p.t0 + p.start / self.rate
+            if np.isfinite(self._end):
+                self._lag = max(self._end + 1 / self.rate - first, 0.0)
+                self._end = -np.inf
+            t0 = p.t0 + self._lag - self._offset / self.rate
+            placed.append(p._replace(start=p.start + self._offset, t0=t0))
+        return placed
+
+    def _by_count(
+        self,
+        counts: npt.NDArray[np.int64],
+        stamps: Array,
+        rows: Array,
+        now: float,
+        *,
+        full: bool,
+    ) -> list[PlacedSamples]:
+        """Return samples on the grid of their counts."""
         paused = now - self._last_arrival > PAUSE
         if len(counts):
             self._last_arrival = now

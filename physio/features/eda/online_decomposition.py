@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -29,8 +30,13 @@ STEP: Final = 0.25
 VALUES_PER_SECOND: Final = 4
 """Number of values in a second."""
 
+HUM: Final = 0.2
+"""Length (s) of an average without mains hum: whole periods of 50 and of 60 Hz."""
+
 _MEAN: Final = STATISTICS.index("mean")
 _WARMING: Final = MissingReason.WARMING_UP.nan
+_HUM_STEP: Final = 0.05  # s from one such average to the next
+_CARRIES_HUM: Final = 100  # samples a second from which a stream can contain hum
 _KNOT: Final = 40  # values
 _FAR: Final = float(np.exp(-STEP / 600.0))  # cvxeda's free line: a level of 10 min
 _TOLERANCE: Final = 1e-4
@@ -54,6 +60,7 @@ class EdaWindow(NamedTuple):
     clock: npt.NDArray[np.int64]  # (1,): number of values
     pick: int
     window: int  # values that are solved
+    hum: Panes | None = None  # averages of samples, where they can contain hum
 
 
 @cache
@@ -81,24 +88,43 @@ def eda_window(info: StreamInfo, window: float) -> EdaWindow:
             f"skin conductance of {info.name!r} is decomposed over whole seconds, 20 "
             f"or more: {window:g}"
         )
+    hum, samples = None, info
+    if _has_hum(info):
+        hum = panes(info, (HUM,), _HUM_STEP, 0.5, columns=1)
+        samples = info.with_channels(Fraction(round(1 / _HUM_STEP)))
     return EdaWindow(
-        panes(info, (STEP,), STEP, 0.5, columns=1),
+        panes(samples, (STEP,), STEP, 0.5, columns=1),
         np.full(2 * int(window) * VALUES_PER_SECOND, _WARMING),
         np.zeros(2),
         np.zeros(1, np.int64),
         pick,
         int(window) * VALUES_PER_SECOND,
+        hum,
     )
+
+
+def _has_hum(info: StreamInfo) -> bool:
+    return info.rate >= _CARRIES_HUM
+
+
+def value_length(info: StreamInfo) -> float:
+    """Return the time over which samples are averaged to a value (s)."""
+    return STEP + HUM if _has_hum(info) else STEP
 
 
 def lag(info: StreamInfo) -> float:
     """Return the delay of a value behind its newest sample (s)."""
-    return (STEP - 1 / float(info.rate)) / 2
+    period = 1 / float(info.rate)
+    if _has_hum(info):
+        return (STEP - _HUM_STEP) / 2 + (HUM - period) / 2
+    return (STEP - period) / 2
 
 
 def binned(memory: EdaWindow, x: Array) -> Array:
     """Take in samples; return the values now due, shape (m,)."""
     signal = read_only(x[:, memory.pick : memory.pick + 1])
+    if memory.hum is not None:
+        signal = read_only(slide(*memory.hum, signal)[:, 0, _MEAN])
     return np.asarray(slide(*memory.panes, signal)[:, 0, _MEAN, 0])
 
 
@@ -280,14 +306,15 @@ class EdaDecomposition(Stage):
 
     Notes
     -----
-    Samples are averaged over 0.25 s; every second the last ``window`` s are solved
+    Samples are averaged over 0.25 s, of streams with 100 or more samples a second over
+    0.2 s before, which removes mains hum; every second the last ``window`` s are solved
     anew, with unchanged knots. Each row therefore depends on its window alone and on no
     earlier result. The setting ``cvxeda`` differs from the full problem in its free
     line, which cannot be known before the end of the record. A level with a time
     constant of 10 min, which reaches beyond the stated span, replaces it, and the
     newest values are corrected by the solution over twice the window: see
-    `refine_phasic`. The delay is the age plus half of 0.25 s for the average; for the
-    driver it is 0.375 s longer, half of its second.
+    `refine_phasic`. The delay is the age plus half of the averages; for the driver it
+    is 0.375 s longer, half of its second.
 
     Shape (n, channels) to (m, 31). Its source is the solver's, and the deviations from
     it are those of `decompose`.
@@ -302,7 +329,8 @@ class EdaDecomposition(Stage):
         check_setting(self.setting)
         memory = eda_window(info, self.window)
         source = info.channels[memory.pick]
-        late, span = source.delay + lag(info), source.memory + self.window + STEP
+        late = source.delay + lag(info)
+        span = source.memory + self.window + value_length(info)
         channels = []
         for age in AGES:
             for part in PARTS:

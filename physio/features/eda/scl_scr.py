@@ -9,10 +9,10 @@ from physio.core.block import Array, Channel, StreamInfo
 from physio.core.stage import OutputSchedule, Stage, read_only
 from physio.dsp.window import STATISTICS, Panes, panes, slide
 from physio.features.eda.online_decomposition import (
-    STEP,
     VALUES_PER_SECOND,
     eda_window,
     lag,
+    value_length,
 )
 from physio.features.eda.scr_detection import AGE, ScrDetection, ScrState, SecondResult
 
@@ -80,7 +80,7 @@ class EdaFeatures(Stage):
         self.initial_state(info)
         source = info.channels[eda_window(info, self.window).pick]
         delay = source.delay + lag(info) + AGE
-        near = source.memory + self.window + STEP
+        near = source.memory + self.window + value_length(info)
         far = events.memory + self.past
         return info.with_channels(
             events.rate,

@@ -22,6 +22,7 @@ from physio.features.eda.online_decomposition import (
     eda_window,
     lag,
     seconds,
+    value_length,
 )
 
 AGE: Final = 5
@@ -277,7 +278,8 @@ class ScrDetection(Stage):
         source = info.channels[memory.pick]
         length = _LONGEST * STEP
         delay = source.delay + lag(info) + AGE + 1 + length
-        span = source.memory + self.window + STEP + length + 1 + _SHADE[0]
+        span = source.memory + self.window + value_length(info)
+        span += length + 1 + _SHADE[0]
         return info.with_channels(
             info.rate / self.schedule(info).step,
             Channel("event", "event", "s", delay, span),

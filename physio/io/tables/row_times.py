@@ -4,15 +4,14 @@ import re
 from collections.abc import Sequence
 from datetime import UTC
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 
 from physio.core.block import Array
-
-if TYPE_CHECKING:
-    import pandas as pd
+from physio.io.tables.text_table import to_numbers
 
 _FACTORS: Final = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}
 _EPOCH: Final = (1e9, 4e9)  # Unix seconds from 2001 to 2096
@@ -77,9 +76,7 @@ def read_times(
         texts = frame[list(columns)].astype(str)
         return _of_texts(texts.agg(" ".join, axis=1), columns, zone)
     if values.dtype == object and unit in ("", "iso"):
-        import pandas as pd
-
-        numbers = pd.to_numeric(values, errors="coerce")
+        numbers = pd.Series(to_numbers(values), index=values.index)
         if unit == "iso" or numbers.notna().sum() < values.notna().sum() / 2:
             return _of_texts(values.astype(str), columns, zone)
         values = numbers
@@ -87,10 +84,8 @@ def read_times(
 
 
 def _of_numbers(values: "pd.Series[Any]", column: str, unit: str) -> RowTimes:
-    import pandas as pd
-
     if values.dtype == object:
-        values = pd.to_numeric(values, errors="coerce")
+        values = pd.Series(to_numbers(values), index=values.index)
     numbers = values.to_numpy()
     finite = np.flatnonzero(np.isfinite(numbers))
     if not len(finite):
@@ -134,8 +129,6 @@ def unit_in_name(name: str) -> str:
 
 
 def _of_texts(texts: "pd.Series[str]", columns: Sequence[str], zone: str) -> RowTimes:
-    import pandas as pd
-
     sample = texts[~texts.isin(("nan", "", "None"))].iloc[:50].str.strip()
     if len(sample) and sample.str.fullmatch(_CLOCK.pattern).mean() > 0.5:
         return _of_clock(texts.str.strip())

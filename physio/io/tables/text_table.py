@@ -8,8 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import numpy as np
+
+from physio.core.block import Array
 from physio.core.input_file import existing_file
 from physio.io.stream_header import unique
 from physio.io.units import plain, quantity
@@ -172,6 +175,20 @@ def split(line: str, separator: str) -> list[str]:
     else:
         fields = line.split(separator)
     return [field.strip() for field in fields]
+
+
+def to_numbers(texts: "pd.Series[Any]") -> Array:
+    """Return texts as numbers, shape (n,); NaN for others.
+
+    `pandas.to_numeric` crashes on some texts.
+    """
+    numbers = np.full(len(texts), np.nan)
+    for i, text in enumerate(texts):
+        try:
+            numbers[i] = float(text)
+        except (TypeError, ValueError):
+            continue
+    return numbers
 
 
 def _is_data(row: Sequence[str]) -> bool:

@@ -136,7 +136,8 @@ def clock_lag(clips: list[tuple[WristRecording, Array]]) -> tuple[float, float]:
 
 def seated_errors(data: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the errors on seated participants, as the clocks say and aligned."""
-    raw, aligned = {}, {}
+    raw: dict[str, dict[str, float]] = {}
+    aligned: dict[str, dict[str, float]] = {}
     for participant, clips in seated(data):
         lag, misfit = clock_lag(clips)
         for shift, rows in ((0.0, raw), (lag, aligned)):

@@ -33,7 +33,8 @@ def simulated(seed: int, seconds: int = 120, *, pulse: bool = True) -> WristReco
     rng = np.random.default_rng(seed)
     n = seconds * RATE
     t = np.arange(n) / RATE
-    phase_of = np.searchsorted(np.sort(rng.uniform(0, seconds, 2)), t)
+    starts = np.sort(rng.uniform(0, seconds, 2))
+    phase_of = np.asarray(np.searchsorted(starts, t), np.float64)
     frequency = _frequency(rng, phase_of, t)
     wave = _wave(rng, frequency) if pulse else np.zeros(n)
     acceleration = 0.004 * np.stack([_noise(rng, n, 0.3) for _ in range(3)])
@@ -41,7 +42,7 @@ def simulated(seed: int, seconds: int = 120, *, pulse: bool = True) -> WristReco
         moved = _movement(rng, n)
         if moved is None:
             continue
-        coupled = sum(_filtered(rng, axis) for axis in moved)
+        coupled = np.sum([_filtered(rng, axis) for axis in moved], axis=0)
         coupled = coupled / np.std(coupled)
         hidden = rng.uniform(0, 0.4) * _noise(rng, n, 0.5)
         inside = phase_of == phase

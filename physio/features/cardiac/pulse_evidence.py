@@ -57,7 +57,7 @@ def scores(window: PulseWindow, rate: float) -> tuple[Array, Array]:
         `ABSENCE`.
     """
     moving = _moving(window.acceleration)
-    frequency = 60 * np.fft.rfftfreq(_padded(rate), 1 / rate)
+    frequency = np.asarray(60 * np.fft.rfftfreq(_padded(rate), 1 / rate), np.float64)
     spectrum = np.zeros(len(frequency))
     for wave in window.pulse.T:
         residual = _residual(wave, window.acceleration, rate)

@@ -220,7 +220,8 @@ def newest_window(state: TrackerState) -> PulseWindow | None:
         axes = axes[:0]
     end = int(state.clock[0]) / state.rate
     begin = end - size / state.rate
-    rates = [beat_rate(*state.beats[k], begin, end) for k in pulses]
+    beats = state.beats[pulses]
+    rates = [beat_rate(times, sure, begin, end) for times, sure in beats]
     return PulseWindow(filled[:, pulses], filled[:, axes], np.array(rates))
 
 

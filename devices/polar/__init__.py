@@ -1,6 +1,7 @@
 """Polar H10 chest strap, over Bluetooth Low Energy."""
 
 from dataclasses import dataclass, field
+from threading import Lock
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -18,6 +19,8 @@ TESTED_WITH: Final = "a mock of the strap; no hardware"
 """Tests behind this device, for the page of supported devices."""
 
 discover = bleak_adapter.discover
+
+_CONNECTING: Final = Lock()  # one search at a time: some adapters refuse a second
 
 
 @dataclass
@@ -78,12 +81,13 @@ class H10(Device):
         if self._worn is None:
             bleak_adapter.bleak()
         self._strap = Strap(self.name, self.participant, kinds, origin)
-        self._link = BleConnection(self._find, kinds, self.clock.now)
-        try:
-            self._link.open(self.timeout + min(5.0, self.timeout))
-        except BaseException:
-            self._close()
-            raise
+        with _CONNECTING:
+            self._link = BleConnection(self._find, kinds, self.clock.now)
+            try:
+                self._link.open(self.timeout + min(5.0, self.timeout))
+            except BaseException:
+                self._close()
+                raise
         return self
 
     def __exit__(

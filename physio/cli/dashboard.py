@@ -8,6 +8,7 @@ import webbrowser
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -51,7 +52,9 @@ def announcer(*, open_it: bool) -> Callable[["Dashboard"], str]:
 
     def announce(board: "Dashboard") -> str:
         if open_it:
-            webbrowser.open(_page(board.page).as_uri())
+            # Some browsers return when they are closed.
+            page = _page(board.page).as_uri()
+            Thread(target=webbrowser.open, args=(page,), daemon=True).start()
         if not sys.stdout.isatty():  # a log must not hold the tokens
             return f"dashboard: its addresses are in {board.write_addresses()}"
         viewer, participant = (board.urls[role] for role in ("look", "participant"))

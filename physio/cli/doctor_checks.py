@@ -74,7 +74,7 @@ def kernels() -> Finding:
         return Finding(
             False,
             "no folder for compiled kernels can be written: they are compiled in "
-            "memory, so every session starts minutes later",
+            "memory, so the estimates of every session begin minutes late",
             "Set NUMBA_CACHE_DIR to a folder that you can write.",
         )
     return Finding(True, f"compiled kernels are stored in {folder}")

@@ -1,6 +1,7 @@
 """Parts of Python that some systems lack: modules, clocks, timers."""
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -61,6 +62,13 @@ def fine_timer() -> Iterator[None]:
         yield
     finally:
         winmm.timeEndPeriod(1)
+
+
+def separate_group() -> dict[str, Any]:
+    """Return options of a child process that Ctrl-C in the terminal does not reach."""
+    if IS_WINDOWS:
+        return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+    return {"start_new_session": True}
 
 
 def tolerant_output() -> None:

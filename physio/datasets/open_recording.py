@@ -1,5 +1,6 @@
 """Reader for any supported recording, chosen by path and content."""
 
+import csv
 import re
 import struct
 import zlib
@@ -260,9 +261,11 @@ def _named(path: Path) -> Iterator[None]:
     except UnicodeError as error:
         raise ValueError(f"{path} holds text that is not in UTF-8: {error}") from error
     except ValueError as error:
-        if str(path) in str(error):
+        text = str(error).replace("\n", " ").strip()
+        if str(path) in text and text == str(error):
             raise
-        raise ValueError(f"{path}: {error}") from error
+        named = text if str(path) in text else f"{path}: {text}"
+        raise ValueError(named) from error
     except _DAMAGES as error:
         text = " ".join(str(error).split())[:200]
         raise ValueError(
@@ -273,7 +276,7 @@ def _named(path: Path) -> Iterator[None]:
 
 _DAMAGES: Final = (
     ArithmeticError, AssertionError, AttributeError, BadZipFile, EOFError, LookupError,
-    NotImplementedError, RecursionError, TypeError, struct.error, zlib.error,
+    NotImplementedError, RecursionError, TypeError, csv.Error, struct.error, zlib.error,
 )  # fmt: skip
 """Errors that parsers raise for damaged files."""
 

@@ -3,11 +3,14 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
+from physio.core.input_file import refuse_endless
+
 _WIDTHS: Final = {"INT_16": 2, "UINT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
+_ENTRY: Final = r"(?mi)^[ \t]*{}[ \t]*[=:][ \t]*([^\r\n]*)"
 _FILES: Final = {"DataFile": (".eeg", ".dat"), "MarkerFile": (".vmrk",)}
 
 
@@ -35,23 +38,29 @@ def readable_header(path: Path) -> Iterator[tuple[Path, list[str]]]:
     """Yield a header whose files exist, and notes on its differences from ``path``.
 
     If files were renamed together, the header still contains the old names; the files
-    beside the header with its name are then used.
+    beside the header with its name are then used. A name never leads to another folder.
     """
     notes = []
     text = _text(path)
     for key, suffixes in _FILES.items():
-        match = re.search(rf"(?m)^{key}[ \t]*=[ \t]*([^\r\n]*)", text)
-        name = match[1].strip().replace("$b", path.stem) if match else ""
-        if not name or (path.parent / name).is_file():
-            continue
-        beside = (path.with_suffix(suffix) for suffix in suffixes)
-        if (candidate := next((p for p in beside if p.is_file()), None)) is not None:
-            notes.append(
-                f"the header names a {key} that is not there: {candidate.name} is read "
-                "in its place"
-            )
-            changed = f"{key}={candidate.resolve()}"
-            text = text.replace(match[0], changed) if match else text
+        for match in re.finditer(_ENTRY.format(key), text):
+            name = match[1].strip().replace("$b", path.stem)
+            plain = PureWindowsPath(name).name  # of no other folder, on any system
+            refuse_endless(path.parent / plain)
+            if not name or (plain == name and (path.parent / name).is_file()):
+                continue
+            beside = (path.parent / plain, *(path.with_suffix(s) for s in suffixes))
+            candidate = next((p for p in beside if p.is_file()), None)
+            if candidate is not None:
+                notes.append(
+                    f"the header names a {key} that is not there: {candidate.name} is "
+                    "read in its place"
+                )
+                text = text.replace(match[0], f"{key}={candidate.resolve()}")
+            elif plain != name:
+                raise ValueError(
+                    f"its {key} {name!r} leads out of the folder of the header"
+                )
     if (note := _shorter(path, text)) is not None:
         notes.append(note)
     if text == _text(path):

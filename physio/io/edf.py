@@ -560,7 +560,8 @@ def _named(name: str, kind: str) -> tuple[str, str]:
         name = name.rstrip(". ") or name
     prefix, _, rest = name.partition(" ")
     if kind == "eeg" and rest.strip() and prefix.upper() in _PREFIXES:
-        return rest.strip(), _PREFIXES[prefix.upper()]
+        label = rest.strip() if rest.strip()[0].isalpha() else name  # "EEG 001" stays
+        return label, _PREFIXES[prefix.upper()]
     return name, kind
 
 

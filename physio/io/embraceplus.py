@@ -28,7 +28,6 @@ _SENSORS: Final = {
         "gyro",
         tuple(Channel(f"gyro.{a}", "misc", "deg/s") for a in "xyz"),
     ),
-    "steps": ("steps", (Channel("steps", "misc", "1"),)),
 }
 """Stream and channels by the name of the sensor in the schema."""
 
@@ -45,7 +44,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     """Read an EmbracePlus file, or all files of a folder as one recording.
 
     Streams ``embraceplus.eda`` (uS), ``.bvp``, ``.temp`` (degC), ``.acc`` (g),
-    ``.gyro`` (deg/s) and ``.steps``, as far as they hold samples, each with its own
+    ``.gyro`` (deg/s), as far as they hold samples, each with its own
     start and rate; events ``embraceplus.tags`` and ``embraceplus.ibi``, the intervals
     (s) between the systolic peaks that the device found. Time between two files is a
     gap. Second 0 of the session clock is the earliest start.
@@ -91,6 +90,8 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
             streams[info.name] = _blocks(info, segments[sensor], zero)
     end = max(b[-1].complete_until for b in streams.values())
     about = {"source": "Empatica EmbracePlus", "begin": "0.0", "begin_unix": repr(zero)}
+    if any((raw.get("steps") or {}).get("values") for raw in raws):
+        about["warnings"] = "the counts of steps are not read"
     if participant:
         about["participant"] = participant
     events = _events(tags - zero, peaks - zero, end, participant)

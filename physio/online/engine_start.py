@@ -14,6 +14,7 @@ from typing import Any, Final
 from physio import config
 from physio.core import stream_codec
 from physio.core.block import StreamInfo
+from physio.core.operating_system import separate_group
 from physio.online.engine import Engine, PipelineConfig
 
 _LOOK: Final = 0.1  # s between two looks at the child process
@@ -101,8 +102,8 @@ class EngineStart:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": path},
-                start_new_session=True,  # only the session handles Ctrl-C
                 text=True,
+                **separate_group(),
             )
         except OSError:
             return

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import physio.assets
+from physio.core.output_file import flush_to_disk
 from physio.core.private_file import open_private
 from physio.study.counterbalancing import draw_orders
 from physio.study.design import Design
@@ -154,7 +155,7 @@ class Study:
         with os.fdopen(handle, "a", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            flush_to_disk(file.fileno())
 
     @property
     def participants(self) -> dict[str, int]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from physio.core.output_file import flush_to_disk
 from physio.study.study_folder import DERIVED, LOG, SESSIONS, Study
 
 
@@ -96,5 +97,5 @@ def _replace(path: Path, text: str) -> None:
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())
+        flush_to_disk(file.fileno())
     new.replace(path)

@@ -19,7 +19,17 @@ MICRO = "\N{MICRO SIGN}V"
 VALUES = np.array([-90.0, -30.0, 30.0, 90.0])
 """Values in the unit of the header, as 16 and 24 bits hold them exactly."""
 
-ELECTRODES = ("Fp1", "FPZ", "TP9", "C3-M2", "O1-LE", "Cz-Ref", "A1", "Fp1-F7")
+ELECTRODES = (
+    "Fp1",
+    "FPZ",
+    "TP9",
+    "C3-M2",
+    "O1-LE",
+    "Cz-Ref",
+    "A1",
+    "Fp1-F7",
+    "EEG 001",
+)
 OTHERS = (
     *(("EKG1", "mV"), ("ECG", "uV"), ("LEOG", "uV"), ("CHIN1", "uV"), ("GSR", "uS")),
     *(("Temp", "C"), ("COUNTER", ""), ("Battery", "%"), ("CQ_AF3", ""), ("HR", "bpm")),

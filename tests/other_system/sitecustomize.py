@@ -15,8 +15,12 @@ import socket
 import sys
 import time
 import warnings
+from contextlib import suppress
 
 import windows_console
+
+with suppress(ImportError):
+    import psutil  # noqa: F401 its version for Linux needs AF_UNIX as it is imported
 
 MODULES = {"fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 PACKAGES = {"physio", "devices"}
@@ -63,6 +67,7 @@ def call(name, package=None):  # type: ignore[no-untyped-def]
 builtins.__import__ = statement
 importlib.import_module = call
 if hasattr(builtins, "EncodingWarning"):  # files are in UTF-8, whatever the system is
+    warnings.simplefilter("ignore", EncodingWarning)
     warnings.filterwarnings(
         "error", category=EncodingWarning, module=r"(physio|devices)(\.|$)"
     )

@@ -549,7 +549,10 @@ def test_every_command_is_in_the_table() -> None:
     assert set(CASES) == commands()
 
 
-SLOW: Final = frozenset(("bench", "evaluate", "train", "view"))
+SLOW: Final = frozenset((
+    "audit", "bench", "calibrate", "demo", "evaluate", "study rehearse", "train",
+    "view",
+))  # fmt: skip
 """Commands that take seconds, for `make long`."""
 
 

@@ -93,7 +93,7 @@ def from_table(
         more = f" and {len(unread) - 40} more" if len(unread) > 40 else ""
         notes.append(f"columns that are not read: {', '.join(unread[:40])}{more}")
     first = [float(b[0].times[0]) for b in streams.values() if len(b[0])]
-    about = {"source": columns.source, "begin": repr(min([0.0, *first]))}
+    about = {"source": columns.source, "begin": repr(_begin(first))}
     unix = [c.unix for c in clocks.values() if np.isfinite(c.unix)]
     if unix:
         about["begin_unix"] = repr(min(unix))
@@ -102,6 +102,12 @@ def from_table(
     if notes:
         about["warnings"] = "; ".join(dict.fromkeys(notes))
     return Recording(streams, events, (), about)
+
+
+def _begin(first: Sequence[float]) -> float:
+    """Return the begin of a session (s): 0, or before it, of delayed stamps."""
+    earliest = min(first, default=0.0)
+    return earliest if earliest < -1e-6 else 0.0
 
 
 def _require(frame: pd.DataFrame, columns: Sequence[str]) -> None:

@@ -24,6 +24,7 @@ from tornado.web import OutputTransform
 
 from physio.core.block import Block, StreamInfo
 from physio.core.protocols import Command
+from physio.view.dashboard import server_link
 from physio.view.dashboard.access import (
     ROLES,
     SECURITY_HEADERS,
@@ -247,12 +248,12 @@ class SessionFeed:
             self.session.take(content, at)
 
 
-def main(listening: int, pipe: int) -> None:
+def main(listening: socket.socket, pipe: socket.socket) -> None:
     """Serve until the session has ended."""
     limit_logs("dashboard")
     asyncio.set_event_loop(asyncio.new_event_loop())
     loop = IOLoop.current()
-    link = Connection(pipe)
+    link = Connection(pipe.detach())
     first, _ = Decoder().read(link.recv_bytes())
     if not isinstance(first, dict):
         raise TypeError("the first message must hold the address and the tokens")
@@ -263,9 +264,7 @@ def main(listening: int, pipe: int) -> None:
         link.send_bytes(json.dumps(command).encode())
 
     dashboard = DashboardServer(session, submit)
-    http_server = create_server(
-        dashboard, address, tokens, socket.socket(fileno=listening)
-    )
+    http_server = create_server(dashboard, address, tokens, listening)
     SessionFeed(link, session, loop)
     http_server.start()
     warm_up()
@@ -276,4 +275,4 @@ def main(listening: int, pipe: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*server_link.sockets(sys.argv[1:]))

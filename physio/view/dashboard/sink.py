@@ -1,10 +1,8 @@
 """Sink that shows a session in a browser, and receives the viewers' commands."""
 
 import json
-import os
 import socket
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +22,7 @@ from physio.core.json_table import stored_config
 from physio.core.private_file import write_private
 from physio.core.protocols import Clock, Command, Sink, WallClock
 from physio.core.recording import computed
+from physio.view.dashboard import server_link
 from physio.view.dashboard.codec import Encoder
 
 if TYPE_CHECKING:
@@ -52,22 +51,13 @@ class ServerProcess:
 
         family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
         listening = socket.create_server((place.address, place.port), family=family)
-        self._link, theirs = socket.socketpair()
-        self._link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         port = listening.getsockname()[1]
         tokens = new_tokens() | ({"control": place.token} if place.token else {})
         root = f"{place.scheme}://{sorted(place.hosts(port))[0]}/?token="
         self.urls = {role: root + token for role, token in tokens.items()}
-        fds = listening.fileno(), theirs.fileno()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "physio.view.dashboard.server", *map(str, fds)],
-            pass_fds=fds,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # only the session handles Ctrl-C
-        )
-        listening.close()
-        theirs.close()
-        self._pipe = Connection(os.dup(self._link.fileno()))
+        self.process, self._link = server_link.start(listening)
+        self._link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        self._pipe = Connection(self._link.dup().detach())
         self.encoder = Encoder()
         self.send([self.encoder.note(place=asdict(place), tokens=tokens)])
 

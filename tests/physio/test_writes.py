@@ -629,7 +629,7 @@ def _allowed(path: str, world: World) -> bool:
     if path in (os.devnull, "/dev/tty") or any(part in path for part in CACHES):
         return True
     own = [*world.targets, *(world.root / c for c in CACHES_OF_LIBRARIES), world.run]
-    at = Path(path)
+    at = Path(path.removesuffix(".part"))  # written first, then renamed
     return any(at == t or t in at.parents or at in t.parents for t in own)
 
 

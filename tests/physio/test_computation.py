@@ -17,7 +17,8 @@ from physio.core.protocols import Clock, Device, View, WallClock
 from physio.core.stage import Stage
 from physio.io import xdf
 from physio.online import computation
-from physio.online.engine import ChainConfig, PipelineConfig, run
+from physio.online.chain_runner import ChainConfig
+from physio.online.engine import PipelineConfig, run
 from physio.online.engine_start import described, description
 from physio.online.open_devices import OpenDevices
 from physio.online.session import Session

@@ -14,7 +14,7 @@ from physio.core.recording import Recording
 WEAR: dict[str, Expected] = {}
 """What is right, by input."""
 
-ELSEWHERE = {"07", "08", "10", "11", "13", "14", "15", "21", "22", "23", "24", "25"}
+ELSEWHERE = {"07", "08", "10", "11", "13", "14", "21", "22", "23", "24", "25"}
 """Numbers of the cases of signals, units and clocks, which other tests judge."""
 
 
@@ -260,6 +260,23 @@ def ppg_rate(ppg: np.ndarray, sampling_rate: int) -> float:
     clean = nk.ppg_clean(ppg, sampling_rate)
     peaks = nk.ppg_findpeaks(clean, sampling_rate)["PPG_Peaks"]
     return float(60 / np.median(np.diff(peaks)) * sampling_rate)
+
+
+@reads("15-e4-stamps-off", "start_in_ms")
+def _(recording: Recording) -> None:
+    assert recording.seconds == pytest.approx(90, abs=1)
+    assert recording.events["e4.tags"].times.tolist() == [60, 120]
+    assert warned(recording, "EDA.csv state the start in milliseconds")
+
+
+@reads("15-e4-stamps-off", "tag_days_late")
+def _(recording: Recording) -> None:
+    assert recording.seconds < 91
+    assert not len(recording.events["e4.tags"])
+    assert warned(recording, "e4.tags: 1 of 1 events lie up to 5.0 days after")
+
+
+refuses("15-e4-stamps-off", "two_hours_off", "EDA.csv starts 2.0 h after TEMP.csv")
 
 
 @pytest.mark.parametrize("name", WEAR)

@@ -1,5 +1,6 @@
 """Clocks and rates of other programs' files: mended in a sentence, or refused."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 
 import physio
 from foreign_xdf import Stream, write
-from physio.core.block import Array
-from physio.core.recording import Recording
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.clock_check import check_clocks
+from physio.core.events import Events, event_stream
+from physio.core.recording import Arrival, Recording
 
 UNIX = 1.7e9
 GRID = 1000 + np.arange(5000) / 250
@@ -220,3 +223,25 @@ def test_stamps_in_milliseconds(tmp_path: Path, unit: float) -> None:
     got = physio.read(path)
     np.testing.assert_allclose(times_of(got, "a.eeg"), GRID, atol=1e-6)
     assert f"the stamps of a.eeg are in units of {1 / unit:g} s" in warnings(got)
+
+
+def test_events_of_a_session_are_placed_by_their_arrival() -> None:
+    """As of recordings of earlier versions, which believed the markers' stamps."""
+    info = StreamInfo("h.eeg", Fraction(250), (Channel("Fz", "eeg", "uV"),))
+    parts = tuple(Block(info, k, 100.0, np.zeros((250, 1))) for k in (0, 250, 500))
+    times = UNIX + np.array([1.0, 2.0])
+    marks = Events(event_stream("m"), times[-1], times, np.empty((2, 0)), ("a", "b"))
+    timeline = []
+    for i, part in enumerate(parts):
+        timeline.append(Arrival("h.eeg", part.start, 250, 100.0))
+        if i < 2:
+            timeline.append(Arrival("m", i, 1, float(times[i])))
+    recording = Recording({"h.eeg": parts}, {"m": marks}, tuple(timeline))
+    got = check_clocks(recording)
+    np.testing.assert_allclose(got.events["m"].times, [100.996, 101.996])
+    assert [a.t0 for a in got.timeline if a.stream == "m"] == [
+        pytest.approx(100.996),
+        pytest.approx(101.996),
+    ]
+    assert "m: 2 of 2 events lie up to 53.9 years after" in warnings(got)
+    assert [i.info.name for i in got.arrivals()] == ["h.eeg", "m"] * 2 + ["h.eeg"]

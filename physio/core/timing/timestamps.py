@@ -12,6 +12,9 @@ from physio.core.timing.clock_model import STEEPEST, slewed
 OLDEST: Final = 360.0  # s: 60 s of a buffer, unread while its sender paused for 300 s
 NEVER: Final = 1e12  # s (31,700 years): no time
 _AHEAD: Final = 0.5  # s by which a stamp may be ahead of the present
+_PACKETS: Final = 8  # packets whose size is that of all
+_WAITED: Final = 8  # packets of which one is hardly delayed ...
+_LONGEST: Final = 0.4  # ... that are waited for at most (s)
 _UNSURE: Final = 0.002  # delay that stamps of packets do not show (s)
 _CONTINUES: Final = 0.25  # s after a step of the clock that are no gap, but a delay
 _WINDOW: Final = 5.0  # s whose least delayed sample places another clock
@@ -74,6 +77,9 @@ class TimestampAligner:
         self._slope = 0.0  # its change per sample (s)
         self._current_t0 = np.nan  # start time of the last block (s)
         self._jitter = 0.02  # jitter of the least delayed stamps (s)
+        # Sizes of the newest packets: samples with, nearly, one stamp.
+        self._sizes: deque[int] = deque(maxlen=32)
+        self._size, self._before = 0, -np.inf  # of the present one; its newest stamp
         self._regular = 0.0  # share of steps of the stamps that are a period
         # Samples of which the least delayed counts: whole bursts.
         self._period = max(2, round(max(0.25, 1.5 * hold) * rate))
@@ -123,6 +129,7 @@ class TimestampAligner:
         self._times = np.concatenate([self._times, times * self.unit])
         self._stamps = np.concatenate([self._stamps, stamps])
         self._rows = rows if self._rows is None else np.vstack([self._rows, rows])
+        self._count_packets(times * self.unit)
         if len(times) > 1:
             on_grid = np.abs(np.diff(times) * self.unit * self.rate - 1) < 0.1
             weight = min(len(times) / self.rate, 1.0)
@@ -150,6 +157,27 @@ class TimestampAligner:
         self._newest = (float(stamps[-1]), rows[-1])
         self.repeated += int(gone.sum())
         return ~gone
+
+    def _count_packets(self, times: Array) -> None:
+        """Count the samples that come at once."""
+        for time in times.tolist():
+            if 0 <= time - self._before < 0.1 / self.rate:
+                self._size += 1
+            else:
+                if self._size:
+                    self._sizes.append(self._size)
+                self._size = 1
+            self._before = time
+
+    @property
+    def _packet(self) -> int:
+        """Number of samples that are sent, and lost, at once; 1 if it varies."""
+        if len(self._sizes) < _PACKETS:
+            return 1
+        sizes = list(self._sizes)
+        usual = max(set(sizes), key=sizes.count)
+        fitting = sum(size % usual == 0 for size in sizes)
+        return usual if fitting >= 0.9 * len(sizes) else 1
 
     def _has_begun(self, now: float) -> bool:
         """Return whether the start time is known; set it once it is."""
@@ -189,6 +217,7 @@ class TimestampAligner:
     def _number(self, now: float) -> list[int]:
         """Return the number of each sample that has a place."""
         numbers: list[int] = []
+        hold = self._hold
         trusted = 0  # samples before this one have their place
         for i, time in enumerate(self._times.tolist()):
             late = time + self._correction - self._target_t0 - self._next / self.rate
@@ -207,16 +236,25 @@ class TimestampAligner:
             if late > most and i >= trusted:
                 least, trusted = self._least(i, most)
                 if least > most:
-                    known = (self._times[i:] > time + self.hold).any()
+                    known = (self._times[i:] > time + hold).any()
                     since = max(time + self._correction, self._arrival)
-                    if not known and now - since <= self.hold + 0.2:
+                    if not known and now - since <= hold + 0.2:
                         break
-                    lost = max(1, round(least * self.rate))
+                    size = self._packet
+                    lost = size * max(1, round(least * self.rate / size))
                     self._next += lost
                     late -= lost / self.rate
             numbers.append(self._next)
             self._follow(late)
         return numbers
+
+    @property
+    def _hold(self) -> float:
+        """Time for which later samples are waited for (s): some packets."""
+        packet = self._packet
+        if packet == 1:
+            return self.hold
+        return max(self.hold, min(_WAITED * packet / self.rate, _LONGEST))
 
     @property
     def _tolerance(self) -> float:
@@ -227,7 +265,8 @@ class TimestampAligner:
         floor = 0.6 / self.rate
         if self._regular < 0.5:
             floor = max(floor, _UNSURE)
-        return floor + 2 * self._jitter
+        tolerance = floor + 2 * self._jitter
+        return max(tolerance, 0.6 * self._packet / self.rate)
 
     def _least(self, i: int, most: float) -> tuple[float, int]:
         """Return the delay of the first sample from i on that is on time.
@@ -235,7 +274,7 @@ class TimestampAligner:
         If none is, it is the least delay. The second value is the index of the sample
         after that one.
         """
-        after = np.flatnonzero(self._times[i:] > self._times[i] + self.hold)
+        after = np.flatnonzero(self._times[i:] > self._times[i] + self._hold)
         stop = i + int(after[0]) if len(after) else len(self._times)
         places = self._next + np.arange(stop - i)
         late = (
@@ -244,7 +283,7 @@ class TimestampAligner:
             - self._target_t0
             - places / self.rate
         )
-        if len(after) and len(late) < self._enough and late[0] <= self.hold:
+        if len(after) and len(late) < self._enough and late[0] <= self._hold:
             return 0.0, i + 1  # a gap follows: too few samples to decide
         caught = np.flatnonzero(late <= most)
         j = int(caught[0]) if len(caught) else int(np.argmin(late))

@@ -19,6 +19,7 @@ BVP = ("band.bvp", 64, (("bvp", "bio", "1"),))
 ECG = ("chest.ecg", 130, (("ecg", "ecg", "uV"),))
 RESP = ("chest.resp", 50, (("resp", "resp", "1"),))
 ACC = ("band.acc", 32, tuple((f"acc.{axis}", "misc", "g") for axis in "xyz"))
+WRIST = ("band.bvp", 32, (*BVP[2], *ACC[2]))
 TEMP = ("band.temp", 4, (("temp", "temperature", "degC"),))
 
 SOURCES = {
@@ -46,6 +47,7 @@ FURTHER = (
     (ECG, (_BEATS,)),
     (ECG, (_BEATS, _CORRECTION)),
     (ECG, (_BEATS, "physio.features.cardiac.hrv:HRV")),
+    (WRIST, ("physio.features.cardiac.pulse_rate_tracker:PulseRateTracker",)),
 )
 """Features that no shipped chain computes: a typical input, and stages in series."""
 

@@ -18,7 +18,8 @@ from physio.core.stage import StageRunner
 from physio.inference.estimator import Estimator
 from physio.inference.expert import Expert
 from physio.offline.compute import feature_ticks
-from physio.online.engine import ChainConfig, PipelineConfig
+from physio.online.chain_runner import ChainConfig
+from physio.online.engine import PipelineConfig
 from physio.training.participant_data import RatedSegment
 
 

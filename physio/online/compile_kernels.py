@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from physio.core.block import StreamInfo
-from physio.core.stage import Chain, StageRunner
+from physio.online.chain_runner import ChainRunner
 from physio.online.engine import Engine, PipelineConfig
 from physio.online.engine_start import described
 
@@ -41,9 +41,9 @@ def compile_kernels(
     parts = len(plan.chains) + 1
     for number, (name, chain) in enumerate(plan.chains.items(), 1):
         progress(name, number, parts)
-        if chain.stream in known:
+        if known.keys() >= set(chain.streams):
             try:
-                StageRunner(Chain(chain.stages), known[chain.stream])
+                ChainRunner(chain, known, 0.0)
             except Exception:  # the engine stops the chain and reports it
                 continue
     progress("estimator", parts, parts)

@@ -13,7 +13,8 @@ from physio.inference.expert import FeatureBinding
 from physio.inference.forecast import trace_column
 from physio.inference.montage_adaptation import read
 from physio.models import model_card
-from physio.online.engine import ChainConfig, PipelineConfig
+from physio.online.chain_runner import ChainConfig
+from physio.online.engine import PipelineConfig
 from physio.online.shipped_chains import device_name
 
 PUBLISHED: Final = "published-"
@@ -105,13 +106,14 @@ def _chain_outputs(
 ) -> Iterator[StreamInfo]:
     """Yield the output of each chain that works, under the chain's name."""
     for name, chain in chains.items():
-        if chain.stream not in known:
-            raise ValueError(
-                f"chains.{name} reads {chain.stream!r}, but no device sends it; there "
-                f"is {', '.join(sorted(known)) or 'no stream at all'}"
-            )
+        for stream in chain.streams:
+            if stream not in known:
+                raise ValueError(
+                    f"chains.{name} reads {stream!r}, but no device sends it; there "
+                    f"is {', '.join(sorted(known)) or 'no stream at all'}"
+                )
         try:
-            output = Chain(chain.stages).output_info(known[chain.stream])
+            output = Chain(chain.stages).output_info(chain.input_info(known))
         except Exception:  # the engine stops the chain and reports it
             continue
         yield replace(output, name=name)

@@ -26,28 +26,10 @@ from physio.core.recording import (
     stream_timeout,
 )
 from physio.core.stage import Chain, Stage, StageRunner
+from physio.online.chain_runner import ChainConfig, ChainRunner
 
 STATUS = event_stream("session.status")
 """Status of the session: losses, late samples, failures, reason of the end."""
-
-
-@dataclass(frozen=True)
-class ChainConfig:
-    """Chain of stages that process one stream.
-
-    Parameters
-    ----------
-    stream
-        Name of the stream.
-    stages
-        The stages, in order.
-    participant
-        Code of the participant who is measured, in a session of several.
-    """
-
-    stream: str
-    stages: tuple[Stage, ...] = ()
-    participant: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,17 +97,18 @@ def check_chains(plan: PipelineConfig, known: Mapping[str, StreamInfo]) -> None:
     """
     for key, chain in plan.chains.items():
         name = key.removeprefix(PipelineConfig.key(chain.participant, ""))
-        if chain.stream not in known:
-            raise ValueError(
-                f"chains.{name} reads {chain.stream!r}, but no device sends it; "
-                f"there is {', '.join(sorted(known)) or 'no stream at all'}"
-            )
-        worn_by = known[chain.stream].participant
-        if chain.participant and worn_by not in {"", chain.participant}:
-            raise ValueError(
-                f"chain {key!r} is about {chain.participant!r}, but "
-                f"{chain.stream!r} is worn by {worn_by!r}"
-            )
+        for stream in chain.streams:
+            if stream not in known:
+                raise ValueError(
+                    f"chains.{name} reads {stream!r}, but no device sends it; "
+                    f"there is {', '.join(sorted(known)) or 'no stream at all'}"
+                )
+            worn_by = known[stream].participant
+            if chain.participant and worn_by not in {"", chain.participant}:
+                raise ValueError(
+                    f"chain {key!r} is about {chain.participant!r}, but "
+                    f"{stream!r} is worn by {worn_by!r}"
+                )
 
 
 class Engine:
@@ -218,7 +201,7 @@ class PersonPipeline:
         self.participant = participant
         self.notices: list[str] = []
         """Sentences on the chains and the estimator, if they did not start."""
-        self._all_chains = self._start_chains(plan, known)
+        self._all_chains = self._start_chains(plan, known, begin)
         self._chains = dict(self._all_chains)
         self._infos = {c: replace(r.info, name=c) for c, r in self._chains.items()}
         inputs = tuple(info for info in self._infos.values() if not is_point(info))
@@ -235,15 +218,16 @@ class PersonPipeline:
         self._muted: set[str] = set()
         self._failed = self.estimator is None  # the estimator was stopped
         self._readers = {
-            name: [c for c in self._chains if plan.chains[c].stream == name]
+            name: [c for c in self._chains if name in plan.chains[c].streams]
             for name in known
         }
 
     def restart(self, begin: float) -> None:
         """Forget all items; tick 0 is now at ``begin`` (s, session clock)."""
         self._chains = dict(self._all_chains)
-        for runner in (*self._chains.values(), self._wear):
-            runner.reset()
+        for runner in self._chains.values():
+            runner.reset(begin)
+        self._wear.reset()
         if self.estimator is not None:
             self.estimator.reset()
         self.aligner = StreamAligner(self._join, self._inputs, begin)
@@ -281,14 +265,13 @@ class PersonPipeline:
         return [out for stream, at in silent for out in self._set_silent(stream, at)]
 
     def _start_chains(
-        self, plan: PipelineConfig, known: Mapping[str, StreamInfo]
-    ) -> dict[str, StageRunner]:
+        self, plan: PipelineConfig, known: Mapping[str, StreamInfo], begin: float
+    ) -> dict[str, ChainRunner]:
         """Return the running chains by name; omit chains that do not start."""
-        runners: dict[str, StageRunner] = {}
+        runners: dict[str, ChainRunner] = {}
         for name, chain in plan.chains.items():
-            info = known[chain.stream]
             try:
-                runners[name] = StageRunner(Chain(chain.stages), info)
+                runners[name] = ChainRunner(chain, known, begin)
             except Exception as error:  # the other chains continue without it
                 self.notices.append(
                     f"chain {self._label(name)} did not start: {_description(error)}"
@@ -328,13 +311,29 @@ class PersonPipeline:
             out
             for chain in self._readers.get(stream, ())
             if chain in self.aligner.names
-            for out in self._estimate(self.aligner.advance(chain, until))
+            for out in self._silence_chain(chain, stream, until)
         ]
 
     def _mute(self, events: Events) -> None:
         """Exclude or include streams; an exclusion is treated like any other gap."""
         for stream, on in zip(events.labels, events.data[:, 0].tolist(), strict=True):
             (self._muted.add if on else self._muted.discard)(stream)
+
+    def _silence_chain(self, chain: str, stream: str, until: float) -> Iterator[Item]:
+        runner = self._chains.get(chain)
+        if runner is None:
+            return
+        try:
+            y = runner.advance(stream, until)
+        except Exception as error:  # as in `_run_chain`
+            yield from self._stop_chain(chain, until, error)
+            return
+        if y is None:
+            ticks = self.aligner.advance(chain, until)
+        else:
+            out = Block(self._infos[chain], y.start, y.t0, y.data)
+            ticks = self.aligner.push(out, runner.complete_until)
+        yield from self._estimate(ticks)
 
     def _run_chain(self, chain: str, block: Block) -> Iterator[Item]:
         runner = self._chains.get(chain)
@@ -345,14 +344,15 @@ class PersonPipeline:
             out = Block(self._infos[chain], y.start, y.t0, y.data)
             events = events_from_grid(out) if is_point(y.info) else None
         except Exception as error:  # one chain's bug must not end the session
-            yield from self._stop_chain(chain, block, error)
+            yield from self._stop_chain(chain, block.complete_until, error)
             return
         if events is not None:
             yield replace(events, info=addressed(events.info, self.participant))
         elif len(y):
-            yield from self._estimate(self.aligner.push(out, block.complete_until))
+            yield from self._estimate(self.aligner.push(out, runner.complete_until))
         elif len(block):
-            yield from self._estimate(self.aligner.advance(chain, block.complete_until))
+            until = runner.complete_until
+            yield from self._estimate(self.aligner.advance(chain, until))
 
     def _estimate(self, ticks: Block) -> Iterator[Item]:
         if not len(ticks):
@@ -398,11 +398,11 @@ class PersonPipeline:
         text = f"{self._estimator_label} stopped: {_description(error)}"
         return single_event(STATUS, time, text)
 
-    def _stop_chain(self, chain: str, block: Block, error: Exception) -> Iterator[Item]:
+    def _stop_chain(self, chain: str, time: float, error: Exception) -> Iterator[Item]:
         """Stop a chain; yield the event that reports it, and the items released."""
         del self._chains[chain]
         text = f"chain {self._label(chain)} stopped: {_description(error)}"
-        yield single_event(STATUS, block.complete_until, text)
+        yield single_event(STATUS, time, text)
         if chain in self.aligner.names:
             yield from self._estimate(self.aligner.advance(chain, np.inf))
 

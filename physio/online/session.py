@@ -108,6 +108,7 @@ class Session:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            searching = self.clock.now()
             opened = stack.enter_context(OpenDevices(self._devices, self.clock))
             self._wait_for_devices(opened)
             self._started = self.clock.now()
@@ -117,7 +118,9 @@ class Session:
             lasting = [max(d.ends.values(), default=np.inf) for d in self._devices]
             self._last = max(lasting, default=np.inf)  # time of the last sample (s)
             begins = opened.begins
-            self.begin = min(begins.values(), default=self._started)
+            first = min(begins.values(), default=self._started)
+            self.begin = max(searching, min(first, self._first_sample()))
+            begins = {n: self.begin if t == first else t for n, t in begins.items()}
             self.plan = self._planned(streams)
             known = {info.name: info for info in streams if info.rate}
             check_chains(self.plan, known)
@@ -310,6 +313,13 @@ class Session:
                     prepared.result()
                 self.clock.wait(self.poll)
             self._wait_for(prepared)
+
+    def _first_sample(self) -> float:
+        """Return the time of the first sample read so far (s); infinite without any."""
+        if self._is_live:
+            self._hold(self._devices)
+        blocks = (i for i in self._held if isinstance(i, Block) and len(i))
+        return min((float(block.times[0]) for block in blocks), default=np.inf)
 
     def _planned(self, streams: Sequence[StreamInfo]) -> PipelineConfig:
         """Return the plan for the streams; read the devices while it is made."""

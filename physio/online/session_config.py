@@ -16,9 +16,10 @@ from physio.core.recording import Recording
 from physio.core.stage import Chain, Stage
 from physio.inference.estimator import Estimator
 from physio.io.channel_table import ChannelTable
+from physio.online.chain_runner import ChainConfig
 from physio.online.corrected_device import corrected_devices
 from physio.online.default_pipeline import default_estimator, on_demand_chains
-from physio.online.engine import ChainConfig, PipelineConfig
+from physio.online.engine import PipelineConfig
 from physio.online.shipped_chains import default_chains, import_stages
 
 XDF: Final = "physio.sinks.xdf:Xdf"
@@ -307,7 +308,9 @@ class SessionConfig:
             participant = r.participant
             target = chains.setdefault(participant, {}) if participant else chains
             chain = name.removeprefix(PipelineConfig.key(participant, ""))
-            target[chain] = {"stream": r.stream, "stages": config.describe(r.stages)}
+            joined = {"joined": list(r.joined), "rate": r.rate} if r.joined else {}
+            stages = config.describe(r.stages)
+            target[chain] = {"stream": r.stream, **joined, "stages": stages}
         estimators = {p: config.describe(e) for p, e in plan.estimators.items()}
         session = config.describe(self.session)
         del session["use"]

@@ -11,7 +11,8 @@ from devices.fault_injection import Fault, FaultInjector
 from devices.simulated import Wristband
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.protocols import Clock, Device, FastClock
-from physio.online.engine import ChainConfig, PipelineConfig
+from physio.online.chain_runner import ChainConfig
+from physio.online.engine import PipelineConfig
 from physio.online.session import Session
 from physio.online.session_config import SessionConfig
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from physio.core.block import Channel, StreamInfo
 from physio.core.protocols import FastClock
-from physio.online.engine import ChainConfig, PipelineConfig
+from physio.online.chain_runner import ChainConfig
+from physio.online.engine import PipelineConfig
 from physio.online.session import Session
 
 PAGE = Path(__file__).parents[2] / "docs" / "devices.md"

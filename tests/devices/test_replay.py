@@ -12,7 +12,8 @@ from physio.core.block import Block, Channel, StreamInfo
 from physio.core.events import Events, event_stream, single_event
 from physio.core.protocols import FastClock, WallClock
 from physio.core.recording import Arrival, Recording, stream_timeout
-from physio.online.engine import ChainConfig, PipelineConfig, run
+from physio.online.chain_runner import ChainConfig
+from physio.online.engine import PipelineConfig, run
 from physio.online.session import Session
 
 EEG = StreamInfo("headset.eeg", Fraction(250), (Channel("Fz", "eeg", "uV"),))

@@ -84,12 +84,18 @@ def test_no_file_names_a_shell() -> None:
                     started.append((path, ast.unparse(node.args[0])))
     assert started
     for path, arguments in started:
+        match = re.match(r"\[\*(\w+)", arguments)
+        name = match[1] if match else arguments
         tree = ast.parse(path.read_text("utf-8"))
         values = [
             ast.unparse(node.value)
             for node in ast.walk(tree)
-            if isinstance(node, ast.Assign)
-            and ast.unparse(node.targets[0]) == arguments
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+            if name in (ast.unparse(t) for t in targets(node))
         ]
         for text in values or [arguments]:
             assert text.startswith(("[sys.executable,", "(sys.executable,")), path
+
+
+def targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else [node.target]

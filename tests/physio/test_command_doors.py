@@ -21,8 +21,9 @@ from physio.core.recording import BASELINE_START
 from physio.core.stage import Stage, State
 from physio.io import xdf
 from physio.online import remote_control
+from physio.online.chain_runner import ChainConfig
 from physio.online.commands import rating_commands
-from physio.online.engine import ChainConfig, PipelineConfig, run
+from physio.online.engine import PipelineConfig, run
 from physio.online.session import Session
 from physio.sinks.xdf import Xdf
 from physio.view.dashboard.commands import is_forbidden, parse_command

@@ -17,7 +17,8 @@ from physio.core.protocols import Clock, Device, View, WallClock
 from physio.core.stage import Stage
 from physio.io import xdf
 from physio.online import computation
-from physio.online.engine import ChainConfig, PipelineConfig, run
+from physio.online.chain_runner import ChainConfig
+from physio.online.engine import PipelineConfig, run
 from physio.online.engine_start import described, description
 from physio.online.open_devices import OpenDevices
 from physio.online.session import Session
@@ -45,7 +46,7 @@ class SlowWeights(Stage):
         return ()
 
     def process(self, state: Any, x: Array) -> Array:  # noqa: ARG002
-        return np.cumsum(x, axis=0)
+        return 2 * x
 
 
 def slow_plan(seconds: float = 1.0) -> PipelineConfig:

@@ -12,7 +12,8 @@ from physio.core.events import Events, event_stream, single_event
 from physio.core.protocols import Device, FastClock
 from physio.core.recording import Recording, stream_timeout
 from physio.core.stage import Chain, Stage, State
-from physio.online.engine import ChainConfig, Engine, PipelineConfig, StallDetector, run
+from physio.online.chain_runner import ChainConfig
+from physio.online.engine import Engine, PipelineConfig, StallDetector, run
 from physio.online.session import Session
 
 EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))

@@ -24,7 +24,8 @@ from physio.core.block import Array, Channel, StreamInfo
 from physio.core.protocols import FastClock
 from physio.core.stage import Chain, Stage, State
 from physio.io import xdf
-from physio.online.engine import ChainConfig, PipelineConfig, run
+from physio.online.chain_runner import ChainConfig
+from physio.online.engine import PipelineConfig, run
 from physio.online.session import Session
 from physio.online.session_config import SessionConfig
 from physio.view.dashboard import html

@@ -14,7 +14,8 @@ from physio.core.events import Item
 from physio.core.protocols import Device, FastClock
 from physio.core.timing.timestamps import TimestampAligner
 from physio.io import xdf
-from physio.online.engine import ChainConfig, PipelineConfig, run
+from physio.online.chain_runner import ChainConfig
+from physio.online.engine import PipelineConfig, run
 from physio.online.session import Session
 from physio.online.session_table import SessionTable
 from physio.online.stream_health import SleepDetector, StreamHealth

@@ -7,8 +7,9 @@ from pathlib import Path
 from physio.cli.doctor_checks import kernels
 from physio.core.protocols import FastClock
 from physio.core.stage import Chain
+from physio.online.chain_runner import ChainConfig
 from physio.online.compile_kernels import compile_kernels
-from physio.online.engine import ChainConfig, PipelineConfig
+from physio.online.engine import PipelineConfig
 from physio.online.session_config import SessionConfig
 
 ROOT = Path(__file__).resolve().parents[2]

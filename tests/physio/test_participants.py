@@ -21,8 +21,9 @@ from physio.core.recording import computed
 from physio.core.stage import Chain, Stage, State
 from physio.io import xdf
 from physio.io.anonymize import anonymize
+from physio.online.chain_runner import ChainConfig
 from physio.online.default_pipeline import unused_chains
-from physio.online.engine import ChainConfig, Engine, PipelineConfig, run
+from physio.online.engine import Engine, PipelineConfig, run
 from physio.online.session import MARKERS, Session
 from physio.online.session_config import SessionConfig
 from physio.online.shipped_chains import default_chains

@@ -76,5 +76,5 @@ def test_a_slow_stream_is_not_silent_between_two_samples() -> None:
     for k in range(5):
         watch.update(Block(info, k, 100.0, np.ones((1, 1))))
         assert watch.check(100.0 + k + 0.99, 0.25) == []
-    (silent,) = watch.check(105.6, 0.25)
+    (silent,) = watch.check(105.8, 0.25)
     assert silent.labels == ("room.temp",)

@@ -16,7 +16,8 @@ from physio.core.events import event_stream, single_event
 from physio.core.missing import MissingReason
 from physio.core.protocols import Device, FastClock
 from physio.core.recording import stream_timeout
-from physio.online.engine import ChainConfig, PipelineConfig
+from physio.online.chain_runner import ChainConfig
+from physio.online.engine import PipelineConfig
 from physio.online.session import Session
 from physio.view.labels import LABELS, MEANING
 from physio.view.stream_stats import EventLog, StreamStats

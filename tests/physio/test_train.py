@@ -20,7 +20,8 @@ from physio.core.recording import Recording
 from physio.evaluation import config
 from physio.evaluation.splits import Loso
 from physio.models import model_card
-from physio.online.engine import ChainConfig, PipelineConfig
+from physio.online.chain_runner import ChainConfig
+from physio.online.engine import PipelineConfig
 from physio.online.engine import run as live
 from physio.training.gaussian import GaussianRecipe, learn, moments, rests
 from physio.training.participant_data import ParticipantData, RatedSegment

@@ -201,6 +201,8 @@ def check_replay(recording: Recording) -> None:
     plan = file.plan(recording.inputs)
     assert live[0].start == 0
     assert live[0].t0 == recording.begin
+    begins = [parts(recording, i.name)[0].times[0] for i in recording.inputs if i.rate]
+    assert recording.begin <= min(begins)
     again = [i for i in run(recording, plan) if i.info.name == "features" and len(i)]
     assert (
         joined([b.data for b in live]).tobytes()

@@ -4,14 +4,16 @@ import re
 from collections.abc import Sequence
 from datetime import UTC
 from fractions import Fraction
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
 
 from physio.core.block import Array
 from physio.io.tables.text_table import to_numbers
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FACTORS: Final = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}
 _EPOCH: Final = (1e9, 4e9)  # Unix seconds from 2001 to 2096
@@ -65,6 +67,8 @@ def read_times(
     ValueError
         If a column is missing, or holds no times.
     """
+    import pandas as pd
+
     for column in columns:
         if column not in frame.columns:
             raise ValueError(
@@ -84,6 +88,8 @@ def read_times(
 
 
 def _of_numbers(values: "pd.Series[Any]", column: str, unit: str) -> RowTimes:
+    import pandas as pd
+
     if values.dtype == object:
         values = pd.Series(to_numbers(values), index=values.index)
     numbers = values.to_numpy()
@@ -129,6 +135,8 @@ def unit_in_name(name: str) -> str:
 
 
 def _of_texts(texts: "pd.Series[str]", columns: Sequence[str], zone: str) -> RowTimes:
+    import pandas as pd
+
     sample = texts[~texts.isin(("nan", "", "None"))].iloc[:50].str.strip()
     if len(sample) and sample.str.fullmatch(_CLOCK.pattern).mean() > 0.5:
         return _of_clock(texts.str.strip())

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
@@ -19,6 +18,9 @@ from physio.io.tables.column_map import ColumnMap, ColumnSignal
 from physio.io.tables.row_times import RowTimes, estimate_rate, read_times
 from physio.io.tables.text_table import to_numbers
 from physio.io.units import convert_unit, unit_note
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _BACK: Final = 5.0  # s by which rows may be out of order
 _OTHER: Final = 0.1  # part by which a measured rate differs from a wrong nominal one
@@ -42,7 +44,7 @@ class _Clock(NamedTuple):
 
 
 def from_table(
-    frame: pd.DataFrame, columns: ColumnMap, *, participant: str = ""
+    frame: "pd.DataFrame", columns: ColumnMap, *, participant: str = ""
 ) -> Recording:
     """Return the recording in a table.
 
@@ -110,7 +112,7 @@ def _begin(first: Sequence[float]) -> float:
     return earliest if earliest < -1e-6 else 0.0
 
 
-def _require(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+def _require(frame: "pd.DataFrame", columns: Sequence[str]) -> None:
     for column in columns:
         if column not in frame.columns:
             raise ValueError(
@@ -120,8 +122,8 @@ def _require(frame: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def _without_repetitions(
-    frame: pd.DataFrame, columns: ColumnMap, notes: list[str]
-) -> pd.DataFrame:
+    frame: "pd.DataFrame", columns: ColumnMap, notes: list[str]
+) -> "pd.DataFrame":
     """Return a table without rows that repeat time and values of the row before."""
     if not columns.time or not set(columns.time) <= set(frame.columns):
         return frame
@@ -135,7 +137,7 @@ def _without_repetitions(
     return frame
 
 
-def numbers(frame: pd.DataFrame, column: str, notes: list[str]) -> Array:
+def numbers(frame: "pd.DataFrame", column: str, notes: list[str]) -> Array:
     """Return a column as numbers, shape (n,); NaN, with a note, for other texts.
 
     Raises
@@ -143,6 +145,8 @@ def numbers(frame: pd.DataFrame, column: str, notes: list[str]) -> Array:
     ValueError
         If most of the filled rows hold no number.
     """
+    import pandas as pd
+
     values = frame[column]
     if values.dtype == object:
         texts = values.astype(str).str.strip()
@@ -165,7 +169,7 @@ def numbers(frame: pd.DataFrame, column: str, notes: list[str]) -> Array:
 
 
 def _clocks(
-    frame: pd.DataFrame, columns: ColumnMap, notes: list[str]
+    frame: "pd.DataFrame", columns: ColumnMap, notes: list[str]
 ) -> Mapping[str, _Clock]:
     """Return the times by each column of times, on one clock; ``""`` is the map's."""
     read: dict[str, RowTimes] = {}
@@ -193,7 +197,7 @@ def _clocks(
 
 
 def _parts(
-    frame: pd.DataFrame, columns: ColumnMap, row_rate: float, notes: list[str]
+    frame: "pd.DataFrame", columns: ColumnMap, row_rate: float, notes: list[str]
 ) -> list[_Part]:
     """Return the signals of each stream, with the rows that hold them."""
     groups: dict[tuple[str, float, str, int], list[ColumnSignal]] = {}
@@ -242,7 +246,7 @@ def _stream(
     part: _Part,
     clock: _Clock,
     columns: ColumnMap,
-    context: tuple[str, pd.DataFrame],
+    context: "tuple[str, pd.DataFrame]",
     notes: list[str],
 ) -> tuple[Block, ...]:
     """Return the blocks of a stream."""
@@ -330,7 +334,7 @@ def _counted(
     part: _Part,
     values: Array,
     clock: _Clock,
-    frame: pd.DataFrame,
+    frame: "pd.DataFrame",
     columns: ColumnMap,
 ) -> tuple[Block, ...]:
     """Return the blocks of a stream whose losses a counter shows."""
@@ -395,7 +399,7 @@ def _usable(
 
 
 def _events(
-    frame: pd.DataFrame,
+    frame: "pd.DataFrame",
     columns: ColumnMap,
     clocks: Mapping[str, _Clock],
     participant: str,
@@ -429,7 +433,7 @@ def _events(
 
 
 def _marks(
-    frame: pd.DataFrame, signal: ColumnSignal, times: Array
+    frame: "pd.DataFrame", signal: ColumnSignal, times: Array
 ) -> tuple[Array, tuple[str, ...], Array]:
     """Return time and text of each row whose marker is set, and differs from 0."""
     texts = frame[signal.column].astype(str).str.strip().str.removesuffix(".0")
@@ -440,7 +444,7 @@ def _marks(
 
 
 def _beats(
-    frame: pd.DataFrame, signal: ColumnSignal, times: Array, notes: list[str]
+    frame: "pd.DataFrame", signal: ColumnSignal, times: Array, notes: list[str]
 ) -> tuple[Array, Array, tuple[Channel, ...]]:
     """Return times and values of intervals (s) or heart rates (1/min)."""
     values = numbers(frame, signal.column, notes) * signal.factor + signal.offset

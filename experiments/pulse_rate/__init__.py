@@ -1,0 +1,1 @@
+"""Pulse rate of a moving wrist: training of the tracker, and its errors."""

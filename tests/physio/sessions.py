@@ -72,6 +72,10 @@ def whole_or_told(path: Path, raw: bytes, whole: list[int]) -> None:
     if len(raw) in whole:
         read(path)
         return
+    if not raw:
+        with pytest.raises(ValueError, match=r"is empty \(0 bytes\)"):
+            read(path)
+        return
     with pytest.raises(ValueError, match="cannot read ") as error:
         read(path)
     assert str(error.value).startswith(f"cannot read {path} as XDF: it ")

@@ -119,6 +119,8 @@ def _verdict(rows: "Rows") -> str:
     """Return the verdict on streams without a fault, and what it does not cover."""
     from physio.online.session_table import not_judged
 
+    if rows and not any(row["rate"] for row in rows):
+        return "no channel to check: the recording has events only"
     parts = ["every channel is fit"]
     unused = [
         row["name"]

@@ -45,7 +45,8 @@ def columns(
     refuse_link(target)
     proposal = propose(table)
     if target.exists():
-        proposal = Proposal(read_map(target), {}, ())
+        given = read_map(target)
+        proposal = Proposal(given, _meanings(given), ())
     elif known := match_preset(table):
         proposal = Proposal(known, {"": f"Table of {known.source}."}, ())
     chosen = proposal.columns
@@ -83,6 +84,12 @@ def columns(
             "doubts": list(proposal.doubts),
         },
     )
+
+
+def _meanings(columns: "ColumnMap") -> dict[str, str]:
+    """Return the meaning of each column that a map names, in words."""
+    times = dict.fromkeys(columns.time, "times, by the map")
+    return times | {s.column: f"{s.kind}, by the map" for s in columns.signals}
 
 
 def _show(table: "TextTable", chosen: "ColumnMap", picture: Path) -> None:

@@ -17,6 +17,7 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.cli.sessions": "session",
     "physio.cli.study": "study",
     "physio.core": "signal-chain",
+    "physio.core.clock_check": "data",
     "physio.datasets": "data",
     "physio.datasets.open_recording": "data",
     "physio.datasets.feature_table": "extract",

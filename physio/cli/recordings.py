@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from physio.cli.channel_option import Channels, corrected
-from physio.cli.output import Board, Columns, JsonPath, say, write_json
+from physio.cli.output import (
+    Board,
+    Columns,
+    ExportSession,
+    JsonPath,
+    say,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from physio.core.recording import Recording
@@ -76,6 +83,7 @@ def export(
         str, typer.Option(help="BIDS participant; default: that of the recording.")
     ] = "",
     session: Annotated[str, typer.Option(help="BIDS session.")] = "",
+    e4_session: ExportSession = "",
     task: Annotated[str, typer.Option(help="BIDS task.")] = "rest",
     eeg_format: Annotated[
         str, typer.Option(help="EEG in BIDS: BrainVision or EDF.")
@@ -99,7 +107,9 @@ def export(
         raise ValueError(
             f"cannot export as {kind!r}: formats are bids, {', '.join(_WRITERS)}"
         )
-    recording = corrected(read(path, board=board, columns=columns), channels)
+    recording = corrected(
+        read(path, board=board, columns=columns, session=e4_session), channels
+    )
     if anonymise:
         recording = without_identity(recording, keep_labels=keep_labels)
     _prepare(out, anonymise=anonymise)

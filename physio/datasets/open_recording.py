@@ -367,7 +367,18 @@ def _folder(path: Path, options: dict[str, Any]) -> Recording:
         raise ValueError(
             f"{path} has several participants: give the folder of one, as {example}"
         )
+    several = sessions or sorted(path.glob("*/recording.xdf")) or _files(path)
+    if several:
+        raise ValueError(
+            f"{path} holds no single recording: give one of its files, as {several[0]}"
+        )
     raise ValueError(
         f"{path} is no Empatica E4 export (no EDA.csv, BVP.csv, ACC.csv or TEMP.csv) "
         f"and no WESAD participant's folder; a recording can be {KINDS}"
     )
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the files in a folder that are recordings by their names."""
+    files = (p for p in sorted(path.iterdir()) if p.is_file())
+    return [p for p in files if any(f.has_suffix(p) for f in FORMATS)]

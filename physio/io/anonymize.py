@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -47,6 +46,9 @@ _KNOWN_KINDS: Final = frozenset((
     "quality",
 ))  # fmt: skip
 
+_ROLES: Final = frozenset(("conditions", "ratings", "triggers"))
+"""Last parts of names of event streams that tell their meaning, and are kept."""
+
 _KINDS = {
     "eeg": "eeg",
     "eog": "eog",
@@ -62,10 +64,11 @@ _KINDS = {
 def anonymize(recording: Recording, *, keep_labels: bool = False) -> Recording:
     """Return a recording without identity, place, date and name of the device.
 
-    Streams are named by their signal (``device1.eeg``), participants ``anon1``,
-    ``anon2`` ... in the order of their streams. Time begins at 0. The metadata of the
-    recording, sites and placements, the devices' own stamps (they may be dates) and the
-    events of the session are removed. The texts of events are replaced by numbers,
+    Streams are named by their signal (``device1.eeg``) or the role of their events
+    (``device1.conditions``), participants ``anon1``, ``anon2`` ... in the order of
+    their streams. Time begins at 0. The metadata of the recording, sites and
+    placements, the devices' own stamps (they may be dates) and the events of the
+    session are removed. The texts of events are replaced by numbers,
     because a marker may hold a name, unless ``keep_labels`` is True. Units and names of
     channels that are not of the field, as free text, are replaced; so are numbers of
     events that may be dates or identifiers: those above 255 without a unit, and above
@@ -217,7 +220,9 @@ def _name(
         return base if info.name == base else f"{base}.{participants[info.participant]}"
     device, _, _ = info.name.rpartition(".")
     device = devices.setdefault(device, f"device{len(devices) + 1}")
-    kind = _kind(info.channels) if info.rate != Fraction(0) else "events"
+    role = info.name.rpartition(".")[2]
+    role = role if role in _ROLES else "events"
+    kind = _kind(info.channels) if info.rate else role
     name, number = f"{device}.{kind}", 1
     while name in taken:
         number += 1

@@ -153,13 +153,22 @@ def _values(
 ) -> Array:
     if lacking := [c for c in columns if c not in frame.columns]:
         raise ValueError(f"{path / name} has no column {lacking[0]!r}")
+    chosen = frame[list(columns)]
+    words = [c for c in columns if c.endswith(".missing")]
+    chosen = chosen.assign(**{c: _codes(chosen[c]) for c in words})
     try:
-        values = frame[list(columns)].to_numpy(np.float64, copy=True)
+        values = chosen.to_numpy(np.float64, copy=True)
     except ValueError as error:
         raise ValueError(f"{path / name}: {error}") from None
     if name.endswith(".csv"):
         values[np.isnan(values)] = MissingReason.NO_SIGNAL.nan
     return np.ascontiguousarray(values).reshape(len(frame), len(columns))
+
+
+def _codes(reasons: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return reasons in words as codes; anything else stays."""
+    codes = {reason.words: float(reason) for reason in MissingReason}
+    return reasons.astype(object).map(lambda word: codes.get(word, word))
 
 
 def _frame(path: Path, name: str) -> "pd.DataFrame":

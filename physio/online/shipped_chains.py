@@ -267,13 +267,17 @@ def _unread(info: StreamInfo) -> str:
     shipped = [t for t in config.read(CHAINS).values() if not t.get("on_demand")]
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for c in info.channels:
-        if not any(_suitable(t, info.with_channels(None, c)) for t in shipped):
+        if c.kind != "stim" and not any(
+            _suitable(t, info.with_channels(None, c)) for t in shipped
+        ):
             groups[c.kind, c.unit].append(c.name)
     reasons = []
     for (kind, unit), names in groups.items():
         units = [u for t in shipped if kind in t["kinds"] for u in t["units"]]
-        known = f"{kind} is read in {' or '.join(dict.fromkeys(units))}"
+        words = dict.fromkeys("no unit" if u in {"", "1"} else u for u in units)
+        known = f"{kind} is read in {', '.join(words)}"
         reason = known if units else "no chain reads this kind"
+        reason = "no chain reads this quantity" if kind == "misc" else reason
         more = f" and {len(names) - 4} more" if len(names) > 5 else ""
         listed = ", ".join(names[: 4 if more else 5])
         unit = "no unit" if unit in {"", "1"} else unit

@@ -38,9 +38,10 @@ class ChannelSummary:
 
     @property
     def usual(self) -> str:
-        """Most frequent condition, warming up excluded."""
+        """Most frequent condition, warming up excluded unless there is no other."""
         counts = Counter({k: n for k, n in self.seconds.items() if k != _WARMING_UP})
-        return counts.most_common(1)[0][0] if counts else "missing"
+        none = "too short" if self.seconds else "missing"
+        return counts.most_common(1)[0][0] if counts else none
 
     def update(self, condition: str, figures: tuple[float, ...]) -> str:
         """Count a second; return a report, empty if the condition is unchanged."""

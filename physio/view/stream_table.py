@@ -47,7 +47,7 @@ def stream_cells(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 def stream_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the lines of the table and a line for each fault and note below it."""
     cells = [COLUMNS, *stream_cells(rows)]
-    short = [[cell[:_WIDEST] for cell in row] for row in cells]
+    short = [[*map(_shortened, row[:-1]), row[-1]] for row in cells]
     widths = [max(len(row[i]) for row in short) for i in range(len(COLUMNS))]
     lines = [
         "  ".join(
@@ -66,6 +66,11 @@ def stream_sentences(rows: Iterable[Mapping[str, Any]]) -> list[str]:
         for row in rows
         for text in (*row["faults"], *row["notes"])
     ]
+
+
+def _shortened(cell: str) -> str:
+    """Return a cell of at most `_WIDEST` characters."""
+    return cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 1]}…"
 
 
 def _channels(row: Mapping[str, Any]) -> str:

@@ -57,6 +57,14 @@ def test_a_channel_that_dies_and_comes_back_is_told_once_each() -> None:
     assert figures["Cz"]["range"] == pytest.approx(36, abs=4)
 
 
+def test_a_channel_of_less_than_a_window_is_too_short_to_judge() -> None:
+    conditions = ChannelMonitor([EEG])
+    for block in cut(rhythm(2)):
+        conditions.push(block)
+    figures = conditions.figures()["headset.eeg"]
+    assert figures["F3"]["condition"] == "too short"
+
+
 def test_what_is_bad_from_the_start_is_told_and_what_is_good_is_not() -> None:
     x = rhythm(10)
     x[:, 1] = -187_500.0

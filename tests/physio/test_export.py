@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 from physio.cli import app
 from physio.core.block import Block, Channel, Origin, StreamInfo
 from physio.core.events import Events, event_stream, single_event
+from physio.core.missing import MissingReason
 from physio.core.recording import Recording
+from physio.datasets.open_recording import read
 from physio.io import xdf
 from physio.io.anonymize import anonymize
 from physio.view.convert import to_mne
@@ -432,6 +434,36 @@ def test_tables_hold_the_same_numbers(tmp_path: Path) -> None:
     )
     want = recording().streams["labhost3.eda"][0].data[:, 0]
     assert text["eda"].tolist() == want.tolist()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_tables_with_estimates_are_read_back(tmp_path: Path, kind: str) -> None:
+    info = StreamInfo(
+        "estimates", Fraction(4), (Channel("arousal"), Channel("arousal.missing")),
+        participant="p1",
+    )  # fmt: skip
+    reasons = (MissingReason.WARMING_UP, MissingReason.POOR_QUALITY)
+    rows = np.array([[r.nan, float(r)] for r in reasons] + [[0.25, 0.0]])
+    before = eda_recording("p1")
+    streams = {**before.streams, "estimates": (Block(info, 0, 100.0, rows),)}
+    path = tmp_path / "a.xdf"
+    xdf.write(path, replace(before, streams=streams))
+    run("export", path, tmp_path / "out", "--format", kind)
+    (got,) = read(tmp_path / "out").streams["estimates"]
+    np.testing.assert_array_equal(got.data, rows)
+
+
+def test_anonymous_conditions_keep_their_durations(tmp_path: Path) -> None:
+    events = told(
+        "band.conditions", (105.0, "baseline"), (120.0, "stress"),
+        origin=Origin.SIMULATED,
+    )  # fmt: skip
+    path, out = tmp_path / "a.xdf", tmp_path / "bids"
+    xdf.write(path, eda_recording("p1", conditions=events))
+    run("export", path, out, "--anonymise")
+    (file,) = out.rglob("*_events.tsv")
+    first = file.read_text().splitlines()[1].split("\t")
+    assert (float(first[1]), first[2]) == (15, "event 1")
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:

@@ -71,6 +71,14 @@ def test_a_folder_that_is_no_recording(tmp_path: Path) -> None:
     )
 
 
+def test_a_folder_of_several_files(tmp_path: Path) -> None:
+    for name in ("b.edf", "a.edf", "README"):
+        (tmp_path / name).touch()
+    example = tmp_path / "a.edf"
+    text = f"{tmp_path} holds no single recording: give one of its files, as {example}"
+    fails(tmp_path, text)
+
+
 def test_a_folder_of_several_participants(data: Path) -> None:
     path = data / "wesad"
     fails(

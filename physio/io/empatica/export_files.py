@@ -96,7 +96,7 @@ def read_session(path: Path, session: str = "") -> dict[str, ExportFile]:
     if len(sessions) > 1:
         raise ValueError(
             f"{path} holds more than one session: choose one of {_listed(sessions)}, "
-            "as in --session"
+            "as in --session (of physio export: --e4-session)"
         )
     return next(iter(sessions.values()), {})
 

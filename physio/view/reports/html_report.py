@@ -24,6 +24,7 @@ div.wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums;
   font-size: .9rem; margin: 1rem 0; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #eaeef2; }
+td:last-child { min-width: 8rem; }
 thead th { border-bottom: 2px solid #8c959f; } tbody th { text-align: left; }
 tr.leak td:first-child { color: #b42318; font-weight: 600; }
 @media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } }

@@ -23,8 +23,7 @@ figure { margin: 1.5rem 0; } img { max-width: 100%; height: auto; }
 div.wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums;
   font-size: .9rem; margin: 1rem 0; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #eaeef2; }
-td:last-child { min-width: 8rem; }
+th, td { padding: .2rem .45rem; text-align: right; border-bottom: 1px solid #eaeef2; }
 thead th { border-bottom: 2px solid #8c959f; } tbody th { text-align: left; }
 tr.leak td:first-child { color: #b42318; font-weight: 600; }
 @media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } }

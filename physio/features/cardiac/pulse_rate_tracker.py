@@ -67,8 +67,8 @@ class PulseRateTracker(Stage):
     """Pulse rate that copes with movement, with its standard deviation.
 
     ``rate`` (1/min) is the median of a distribution over 30 to 220 per minute, given
-    all samples up to now; ``rate_sd`` is its standard deviation. The rate is missing
-    (poor quality) while the standard deviation is above ``max_sd``.
+    all samples up to now; ``rate_sd`` is its standard deviation. Both are missing (poor
+    quality) while the standard deviation is above ``max_sd``.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class PulseRateTracker(Stage):
     step
         Time from one output to the next (s).
     max_sd
-        Standard deviation above which the rate is missing (1/min).
+        Standard deviation above which both are missing (1/min).
     rate_weights, absence_weights
         Weights of the scores; by default the trained ones.
 
@@ -184,7 +184,7 @@ class PulseRateTracker(Stage):
         if state.clock[0] < len(state.ring):
             return _WARMING, _WARMING
         median, sd = median_and_sd(state.posterior)
-        return (median if sd <= self.max_sd else _POOR), sd
+        return (median, sd) if sd <= self.max_sd else (_POOR, _POOR)
 
 
 def take_samples(state: TrackerState, x: Array) -> None:

@@ -18,7 +18,7 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.cli.study": "study",
     "physio.core": "signal-chain",
     "physio.core.clock_check": "data",
-    "physio.core.input_file": "",  # the page of the reader
+    "physio.core.input_file": "data",
     "physio.datasets": "data",
     "physio.datasets.open_recording": "data",
     "physio.datasets.feature_table": "extract",

@@ -10,6 +10,7 @@ from physio.core.private_file import refuse_link
 
 if TYPE_CHECKING:
     from physio.io.tables.column_map import ColumnMap
+    from physio.io.tables.column_proposal import Proposal
     from physio.io.tables.text_table import TextTable
 
 
@@ -35,7 +36,7 @@ def columns(
 
     Example: `physio replay walk.csv --columns walk.columns.toml --fast`
     """
-    from physio.io.tables.column_map import read_map, to_toml
+    from physio.io.tables.column_map import read_map
     from physio.io.tables.column_proposal import Proposal, propose
     from physio.io.tables.read_table import load_table, map_path
     from physio.io.tables.table_presets import match_preset
@@ -61,14 +62,7 @@ def columns(
         )
     say("")
     if not target.exists():
-        remarks = dict(proposal.reasons)
-        remarks[""] = "\n".join(
-            [
-                remarks.get("", f"Proposed by `physio columns {path.name}`."),
-                *(f"In doubt: {doubt}." for doubt in proposal.doubts),
-            ]
-        )
-        text = to_toml(chosen, remarks)
+        text = _map_text(chosen, proposal, path.name)
         with target.open("x", encoding="utf-8") as file:
             file.write(text)
         say(text)
@@ -84,6 +78,25 @@ def columns(
             "doubts": list(proposal.doubts),
         },
     )
+
+
+def _map_text(columns: "ColumnMap", proposal: "Proposal", name: str) -> str:
+    """Return the map as TOML with its reasons; a rate that is unknown is left open."""
+    from physio.io.tables.column_map import to_toml
+    from physio.io.tables.column_proposal import NO_RATE
+
+    remarks = dict(proposal.reasons)
+    remarks[""] = "\n".join(
+        [
+            remarks.get("", f"Proposed by `physio columns {name}`."),
+            *(f"In doubt: {doubt}." for doubt in proposal.doubts),
+        ]
+    )
+    text = to_toml(columns, remarks)
+    if NO_RATE not in proposal.doubts:
+        return text
+    guess = f"rate = {columns.rate:g}  # Hz\n"
+    return text.replace(guess, "# rate = 64  # Hz, of the rows: state it\n", 1)
 
 
 def _meanings(columns: "ColumnMap") -> dict[str, str]:

@@ -227,6 +227,20 @@ def test_a_doubtful_table_is_refused_and_names_the_command(tmp_path: Path) -> No
     assert len(propose(read_text_table(path)).doubts) == 2
 
 
+def test_a_map_without_a_rate_is_not_used(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from physio.cli import app
+
+    path = written(tmp_path, pd.DataFrame({"GSR_uS": EDA[:200]}))
+    assert CliRunner().invoke(app, ["columns", str(path)]).exit_code == 0
+    with pytest.raises(ValueError, match="must state the rate of the rows"):
+        read(path)
+    text = map_path(path).read_text().replace("# rate = 64", "rate = 4")
+    map_path(path).write_text(text)
+    assert read(path).streams["table.eda"][0].info.rate == 4
+
+
 def test_the_map_beside_a_table_is_used(tmp_path: Path) -> None:
     frame = pd.DataFrame({"n": np.arange(200), "value": EDA[:200]})
     path = written(tmp_path, frame)

@@ -15,6 +15,9 @@ from physio.io.tables.table_recording import interval_unit, numbers
 from physio.io.tables.text_table import TextTable
 from physio.io.units import plain, quantity
 
+NO_RATE: Final = "no column holds times: state the rate of the rows (Hz)"
+"""Doubt about a table without times, whose proposed rate means nothing."""
+
 _TIME: Final = re.compile(
     r"(?:[a-z]+ ){0,3}?(?:time ?stamps?|date ?time|time|zeit|uhrzeit|zeitstempel|temps"
     r"|tiempo|timer|elapsed|seconds|secs?|millis|micros|millisecs?|milliseconds|unix|epoch"
@@ -141,8 +144,8 @@ def propose(table: TextTable) -> Proposal:
     signals = _with_units(table, signals, reasons, doubts)
     rate = _stated_rate(table)
     if not time and not rate and not any(s.kind == "rr" for s in signals):
-        doubts.append("no column holds times: state the rate of the rows (Hz)")
-        rate = 1.0
+        doubts.append(NO_RATE)
+        rate = 1.0  # a map needs one
     if not signals:
         return Proposal(None, reasons, tuple(doubts))
     rates = _slower(table, signals, time, reasons)

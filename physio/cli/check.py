@@ -203,7 +203,7 @@ def _computed(file: "SessionConfig", recording: "Recording") -> "Rows":
         table.take(result)
     for notice in engine.notices:
         say(notice)
-    chains = {key: chain.stream for key, chain in plan.chains.items()}
+    chains = {key: chain.streams for key, chain in plan.chains.items()}
     return table.rows(chains, chain_notes(streams))
 
 

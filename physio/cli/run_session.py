@@ -248,7 +248,7 @@ class _Run:
         origin = session.engine.origin if session.engine else Origin.MEASURED
         unused = unused_chains(session.plan, origin)
         notes = chain_notes(session.streams) if self.config.computes else {}
-        chains = {key: chain.stream for key, chain in session.plan.chains.items()}
+        chains = {key: chain.streams for key, chain in session.plan.chains.items()}
         streams = table.rows(chains, notes, session.end)
         self._add_losses(streams)
         return {

@@ -50,7 +50,7 @@ class SessionTable:
 
     def rows(
         self,
-        chains: Mapping[str, str],
+        chains: Mapping[str, tuple[str, ...]],
         notes: Mapping[str, Iterable[str]] | None = None,
         end: float = float("nan"),
     ) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ class SessionTable:
         Parameters
         ----------
         chains
-            Stream of each chain, by the key of the chain.
+            Streams that each chain reads, by the key of the chain.
         notes
             Sentences by stream on what is not computed of it: see
             `physio.online.shipped_chains.chain_notes`.
@@ -82,7 +82,7 @@ class SessionTable:
         end = max(ends, default=float("nan")) if np.isnan(end) else end
         rows = []
         for name, summary in self._streams.items():
-            reads = [key for key, stream in chains.items() if stream == name]
+            reads = [key for key, streams in chains.items() if name in streams]
             parts = [self._computed(key) for key in reads]
             given = list((notes or {}).get(name, ()))
             if summary.info.rate and chains and not reads and not given:
@@ -193,14 +193,17 @@ def recording_rows(
     return table.rows(chains, chain_notes(streams))
 
 
-def _stored_chains(tables: Any, participant: str = "") -> dict[str, str]:
-    """Return the stream of each chain in a stored configuration, by key."""
-    chains: dict[str, str] = {}
+def _stored_chains(tables: Any, participant: str = "") -> dict[str, tuple[str, ...]]:
+    """Return the streams of each chain in a stored configuration, by key."""
+    chains: dict[str, tuple[str, ...]] = {}
     for name, table in tables.items() if isinstance(tables, Mapping) else ():
         if not isinstance(table, Mapping):
             continue
         if "stream" in table:
-            chains[PipelineConfig.key(participant, name)] = str(table["stream"])
+            others = table.get("joined")
+            others = map(str, others) if isinstance(others, list) else ()
+            key = PipelineConfig.key(participant, name)
+            chains[key] = (str(table["stream"]), *others)
         elif not participant:
             chains |= _stored_chains(table, name)
     return chains
@@ -218,12 +221,13 @@ def without_values(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def not_judged(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the chains that had not enough signal yet for a first value."""
-    return [
+    chains = (
         part["chain"]
         for row in rows
         for part in row["computed"]
         if not part["share"] and _is_too_soon(row, part)
-    ]
+    )
+    return list(dict.fromkeys(chains))
 
 
 def reasons_text(part: Mapping[str, Any]) -> str:

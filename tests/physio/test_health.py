@@ -17,7 +17,7 @@ from physio.io import xdf
 from physio.online.chain_runner import ChainConfig
 from physio.online.engine import PipelineConfig, run
 from physio.online.session import Session
-from physio.online.session_table import SessionTable
+from physio.online.session_table import SessionTable, _stored_chains
 from physio.online.stream_health import SleepDetector, StreamHealth
 from physio.sinks.xdf import Xdf
 
@@ -278,3 +278,16 @@ def test_a_stream_that_died_is_in_the_closing_table() -> None:
             table.take(item)
     for row in table.rows({}, {}, session.end):
         assert row["faults"][0] in {f"no sample in the last {s} s" for s in (40, 41)}
+
+
+def test_a_chain_is_listed_with_each_stream_that_it_reads() -> None:
+    pulse = {"stream": "band.bvp", "joined": ["band.acc"], "stages": []}
+    chains = _stored_chains({"pulse": pulse, "odd": {"stream": "x", "joined": 5}})
+    assert chains == {"pulse": ("band.bvp", "band.acc"), "odd": ("x",)}
+    infos = [
+        StreamInfo(name, Fraction(32), (Channel("c"),))
+        for name in ("band.bvp", "band.acc", "band.eda")
+    ]
+    rows = SessionTable(infos).rows(chains)
+    assert [[c["chain"] for c in r["computed"]] for r in rows] == [["pulse"]] * 2 + [[]]
+    assert rows[2]["notes"] == ["no chain of the session reads it"]

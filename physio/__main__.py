@@ -7,6 +7,7 @@ import _thread  # noqa: PLC2701 there is no public `interrupt_main`
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import Any, Final
 
@@ -15,7 +16,18 @@ INTERRUPTED: Final = 130
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, and end the process with its exit status."""
+    status = _run()
+    if any(thread.daemon for thread in threading.enumerate()):
+        # Where a kernel is still compiled, a regular end would abort the process.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def _run() -> int:
+    """Run the command line; return its exit status."""
     is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     try:
         if is_default:
@@ -27,7 +39,14 @@ def main() -> None:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         run()
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
+            return 1
+        return end.code or 0
+    else:
+        return 0
     finally:
         if is_default:
             signal.signal(signal.SIGINT, _leave)  # everything is closed

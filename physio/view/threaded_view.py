@@ -1,5 +1,6 @@
 """Threaded view: another view, drawn in a thread of its own."""
 
+import errno
 from collections.abc import Callable, Sequence
 from queue import Empty, Full, Queue
 from threading import Event, Thread
@@ -100,7 +101,8 @@ class ThreadedView(View):
             while not (self._closing.is_set() and self._queue.empty()):
                 self._step()
         except Exception as error:  # its bug must not end the session
-            self.error = error
+            if not _terminal_closed(error):
+                self.error = error
 
     def _step(self) -> None:
         try:
@@ -117,3 +119,8 @@ class ThreadedView(View):
         if self._view.due() and not self._closing.is_set():
             self._view.report_progress(self._progress())
             self._view.show(self._clock.now(), self._latencies())
+
+
+def _terminal_closed(error: Exception) -> bool:
+    """Return whether an error says that the terminal was closed, as before SIGHUP."""
+    return isinstance(error, OSError) and error.errno == errno.EIO

@@ -72,7 +72,7 @@ def check_clocks(recording: Recording) -> Recording:
         raise ValueError(
             f"its samples span {duration_text(end - begin)}, from {main[0].stream} to "
             f"{main[-1].stream}; a session has at most {duration_text(LONGEST)}: "
-            "correct the start of one, or read them one at a time"
+            "correct the start of one, or keep them in separate files"
         )
     for blocks in recording.streams.values():
         _check_missing(blocks)
@@ -125,7 +125,7 @@ def _session(extents: Sequence[Extent]) -> list[Extent]:
     )
     raise ValueError(
         f"{names} {lies}: their clocks do not belong together; correct the start of "
-        "one, or read them one at a time"
+        "one, or keep them in separate files"
     )
 
 

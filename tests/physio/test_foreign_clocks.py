@@ -212,7 +212,7 @@ def test_signals_of_another_clock_are_refused(tmp_path: Path) -> None:
         physio.read(path)
     assert str(error.value) == (
         f"{path}: s.eda begins 53.9 years after a.eeg ends: their clocks do not belong "
-        "together; correct the start of one, or read them one at a time"
+        "together; correct the start of one, or keep them in separate files"
     )
 
 

@@ -15,6 +15,13 @@ _AHEAD: Final = 0.5  # s by which a stamp may be ahead of the present
 _PACKETS: Final = 8  # packets whose size is that of all
 _WAITED: Final = 8  # packets of which one is hardly delayed ...
 _LONGEST: Final = 0.4  # ... that are waited for at most (s)
+_UNKNOWN: Final = 0.02  # jitter and mean delay before they are measured (s)
+# In mean delays, as they are where a radio repeats what failed:
+_CERTAIN: Final = 22.0  # time in which one packet at least is hardly delayed
+_NEVER_LATE: Final = 10.0  # delay that no packet has
+_SEVERAL: Final = 20.0  # time whose least delayed sample counts
+_ROUGH: Final = 0.15  # error of the least delayed sample
+_DOUBT: Final = 4.0  # s after which a loss in doubt is estimated
 _UNSURE: Final = 0.002  # delay that stamps of packets do not show (s)
 _CONTINUES: Final = 0.25  # s after a step of the clock that are no gap, but a delay
 _WINDOW: Final = 5.0  # s whose least delayed sample places another clock
@@ -36,10 +43,12 @@ class TimestampAligner:
 
     A sample that is late for its place is held for ``hold`` s or two samples: if a
     later sample is on time, the stamps were only jittered; if none is, samples were
-    lost, as many as fit in between. The least delayed samples determine the start time,
-    and a rate that differs slightly from the nominal one is followed. Where stamps jump
-    back by 1 s or more, or beyond the present, their clock was set, and the time of
-    arrival determines the size of the step.
+    lost, as many as fit in between. Where packets have long delays, as of a radio, a
+    loss is counted once so many packets are late that it cannot be chance: up to 4 s
+    after it. The least delayed samples determine the start time, and a rate that
+    differs slightly from the nominal one is followed. Where stamps jump back by 1 s or
+    more, or beyond the present, their clock was set, and the time of arrival determines
+    the size of the step.
 
     A first sample that is old has waited in a buffer, and its time is kept. Only a time
     that cannot be of the session clock, ahead of the present or older than any buffer,
@@ -76,15 +85,25 @@ class TimestampAligner:
         self._target_t0 = np.nan  # start time by the least delayed stamps (s)
         self._slope = 0.0  # its change per sample (s)
         self._current_t0 = np.nan  # start time of the last block (s)
-        self._jitter = 0.02  # jitter of the least delayed stamps (s)
+        self._jitter = _UNKNOWN  # jitter of the least delayed stamps (s)
         # Sizes of the newest packets: samples with, nearly, one stamp.
         self._sizes: deque[int] = deque(maxlen=32)
+        self._steps: deque[float] = deque(maxlen=64)  # time between them (s)
+        self._steady = False  # whether most are equal, as by the sender's clock
+        self._packet = 1  # their usual size, 1 if it varies
         self._size, self._before = 0, -np.inf  # of the present one; its newest stamp
         self._regular = 0.0  # share of steps of the stamps that are a period
         # Samples of which the least delayed counts: whole bursts.
         self._period = max(2, round(max(0.25, 1.5 * hold) * rate))
         self._late: list[float] = []  # of the samples of this period
+        self._spread = 0.0  # mean delay of packets, beyond the least (s)
+        self._since = 0  # samples of this period, those in doubt included
         self._periods = 0
+        self._learned = False  # whether the jitter is measured
+        # A loss in doubt: least delay of the samples after it (s), their arrivals, and
+        # the number at which it is decided.
+        self._doubt, self._doubted, self._decided = np.inf, 0, np.inf
+        self._last = -np.inf  # time of the last sample placed
         self._arrival = -np.inf  # time of the last arrival
         self._times, self._stamps = np.empty(0), np.empty(0)
         self._rows: Array | None = None
@@ -165,19 +184,26 @@ class TimestampAligner:
                 self._size += 1
             else:
                 if self._size:
+                    self._steps.append(time - self._before)
                     self._sizes.append(self._size)
+                    self._packet = self._packet_size()
                 self._size = 1
             self._before = time
+        if len(times) and len(self._steps) >= _PACKETS:
+            steps = np.array(self._steps)
+            usual = np.median(steps)
+            self._steady = bool(np.mean(np.abs(steps - usual) < 0.02 * usual) > 0.5)
 
-    @property
-    def _packet(self) -> int:
-        """Number of samples that are sent, and lost, at once; 1 if it varies."""
+    def _packet_size(self) -> int:
+        """Return how many samples are sent, and lost, at once; 1 if it varies."""
         if len(self._sizes) < _PACKETS:
             return 1
         sizes = list(self._sizes)
-        usual = max(set(sizes), key=sizes.count)
-        fitting = sum(size % usual == 0 for size in sizes)
-        return usual if fitting >= 0.9 * len(sizes) else 1
+        enough = 0.9 * len(sizes)
+        for size in sorted(set(sizes), reverse=True):  # some come together
+            if sum(n % size == 0 for n in sizes) >= enough:
+                return size
+        return 1
 
     def _has_begun(self, now: float) -> bool:
         """Return whether the start time is known; set it once it is."""
@@ -233,28 +259,87 @@ class TimestampAligner:
                 self._by_arrival = not continues
                 self._offsets.clear()
                 trusted = i
-            if late > most and i >= trusted:
+            if late <= most:
+                self._doubt = self._decided = np.inf
+            elif self._doubt < np.inf:
+                self._doubt = min(self._doubt, late)
+                self._doubted += time - self._last > 0.1 / self.rate
+                late -= self._lose(self._doubt, self._doubted)
+            elif i >= trusted:
                 least, trusted = self._least(i, most)
                 if least > most:
                     known = (self._times[i:] > time + hold).any()
                     since = max(time + self._correction, self._arrival)
                     if not known and now - since <= hold + 0.2:
                         break
-                    size = self._packet
-                    lost = size * max(1, round(least * self.rate / size))
-                    self._next += lost
-                    late -= lost / self.rate
+                    late -= self._lose(least, self._arrivals(i, time + hold))
+            self._last = time
             numbers.append(self._next)
             self._follow(late)
         return numbers
 
+    def _arrivals(self, i: int, until: float) -> int:
+        """Return at how many times the samples from i to a time arrived."""
+        times = self._times[i:]
+        return 1 + int((np.diff(times[times <= until]) > 0.1 / self.rate).sum())
+
+    def _lose(self, least: float, arrivals: int) -> float:
+        """Count packets as lost: those that are certain to be missing.
+
+        If delays can explain the rest, it is in doubt until one packet is on time, or
+        until so many are late that none would be by chance. The time of a sample is
+        meanwhile early by the packets in doubt.
+
+        Parameters
+        ----------
+        least
+            Least delay of the newest samples (s).
+        arrivals
+            Number of different times at which they arrived.
+
+        Returns
+        -------
+        float
+            The time of the packets (s).
+        """
+        size = self._packet
+        packets = least * self.rate / size
+        whole = max(1, round(packets))
+        spread = self._spread if self._periods else max(self._delay, _UNKNOWN)
+        waited = self._next >= self._decided
+        evidence = arrivals * size / self.rate * (packets - whole + 1)
+        certain = self._steady or (
+            len(self._sizes) >= _PACKETS
+            and max(evidence, self.hold) >= _CERTAIN * spread
+        )
+        if not certain:  # at least those that no delay explains
+            delay = _NEVER_LATE if self._periods else np.inf
+            if waited:
+                delay = min(_NEVER_LATE, 2 * _CERTAIN / arrivals)
+            whole = int(max(packets - delay * spread * self.rate / size, 0.0))
+        lost = size * whole
+        self._next += lost
+        if certain or waited:
+            self._doubt = self._decided = np.inf
+        elif self._doubt == np.inf:
+            self._decided = self._next + _DOUBT * self.rate
+            self._doubted, self._doubt = 1, least
+        self._doubt -= lost / self.rate
+        return lost / self.rate
+
     @property
     def _hold(self) -> float:
         """Time for which later samples are waited for (s): some packets."""
-        packet = self._packet
-        if packet == 1:
-            return self.hold
-        return max(self.hold, min(_WAITED * packet / self.rate, _LONGEST))
+        packet, hold = self._packet, self.hold
+        if packet > 1:
+            hold = max(hold, min(_WAITED * packet / self.rate, _LONGEST))
+        delay = _CERTAIN * self._spread if self._delayed else 0.0
+        return max(hold, min(delay, _LONGEST))
+
+    @property
+    def _delayed(self) -> bool:
+        """True if packets have delays longer than those waited for anyway."""
+        return not self._steady and _CERTAIN * self._spread > self.hold
 
     @property
     def _tolerance(self) -> float:
@@ -265,8 +350,10 @@ class TimestampAligner:
         floor = 0.6 / self.rate
         if self._regular < 0.5:
             floor = max(floor, _UNSURE)
-        tolerance = floor + 2 * self._jitter
-        return max(tolerance, 0.6 * self._packet / self.rate)
+        packet, share, rough = self._packet / self.rate, 0.6, 0.0
+        if self._delayed:
+            share, rough = 0.75, _ROUGH * self._spread
+        return max(floor + max(2 * self._jitter, rough), share * packet)
 
     def _least(self, i: int, most: float) -> tuple[float, int]:
         """Return the delay of the first sample from i on that is on time.
@@ -293,20 +380,51 @@ class TimestampAligner:
         """Update the start time and its jitter from the delay of a sample."""
         self._next += 1
         self._target_t0 += self._slope
-        self._late.append(late)
-        if len(self._late) < self._period:
+        self._since += 1
+        if self._doubt == np.inf or not self._periods:
+            self._late.append(late)
+        enough, long = self._period, self._delayed
+        if not self._steady:
+            several = _SEVERAL * self._spread * self.rate if long else 0.0
+            enough = max(enough, round(several), _PACKETS * self._at_once)
+        if len(self._late) < enough:
             return
         least = min(self._late)
-        self._late.clear()
+        if long and least > self._tolerance:  # none of them shows it
+            self._late.clear()
+            return
+        period, self._since = self._since, 0
         self._periods += 1
-        self._target_t0 += least * max(0.5, 1 / self._periods)
+        share = min(len(self._late) / (4.0 * self.rate), 1.0)
+        self._spread += max(share, 1 / self._periods) * (self._delay - self._spread)
+        self._late.clear()
+        gain = 0.2 if long and least > 0 else 0.5
+        self._target_t0 += least * max(gain, 1 / self._periods)
         if self._periods > 4:
             steepest = STEEPEST / self.rate
-            self._slope += 0.05 * least / self._period
+            self._slope += 0.05 * least / period
             self._slope = min(max(self._slope, -steepest), steepest)
         early = -least if self._periods > 1 else 0.0
-        fade = 1 - self._period / (30.0 * self.rate)
-        self._jitter = max(self._jitter * fade if self._periods != 4 else 0.0, early)
+        fade = max(1 - period / ((10.0 if long else 30.0) * self.rate), 0.0)
+        if not self._learned and self._periods >= (2 if long else 4):
+            fade, self._learned = 0.0, True
+        self._jitter = max(self._jitter * fade, early)
+
+    @property
+    def _at_once(self) -> int:
+        """Size of packets, or of the smallest so far."""
+        if len(self._sizes) >= _PACKETS:
+            return self._packet
+        return min(self._sizes, default=self._size)
+
+    @property
+    def _delay(self) -> float:
+        """Mean delay of the packets of this period, beyond the least (s)."""
+        if not self._late:
+            return 0.0
+        mean = sum(self._late) / len(self._late)
+        inside = (self._at_once - 1) / 2 / self.rate  # the first waits for the last
+        return max(mean - min(self._late) - inside, 0.0)
 
     def _cut(self, numbers: list[int]) -> list[PlacedSamples]:
         if not numbers or self._rows is None:

@@ -307,7 +307,7 @@ def test_a_zip_with_two_exports(tmp_path: Path) -> None:
     where = packed(tmp_path / "e4.zip", **{"other/EDA.csv": FILES["EDA.csv"]})
     says = (
         f"{where} holds more than one session: choose one of '(no name)', 'other', as "
-        "in --session"
+        "in --session (of physio export: --e4-session)"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
         read(where)

@@ -86,8 +86,12 @@ def export(
     e4_session: ExportSession = "",
     task: Annotated[str, typer.Option(help="BIDS task.")] = "rest",
     eeg_format: Annotated[
-        str, typer.Option(help="EEG in BIDS: BrainVision or EDF.")
-    ] = "BrainVision",
+        str,
+        typer.Option(
+            help="EEG in BIDS: BrainVision, EEGLAB, EDF, BDF, or auto: BrainVision if "
+            "it holds each sample to the bit, else EEGLAB."
+        ),
+    ] = "auto",
     board: Board = None,
     columns: Columns = None,
     channels: Channels = None,
@@ -151,7 +155,9 @@ def _to_bids(
     whole: bool,
 ) -> None:
     """Write a BIDS dataset; put the recording, or a copy, under ``sourcedata``."""
-    from physio.io import bids_export, xdf
+    from physio.io import xdf
+    from physio.io.bids import bids_export
+    from physio.study.bids import answers
     from physio.view import convert
 
     exported = bids_export.export(
@@ -159,6 +165,7 @@ def _to_bids(
         out,
         convert.to_mne,
         eeg_format=eeg_format,
+        answers=answers(recording) if whole else {},
         **entities,
     )
     for names in exported[:1]:

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -100,10 +99,12 @@ def export(
     """Export a recording as BIDS, or as tables or EDF with a file per stream.
 
     Further recordings go into the same BIDS folder by their participant, session or
-    task; files are never overwritten.
+    task; files are never overwritten. Of a BIDS folder, these options also select the
+    recording that is exported.
 
     Example: `physio export sessions/p07/recording.xdf bids --task films --anonymise`
     """
+    from physio.datasets.bids import is_bids
     from physio.datasets.open_recording import read
     from physio.io.anonymize import anonymize as without_identity
 
@@ -111,9 +112,11 @@ def export(
         raise ValueError(
             f"cannot export as {kind!r}: formats are bids, {', '.join(_WRITERS)}"
         )
-    recording = corrected(
-        read(path, board=board, columns=columns, session=e4_session), channels
-    )
+    chosen = {"session": e4_session}
+    if is_bids(path):
+        chosen |= {"participant": participant, "session": e4_session or session}
+        chosen["task"] = "" if task == "rest" else task
+    recording = corrected(read(path, board=board, columns=columns, **chosen), channels)
     if anonymise:
         recording = without_identity(recording, keep_labels=keep_labels)
     _prepare(out, anonymise=anonymise)
@@ -158,12 +161,10 @@ def _to_bids(
     from physio.io import xdf
     from physio.io.bids import bids_export
     from physio.study.bids import answers
-    from physio.view import convert
 
     exported = bids_export.export(
         recording,
         out,
-        convert.to_mne,
         eeg_format=eeg_format,
         answers=answers(recording) if whole else {},
         **entities,
@@ -228,24 +229,22 @@ def _to_tables(recording: "Recording", out: Path, suffix: str) -> None:
 
 def _to_edf(recording: "Recording", out: Path) -> None:
     """Write each regular stream with samples; lost samples are 0 and annotated."""
-    import mne
-    import numpy as np
-
     from physio.core.filename import distinct_filenames
     from physio.core.recording import computed
+    from physio.io.edf_export import write_edf
     from physio.view import convert
 
-    if find_spec("edfio") is None:
-        raise ValueError("EDF needs edfio: pip install 'physio-affect[bids]'")
     files = distinct_filenames(recording.streams)
     _refuse_overwriting(out / f"{file}.edf" for file in files.values())
     for name, blocks in recording.streams.items():
         if not any(map(len, blocks)) or computed(name):
             continue
         raw = convert.to_mne(recording, name)
-        raw.apply_function(lambda x: np.nan_to_num(x), picks="all", verbose="error")
-        target = out / f"{files[name]}.edf"
-        mne.export.export_raw(target, raw, overwrite=True, verbose="error")
+        notes = [(float(a["onset"]), float(a["duration"]), str(a["description"]))
+                 for a in raw.annotations
+                 if a["description"] not in ("BAD_ACQ_SKIP", "BAD_NAN")]  # fmt: skip
+        began = raw.info["meas_date"]
+        write_edf(out / f"{files[name]}.edf", blocks, notes, began)
 
 
 _WRITERS: Final[dict[str, Callable[["Recording", Path], None]]] = {

@@ -1,6 +1,6 @@
 """Studies in the Brain Imaging Data Structure (BIDS), as a data set of recordings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -40,6 +40,8 @@ class Bids:
     ----------
     root
         The folder with ``dataset_description.json``.
+    selection
+        Entities that all recordings have; by default those of all.
 
     Notes
     -----
@@ -49,6 +51,7 @@ class Bids:
     """
 
     root: Path
+    selection: Selection = field(default_factory=Selection)
 
     name: ClassVar[str] = "BIDS"
 
@@ -87,20 +90,15 @@ class Bids:
             )
         return self._cited(read_recording(self._folder, [self._keys[trial]]))
 
-    def select(self, selection: Selection) -> Recording:
-        """Return the only recording, or session of several participants, of a choice.
+    def only(self) -> Recording:
+        """Return the only recording, or the session of several participants.
 
         Raises
         ------
         ValueError
-            If none has these entities, or several have; the message lists them.
+            If there are several; the message lists them.
         """
-        keys = [key for key in self._keys.values() if selection.matches(key)]
-        if not keys:
-            raise ValueError(
-                f"{self.root} has no recording of {_wish(selection)}; it has "
-                f"{_listed(list(self._keys.values()))}"
-            )
+        keys = list(self._keys.values())
         if len(keys) > 1:
             sessions = {shared_session(self._folder, key) for key in keys}
             if len(sessions) > 1 or "" in sessions:
@@ -122,10 +120,15 @@ class Bids:
             raise FileNotFoundError(
                 f"{self.root} is no BIDS folder: it has no dataset_description.json"
             )
-        keys = self._folder.recordings
-        if not keys:
+        if not self._folder.recordings:
             raise ValueError(
                 f"{self.root} has no EEG, physio or motion of a participant (sub-...)"
+            )
+        keys = [k for k in self._folder.recordings if self.selection.matches(k)]
+        if not keys:
+            raise ValueError(
+                f"{self.root} has no recording of {_wish(self.selection)}; it has "
+                f"{_listed(list(self._folder.recordings))}"
             )
         return {
             Trial(
@@ -162,7 +165,7 @@ def read(
         If a folder holds none, or several, with these entities.
     """
     if path.is_dir():
-        return Bids(path).select(Selection(participant, session, task))
+        return Bids(path, Selection(participant, session, task)).only()
     file = BidsFile.of(path)
     if file is None:
         raise ValueError(f"{path} is no file of a BIDS data set by its name")

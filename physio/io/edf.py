@@ -22,7 +22,6 @@ from physio.io.bad_spans import (
     mark_blocks,
     mark_samples,
 )
-from physio.io.bids.channel_types import with_channel_table
 from physio.io.brainvision import read_channels, readable_header
 from physio.io.channel_kinds import UNITS, ChannelKind, channel_kind
 from physio.io.edf_annotations import (
@@ -137,24 +136,14 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
                 recording = _read_edf(raw, path, header, participant)
             else:
                 recording = _recording(_loaded(raw), "eeg", participant, path)
-                recording = _with_triggers(recording, "eeg")
+                recording = with_triggers(recording, "eeg")
     except Exception as error:  # MNE raises the errors of its parsers unchanged
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise ValueError(f"{path} cannot be read: {text}") from None
-    recording, more = _with_table(recording, path)
-    notes = [*notes, *more]
     about = {**recording.metadata, "source": f"{path.suffix.lstrip('.').upper()} file"}
     if messages := [*notes, *filter(None, [about.get("warnings")])]:
         about["warnings"] = "; ".join(messages)
     return Recording(recording.streams, recording.events, (), about)
-
-
-def _with_table(recording: Recording, path: Path) -> tuple[Recording, list[str]]:
-    """Return a recording after the ``channels.tsv`` of a BIDS file, and notes."""
-    corrected, notes = with_channel_table(recording, path)
-    if recording.streams.keys() ^ corrected.streams.keys():
-        corrected = _with_triggers(corrected, "eeg")
-    return corrected, notes
 
 
 def _read_edf(
@@ -191,7 +180,7 @@ def _read_edf(
         about["begin_unix"] = repr(start)
     if text := "; ".join(filter(None, notes)):
         about["warnings"] = text
-    return _with_triggers(Recording(streams, events, (), about), "eeg")
+    return with_triggers(Recording(streams, events, (), about), "eeg")
 
 
 def _channels_of(label: str) -> tuple[str, ...]:
@@ -199,7 +188,7 @@ def _channels_of(label: str) -> tuple[str, ...]:
     return tuple({label, electrode_label(label)}) if label else ()
 
 
-def _with_triggers(recording: Recording, device: str) -> Recording:
+def with_triggers(recording: Recording, device: str) -> Recording:
     """Return a recording with the codes of its trigger channels as events."""
     events, notes = dict(recording.events), [recording.metadata.get("warnings", "")]
     with_codes = [b for b in recording.streams.values() if has_triggers(b[0].info)]
@@ -339,7 +328,7 @@ def from_mne(
     """
     file = raw.filenames[0] if raw.filenames else None
     recording = _recording(raw, device, participant, Path(file) if file else None)
-    return _with_triggers(recording, device)
+    return with_triggers(recording, device)
 
 
 def _recording(

@@ -149,8 +149,6 @@ def _values(
         values = chosen.to_numpy(np.float64, copy=True)
     except ValueError as error:
         raise ValueError(f"{path / name}: {error}") from None
-    if name.endswith(".csv"):
-        values[np.isnan(values)] = MissingReason.NO_SIGNAL.nan
     return np.ascontiguousarray(values).reshape(len(frame), len(columns))
 
 

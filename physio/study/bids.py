@@ -16,7 +16,6 @@ from physio.io.bids.event_tables import NAME
 from physio.study.outcomes import completed_segments, questionnaire_scores
 from physio.study.study_folder import Study
 from physio.study.table import RecordedSession
-from physio.view.convert import to_mne
 
 TASK: Final = "study"
 
@@ -36,7 +35,7 @@ def export(study: Study, root: Path) -> int:
         for number, folder in enumerate(study.sessions(code), 1):
             recording = read(folder / "recording.xdf")
             bids_export.export(
-                recording, root, to_mne, session=f"{number:02d}", task=TASK,
+                recording, root, session=f"{number:02d}", task=TASK,
                 answers=answers(recording),
             )  # fmt: skip
             count += 1

@@ -3,10 +3,11 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from physio.core.missing import MissingReason
 from physio.core.recording import Recording, computed
 from physio.core.stream_layout import describe_stream
 from physio.io.bids import eeg_files
-from physio.io.bids.eeg_files import FORMATS, HARDWARE, unit_text
+from physio.io.bids.eeg_files import FORMATS, unit_text
 from physio.io.bids.entities import PIPELINE, RecordingKey, label, labels
 from physio.io.bids.event_tables import (
     HED_VERSION,
@@ -26,16 +27,16 @@ from physio.io.bids.event_tables import (
     write_events,
 )
 from physio.io.bids.sidecars import (
+    HARDWARE,
     KEY,
     MISSING,
     read_json,
     read_table,
+    task_metadata,
     write_json,
     write_table,
     write_values,
 )
-
-ToRaw = Callable[[Recording, str], Any]
 
 PEOPLE: Final = "bids.participant"
 """Key of a recording's metadata: its row of ``participants.tsv``, as JSON."""
@@ -72,20 +73,23 @@ class _Target:
     def folder(self) -> Path:
         return self.root / self.key.folder / self.kind
 
-    def date(self, blocks: Sequence[Block]) -> str:
-        """Return the date of the first sample of a stream, as BIDS writes it."""
+    def begin(self, blocks: Sequence[Block]) -> datetime | None:
+        """Return the date of the first sample of a stream, if it is known."""
         if (date := self.recording.date) is None:
-            return MISSING
+            return None
         first = next(b for b in blocks if len(b))
         date = date.astimezone(UTC)
-        date += timedelta(seconds=float(first.times[0]) - self.recording.begin)
-        return date.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return date + timedelta(seconds=float(first.times[0]) - self.recording.begin)
+
+    def date(self, blocks: Sequence[Block]) -> str:
+        """Return the date of the first sample of a stream, as BIDS writes it."""
+        begin = self.begin(blocks)
+        return MISSING if begin is None else begin.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def export(
     recording: Recording,
     root: Path,
-    to_raw: ToRaw,
     *,
     participant: str = "",
     session: str = "",
@@ -108,9 +112,6 @@ def export(
         The recording.
     root
         The dataset's folder.
-    to_raw
-        Function that converts a stream to MNE's raw object, for EDF and BDF:
-        `physio.view.convert.to_mne`.
     participant
         Code of the participant, for a recording of one; by default its own code, or
         ``01`` without one.
@@ -159,11 +160,10 @@ def export(
                if not computed(n) and b[0].info.participant == code}  # fmt: skip
         eeg = [n for n, b in measured.items() if _is_eeg(b[0].info)]
         first = measured[eeg[0] if eeg else next(iter(measured))]
-        zero = float(next(b for b in first if len(b)).times[0])
         kind = "eeg" if eeg else "beh"
-        target = _Target(recording, root, key, code, zero, kind)
-        _write_streams(target, measured, to_raw, eeg_format)
-        _write_all_events(target, sorted(subjects))
+        target = _Target(recording, root, key, code, _begin(first), kind)
+        _write_streams(target, measured, eeg_format)
+        _write_all_events(target, measured, sorted(subjects))
         _write_derived(target, filled)
         _write_people(target, answers or {})
     return list(every.values())
@@ -206,7 +206,6 @@ def _is_eeg(info: StreamInfo) -> bool:
 def _write_streams(
     target: _Target,
     measured: Mapping[str, tuple[Block, ...]],
-    to_raw: ToRaw,
     eeg_format: str,
 ) -> None:
     """Write the measured streams of a participant, and list them in ``scans.tsv``."""
@@ -217,9 +216,7 @@ def _write_streams(
     for name, blocks in measured.items():
         if name in eeg:
             acquisition = f"_acq-{known[name]}" if len(eeg) > 1 else ""
-            file = _write_eeg(
-                target, blocks, f"{stem}{acquisition}", to_raw, eeg_format
-            )
+            file = _write_eeg(target, blocks, f"{stem}{acquisition}", eeg_format)
         elif _motion_types(blocks[0].info):
             file = _write_motion(target, blocks, f"{stem}_tracksys-{known[name]}")
         else:
@@ -230,11 +227,7 @@ def _write_streams(
 
 
 def _write_eeg(
-    target: _Target,
-    blocks: Sequence[Block],
-    stem: str,
-    to_raw: ToRaw,
-    eeg_format: str,
+    target: _Target, blocks: Sequence[Block], stem: str, eeg_format: str
 ) -> Path:
     info, (_, data) = blocks[0].info, _whole(blocks)
     path = target.folder / f"{stem}_eeg"
@@ -244,9 +237,7 @@ def _write_eeg(
     sidecar = eeg_files.eeg_sidecar(info, len(data), target.key.task)
     write_json(Path(f"{path}.json"), {**sidecar, KEY: about})
     eeg_files.write_channels(target.folder / f"{stem}_channels.tsv", info, data)
-    return eeg_files.write_samples(
-        path, data, info, chosen, lambda: to_raw(target.recording, info.name)
-    )
+    return eeg_files.write_samples(path, blocks, data, chosen, target.begin(blocks))
 
 
 def _motion_types(info: StreamInfo) -> tuple[tuple[str, str], ...]:
@@ -275,8 +266,7 @@ def _write_motion(target: _Target, blocks: Sequence[Block], stem: str) -> Path:
     site = info.site or MISSING
     system = stem.rpartition("_tracksys-")[2]
     table = {
-        "TaskName": target.key.task,
-        "TaskDescription": f"the task {target.key.task}",
+        **task_metadata(target.key.task),
         "SamplingFrequency": float(info.rate),
         "TrackingSystemName": system,
         "MotionChannelCount": len(types),
@@ -289,8 +279,6 @@ def _write_motion(target: _Target, blocks: Sequence[Block], stem: str) -> Path:
         "SpatialAxes": MISSING,
         "SubjectArtefactDescription": "not described",
         **HARDWARE,
-        "Instructions": MISSING,
-        **eeg_files.INSTITUTION,
         KEY: {"zero": target.zero, **describe_stream(blocks)},
     }
     write_json(folder / f"{stem}_motion.json", table)
@@ -320,6 +308,7 @@ def _write_physio(blocks: Sequence[Block], stem: Path, zero: float, task: str) -
         "Columns": list(info.names),
         **HARDWARE,
         "TaskName": task,
+        "Description": f"{', '.join(info.names[:8])} of {info.name}",
         "PhysioType": "generic",
         "Origin": str(info.origin),
         "MeasurementSite": info.site or MISSING,
@@ -353,11 +342,14 @@ def _whole(blocks: Sequence[Block]) -> tuple[Array, Array]:
     return first.times, data
 
 
-def _write_all_events(target: _Target, codes: Sequence[str]) -> None:
+def _write_all_events(
+    target: _Target, measured: Mapping[str, tuple[Block, ...]], codes: Sequence[str]
+) -> None:
     """Write the events of a participant and of the session, and what they share."""
     recording, stem = target.recording, target.folder / target.key.stem
+    others = set(codes) - {target.participant, ""}
     concerned = {n: e for n, e in recording.events.items()
-                 if e.info.participant in ("", target.participant)}  # fmt: skip
+                 if e.info.participant not in others}  # fmt: skip
     public = [name for name, events in concerned.items() if is_public(events)]
     empty = {n: describe_stream(b) for n, b in recording.streams.items()
              if not any(map(len, b))}  # fmt: skip
@@ -374,7 +366,31 @@ def _write_all_events(target: _Target, codes: Sequence[str]) -> None:
     }  # fmt: skip
     if len(codes) > 1:
         about["together"] = _identity(recording)
-    write_events(recording, public, Path(f"{stem}_events"), target.zero, about)
+    gaps = [gap for blocks in measured.values() if _is_eeg(blocks[0].info)
+            for gap in _gaps(blocks)]  # fmt: skip
+    path = Path(f"{stem}_events")
+    task = target.key.task
+    write_events(recording, public, path, target.zero, task, about=about, gaps=gaps)
+    folder = target.root / target.key.folder / "motion"
+    known = labels(measured, "stream")
+    for name, blocks in measured.items():
+        if _motion_types(blocks[0].info):
+            path = folder / f"{target.key.stem}_tracksys-{known[name]}_events"
+            write_events(recording, public, path, _begin(blocks), task)
+
+
+def _begin(blocks: Sequence[Block]) -> float:
+    return next(float(b.times[0]) for b in blocks if len(b))
+
+
+def _gaps(blocks: Sequence[Block]) -> list[tuple[float, float]]:
+    """Return begin and end of the lost samples of a stream (s, session clock)."""
+    filled = [b for b in blocks if len(b)]
+    return [
+        (b.t0 + a.stop / float(a.info.rate), float(b.times[0]))
+        for a, b in pairwise(filled)
+        if b.start > a.stop
+    ]
 
 
 def _identity(recording: Recording) -> str:
@@ -401,7 +417,7 @@ def _write_derived(target: _Target, filled: Mapping[str, tuple[Block, ...]]) -> 
     several = labels(streams, "stream")
     for name, kind in zip(streams, kinds, strict=True):
         text = kind if kinds.count(kind) == 1 else several[name]
-        stem = f"{target.key.stem}_desc-{text}_physio"
+        stem = f"{target.key.stem}_recording-{text}_physio"
         _write_physio(filled[name], folder / stem, target.zero, target.key.task)
 
 
@@ -431,7 +447,9 @@ def _write_people(target: _Target, answers: Mapping[str, Mapping[str, float]]) -
             },
             ("participant_id", "session_id"),
         )
-        described = {str(c): f"{c} of {name}" for c in row}
+        described = dict.fromkeys(session, "session of the answers") | {
+            str(c): f"{c} of {name}" for c in row
+        }
         _describe_columns(folder / f"{text}.json", described, name)
 
 
@@ -451,7 +469,7 @@ def _add_row(path: Path, row: Mapping[str, str], keys: Sequence[str]) -> None:
     """Add a row to a table, or complete the row with the same keys."""
     rows = read_table(path) if path.exists() else []
     same = [r for r in rows if all(r.get(k) == row.get(k) for k in keys)]
-    header = list(dict.fromkeys(c for r in (*rows, row) for c in r))
+    header = list(dict.fromkeys([*keys[:1], *(c for r in (*rows, row) for c in r)]))
     if same:
         same[0] |= {c: v for c, v in row.items() if same[0].get(c, MISSING) == MISSING}
     else:

@@ -16,9 +16,10 @@ from physio.core.recording import Arrival, Recording
 from physio.core.stream_codec import from_dict
 from physio.core.stream_layout import restore_stream
 from physio.io import edf
+from physio.io.bad_spans import BadSpan, bad_notes, is_bad, mark_blocks
 from physio.io.bids import eeg_files
 from physio.io.bids.bids_export import ANSWERS, PEOPLE
-from physio.io.bids.channel_types import without_bad
+from physio.io.bids.channel_types import with_channel_table, without_bad
 from physio.io.bids.eeg_files import channel_rows, kind_of, unit_text
 from physio.io.bids.entities import BidsFile, BidsFolder, RecordingKey, beside
 from physio.io.bids.event_tables import (
@@ -29,6 +30,7 @@ from physio.io.bids.event_tables import (
     restore_hidden,
     rows_of,
     values_of,
+    without_gaps,
 )
 from physio.io.bids.sidecars import (
     KEY,
@@ -82,12 +84,13 @@ class _Parts:
     streams: dict[str, tuple[Block, ...]] = field(default_factory=dict)
     events: dict[str, Events] = field(default_factory=dict)
     exact: set[str] = field(default_factory=set)
+    eeg: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     shared: dict[str, Any] = field(default_factory=dict)
     about: dict[str, str] = field(default_factory=dict)
 
-    def add(self, blocks: tuple[Block, ...], *, is_exact: bool = False) -> None:
-        """Add a stream under its name, or under the next free one."""
+    def add(self, blocks: tuple[Block, ...], *, is_exact: bool = False) -> str:
+        """Add a stream; return its name, or the next free one under which it is."""
         name, number = blocks[0].info.name, 1
         while name in self.streams:
             number += 1
@@ -98,6 +101,7 @@ class _Parts:
         elif is_exact:
             self.exact.add(name)
         self.streams[name] = blocks
+        return name
 
 
 def read_recording(
@@ -168,12 +172,10 @@ def _read(
         "physioevents": _read_physio_events, "events": _read_events,
     }  # fmt: skip
     error: ValueError | None = None
+    events = _main_events(root, files, parts)
     for file in files:
-        if file.suffix == "events" and not parts.shared:
-            ours = sidecar(file, root).get(KEY)
-            if isinstance(ours, dict) and "zero" in ours:
-                parts.shared, parts.zero = ours, float(ours["zero"])
-    for file in files:
+        if file.suffix == "events" and file != events:
+            continue
         try:
             readers[file.suffix](file, parts)
         except (ValueError, OSError, EOFError, LookupError, TypeError) as reason:
@@ -181,10 +183,28 @@ def _read(
             text = text if file.path.name in text else f"{file.path}: {text}"
             error = error or ValueError(text)
             parts.notes.append(f"{text}: left out")
-    if error is not None and not parts.streams and not parts.events:
+    if error is not None and not parts.streams:
         raise error
     _add_people(parts, root, key)
     return parts
+
+
+def _main_events(
+    root: Path, files: Sequence[BidsFile], parts: _Parts
+) -> BidsFile | None:
+    """Return the file with the events of a recording, and take over its clock.
+
+    Several files hold the same events, each after the first sample of its data.
+    """
+    events = [file for file in files if file.suffix == "events"]
+    for file in events:
+        ours = sidecar(file, root).get(KEY)
+        if isinstance(ours, dict) and "zero" in ours:
+            parts.shared, parts.zero = ours, float(ours["zero"])
+            return file
+    kinds = [f.path.parent.name for f in files if f.suffix in ("eeg", "physio")]
+    beside_data = [file for file in events if file.path.parent.name in kinds[:1]]
+    return next(iter(beside_data or events), None)
 
 
 def _assembled(parts: Sequence[_Parts]) -> Recording:
@@ -247,9 +267,14 @@ def _read_eeg(file: BidsFile, parts: _Parts) -> None:
         parts.add(_with_kinds(streams[info.name], rows), is_exact=True)
         return
     recording = edf.read(file.path, participant=parts.participant)
+    corrected, notes = with_channel_table(recording, file, parts.root)
+    parts.notes += notes
+    if corrected.streams.keys() ^ recording.streams.keys():
+        corrected = edf.with_triggers(corrected, "eeg")
+    recording = corrected
     late = parts.zero + (0.0 if parts.streams == {} else _lateness(file, parts))
     for stream in recording.streams.values():
-        parts.add(tuple(replace(b, t0=b.t0 + late) for b in stream))
+        parts.eeg.append(parts.add(tuple(replace(b, t0=b.t0 + late) for b in stream)))
     for name, events in recording.events.items():
         parts.events.setdefault(name, _shifted(events, late))
     parts.notes += filter(None, [recording.metadata.get("warnings", "")])
@@ -521,7 +546,7 @@ def _read_events(file: BidsFile, parts: _Parts) -> None:
     if hed := read_hed(rows, about):
         parts.about[HED] = hed
     described = about[KEY].get("events") if isinstance(about.get(KEY), dict) else None
-    if isinstance(described, dict) and _is_same(described, rows):
+    if isinstance(described, dict) and _is_same(described, without_gaps(rows)):
         titles = tuple(rows[0]) if rows else ()
         for name, table in described.items():
             parts.events[name] = read_exact(
@@ -531,6 +556,17 @@ def _read_events(file: BidsFile, parts: _Parts) -> None:
         return
     events, notes = read_events(file.path, parts.zero, parts.participant)
     parts.notes += notes
+    spans = [
+        BadSpan(float(at), float(np.nan_to_num(values[0])), text)
+        for at, values, text in zip(
+            events.times, events.data, events.labels, strict=True
+        )
+        if is_bad(text, float(at) - parts.zero)
+    ]
+    if spans:
+        eeg = {n: parts.streams[n] for n in parts.eeg}
+        parts.streams |= mark_blocks(eeg, spans)
+        parts.notes += bad_notes(spans, (), file.path.name)
     if len(events):
         parts.events = {n: e for n, e in parts.events.items()
                         if not n.endswith(".annotations")}  # fmt: skip

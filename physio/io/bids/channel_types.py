@@ -10,23 +10,26 @@ from physio.core.block import Block, Channel
 from physio.core.recording import Recording
 from physio.io.bad_spans import BadSpan, bad_notes, mark_blocks
 from physio.io.bids.eeg_files import kind_of
-from physio.io.bids.entities import BidsFile, root_of
+from physio.io.bids.entities import BidsFile
 from physio.io.bids.sidecars import MISSING, Row, nearest_table
 from physio.io.channel_kinds import UNITS
 from physio.io.edf_labels import electrode_label
 from physio.io.units import read_unit
 
 
-def with_channel_table(recording: Recording, path: Path) -> tuple[Recording, list[str]]:
+def with_channel_table(
+    recording: Recording, file: BidsFile, root: Path
+) -> tuple[Recording, list[str]]:
     """Return a recording with the types, units and bad channels of its table.
 
     Parameters
     ----------
     recording
         Streams of a file.
-    path
-        The file; if its name is none of BIDS, or no table applies to it, the recording
-        stays.
+    file
+        The file; if no table applies to it, the recording stays.
+    root
+        Folder of the data set.
 
     Returns
     -------
@@ -37,14 +40,11 @@ def with_channel_table(recording: Recording, path: Path) -> tuple[Recording, lis
     notes
         Sentences on bad channels.
     """
-    file = BidsFile.of(path)
-    if file is None:
-        return recording, []
-    table, rows = nearest_table(file, root_of(path), "channels")
+    table, rows = nearest_table(file, root, "channels")
     if not rows:
         return recording, []
     by_name = {name: row for row in rows for name in _names(row.get("name", ""))}
-    streams = _retyped(recording.streams, by_name, path.suffix.lower())
+    streams = _retyped(recording.streams, by_name, file.extension.lower())
     streams, notes = without_bad(streams, rows, table.name)
     return replace(recording, streams=streams), notes
 

@@ -2,15 +2,17 @@
 
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from physio.core.block import Array, Channel, StreamInfo
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
-from physio.io.bids.sidecars import MISSING, write_table
+from physio.io.bids.sidecars import HARDWARE, MISSING, task_metadata, write_table
+from physio.io.edf_export import write_edf
 
 FORMATS: Final = ("auto", "BrainVision", "EEGLAB", "EDF", "BDF")
 """Formats of EEG: ``auto`` is BrainVision if it holds each sample, else EEGLAB."""
@@ -27,17 +29,6 @@ _KINDS: Final = {"eeg": "eeg", "veog": "eog", "heog": "eog", "eog": "eog", "ecg"
                  "sysclock": "misc", "other": "misc", "pulse": "bio",
                  "eda": "gsr"}  # fmt: skip
 
-HARDWARE: Final = dict.fromkeys(
-    ("Manufacturer", "ManufacturersModelName", "SoftwareVersions",
-     "DeviceSerialNumber"), MISSING
-)  # fmt: skip
-"""Recommended metadata on a device, which a recording does not state."""
-
-INSTITUTION: Final = dict.fromkeys(
-    ("InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName"), MISSING
-)
-"""Recommended metadata on the place of a recording, which it does not state."""
-
 UNITS: Final = {"uV": "\N{MICRO SIGN}V", "uS": "\N{MICRO SIGN}S", "degC": "oC"}
 """Units of this package as BIDS writes them."""
 
@@ -52,7 +43,11 @@ def eeg_format(choice: str, data: Array) -> str:
 
 
 def write_samples(
-    path: Path, data: Array, info: StreamInfo, chosen: str, to_raw: Callable[[], Any]
+    path: Path,
+    blocks: Sequence[Block],
+    data: Array,
+    chosen: str,
+    began: datetime | None,
 ) -> Path:
     """Write samples, shape (n, channels); return the file of the recording.
 
@@ -60,28 +55,23 @@ def write_samples(
     ----------
     path
         Path without extension.
+    blocks
+        Blocks of the stream.
     data
-        Samples; lost ones are NaN.
-    info
-        The stream.
+        Its samples; lost ones are NaN.
     chosen
         Format: one of `FORMATS` but ``auto``.
-    to_raw
-        Function that returns MNE's raw object of the stream, for EDF and BDF.
+    began
+        Date of the first sample, for EDF and BDF.
     """
+    info = blocks[0].info
     target = path.with_name(path.name + _EXTENSIONS[chosen])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of units that are none of volts
-        if chosen == "BrainVision":
-            _write_brainvision(path, data, info)
-        elif chosen == "EEGLAB":
-            _write_eeglab(target, data, info)
-        else:
-            raw = to_raw()
-            raw.apply_function(np.nan_to_num, picks="all", verbose="error")
-            import mne
-
-            mne.export.export_raw(target, raw, fmt="auto", verbose="error")
+    if chosen == "BrainVision":
+        _write_brainvision(path, data, info)
+    elif chosen == "EEGLAB":
+        _write_eeglab(target, data, info)
+    else:
+        write_edf(target, blocks, began=began)
     return target
 
 
@@ -94,13 +84,15 @@ def _write_brainvision(path: Path, data: Array, info: StreamInfo) -> None:
         ) from None
     volts = [c.unit == "uV" for c in info.channels]
     scaled = data * np.where(volts, 1e-6, 1.0)  # pybv multiplies volts by 1e6
-    pybv.write_brainvision(
-        data=scaled.T, sfreq=float(info.rate), ch_names=list(info.names),
-        fname_base=path.name, folder_out=path.parent, resolution=1.0,
-        unit=[UNITS.get(c.unit, c.unit) if c.unit != "1" else "n/a"
-              for c in info.channels],
-        fmt="binary_float32",
-    )  # fmt: skip
+    units = [UNITS.get(c.unit, c.unit) if c.unit != "1" else "n/a"
+             for c in info.channels]  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of units that are none of volts
+        pybv.write_brainvision(
+            data=scaled.T, sfreq=float(info.rate), ch_names=list(info.names),
+            fname_base=path.name, folder_out=path.parent, resolution=1.0, unit=units,
+            fmt="binary_float32",
+        )  # fmt: skip
 
 
 def _write_eeglab(path: Path, data: Array, info: StreamInfo) -> None:
@@ -122,7 +114,8 @@ def _write_eeglab(path: Path, data: Array, info: StreamInfo) -> None:
         "xmin": 0.0, "xmax": (n - 1) / rate, "times": empty, "data": data.T,
         "icaact": empty, "icawinv": empty, "icasphere": empty, "icaweights": empty,
         "icachansind": empty, "chanlocs": locations, "urchanlocs": empty,
-        "chaninfo": empty, "ref": info.reference or "common", "event": empty,
+        "chaninfo": {"plotrad": empty, "nosedir": "+X", "nodatchans": empty},
+        "ref": info.reference or "common", "event": empty,
         "urevent": empty, "eventdescription": empty, "epoch": empty, "reject": empty,
         "stats": empty, "specdata": empty, "specicaact": empty, "splinefile": "",
         "icasplinefile": "", "dipfit": empty, "history": "", "saved": "yes",
@@ -227,11 +220,8 @@ def eeg_sidecar(info: StreamInfo, n: int, task: str) -> dict[str, Any]:
         ("Trigger", ("stim",)),
     )  # fmt: skip
     table = {
-        "TaskName": task,
-        "TaskDescription": f"the task {task}",
-        "Instructions": MISSING,
+        **task_metadata(task),
         **HARDWARE,
-        **INSTITUTION,
         "CapManufacturer": MISSING,
         "CapManufacturersModelName": MISSING,
         "SubjectArtefactDescription": "not described",

@@ -22,6 +22,7 @@ from physio.io.bids.sidecars import (
     number_text,
     read_number,
     read_table,
+    task_metadata,
     write_json,
     write_table,
 )
@@ -31,6 +32,9 @@ NAME: Final = "bids.events"
 
 HED: Final = "bids.hed"
 """Key of a recording's metadata: HED tags of its events, as JSON."""
+
+SKIP: Final = "BAD_ACQ_SKIP"
+"""Text of an event that marks lost samples, as MNE writes it."""
 
 HED_VERSION: Final = "8.4.0"
 
@@ -63,7 +67,10 @@ def write_events(
     names: Sequence[str],
     stem: Path,
     zero: float,
-    about: Mapping[str, Any],
+    task: str,
+    *,
+    about: Mapping[str, Any] | None = None,
+    gaps: Sequence[tuple[float, float]] = (),
 ) -> None:
     """Write ``events.tsv`` and its sidecar.
 
@@ -77,8 +84,14 @@ def write_events(
         Path without extension.
     zero
         Time of onset 0 (s, session clock).
+    task
+        Name of the task.
     about
-        Further content of the key of this package in the sidecar.
+        Content of the key of this package in the sidecar, beside that of events; by
+        default the sidecar has no such key.
+    gaps
+        Begin and end (s, session clock) of lost samples of the EEG, which MNE excludes
+        as ``BAD_ACQ_SKIP``.
     """
     streams = [recording.events[name] for name in names]
     columns = list(dict.fromkeys(c for e in streams for c in e.info.names))
@@ -97,14 +110,23 @@ def write_events(
             if tags:
                 row.append(tags[i] if name == NAME and i < len(tags) else MISSING)
             rows.append((time, number, i, row))
+    for begin, end in gaps:
+        row = [repr(begin - zero), _seconds(end - begin), SKIP, MISSING]
+        row += [MISSING] * (len(columns) + bool(tags))
+        rows.append((begin, -1, len(rows), row))
     if tags:
         header.append("HED")
     write_table(Path(f"{stem}.tsv"), header, (row for *_, row in sorted(rows)))
-    table = _description(streams, hed.get("levels", {}))
+    table = {
+        **task_metadata(task),
+        **_description(streams, hed.get("levels", {}), gaps=bool(gaps)),
+    }
     for e in streams:
         for c in e.info.channels:
             table[titles[c.name]] = _value(c, e.info.name)
-    table[KEY] = {**about, "events": {e.info.name: _exact(e, zero) for e in streams}}
+    if about is not None:
+        described = {e.info.name: _exact(e, zero) for e in streams}
+        table[KEY] = {**about, "events": described}
     write_json(Path(f"{stem}.json"), table)
 
 
@@ -255,7 +277,9 @@ def _hed(recording: Recording) -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def _description(streams: Sequence[Events], hed: Mapping[str, Any]) -> dict[str, Any]:
+def _description(
+    streams: Sequence[Events], hed: Mapping[str, Any], *, gaps: bool
+) -> dict[str, Any]:
     """Return the description of the columns, with HED tags of the texts."""
     trial_type: dict[str, Any] = {"Description": "text of the marker, or its stream"}
     rows = [(e.info.name, _text(e, i), t) for e in streams
@@ -265,6 +289,9 @@ def _description(streams: Sequence[Events], hed: Mapping[str, Any]) -> dict[str,
         twice = {text for (_, text, _), n in Counter(rows).items() if n > 1}
         trial_type["Levels"] = {t: f"event of {name}" for t, name in kinds.items()}
         tags = {t: _tags(t, n) for t, n in kinds.items() if t not in twice}
+        if gaps:
+            trial_type["Levels"][SKIP] = "lost samples"
+            tags[SKIP] = "(Data-feature, Label/lost-samples)"
         trial_type["HED"] = {**tags, **_mapping(hed.get("trial_type"))}
     stream: dict[str, Any] = {"Description": "stream of the event in the recording"}
     if trial_type.get("HED"):
@@ -291,7 +318,8 @@ def _tags(text: str, stream: str) -> str:
     elif stream.startswith("session."):
         kind = "Experiment-control"
     # The stream tells events with one text at one time apart.
-    return f"({kind}, Label/{_hed_name(text)}, {{stream}})"
+    text = "" if text == stream else f"Label/{_hed_name(text)}, "
+    return f"({kind}, {text}{{stream}})"
 
 
 def _hed_name(text: str) -> str:
@@ -301,6 +329,11 @@ def _hed_name(text: str) -> str:
 def _value(channel: Channel, stream: str) -> dict[str, str]:
     table = {"Description": f"{channel.name} of {stream}"}
     return {**table, "Units": channel.unit} if channel.unit != "1" else table
+
+
+def without_gaps(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that are events of a stream of this package."""
+    return [r for r in rows if r.get("stream") != MISSING or r["trial_type"] != SKIP]
 
 
 def rows_of(text_rows: Sequence[Row], stream: str) -> list[Row]:

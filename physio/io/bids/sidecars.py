@@ -8,13 +8,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from physio.core.block import Array
+from physio.core.missing import MissingReason
 from physio.io.bids.entities import BidsFile, beside
 
 KEY: Final = "PhysioAffect"
 """Key of a sidecar with what BIDS has no place for: exact times, reasons, streams."""
 
 MISSING: Final = "n/a"
+
+HARDWARE: Final = dict.fromkeys(
+    ("Manufacturer", "ManufacturersModelName", "SoftwareVersions",
+     "DeviceSerialNumber"), MISSING
+)  # fmt: skip
+"""Recommended metadata on a device, which a recording does not state."""
+
+_INSTITUTION: Final = ("InstitutionName", "InstitutionAddress",
+                       "InstitutionalDepartmentName")  # fmt: skip
 
 _LARGEST: Final = 256 * 2**20  # bytes
 
@@ -29,6 +41,12 @@ def write_json(path: Path, table: Mapping[str, Any]) -> None:
         special = json.dumps(_finite(table[KEY]), allow_nan=False)
         text = f'{text[:-2]},\n "{KEY}": {special}\n}}'
     path.write_text(text + "\n", "utf-8")
+
+
+def task_metadata(task: str) -> dict[str, Any]:
+    """Return the required and recommended metadata on a task and its place."""
+    about = {"TaskName": task, "TaskDescription": f"the task {task}"}
+    return {**about, "Instructions": MISSING, **dict.fromkeys(_INSTITUTION, MISSING)}
 
 
 def _finite(value: Any) -> Any:
@@ -114,6 +132,8 @@ def write_text(path: Path, text: str) -> None:
 def read_values(path: Path, columns: Sequence[str]) -> Array:
     """Return the numbers of a table without a header, shape (n, columns).
 
+    A missing one is NaN (reason: no signal).
+
     Raises
     ------
     ValueError
@@ -123,8 +143,6 @@ def read_values(path: Path, columns: Sequence[str]) -> Array:
 
     text = read_text(path)
     if not text.strip():
-        import numpy as np
-
         return np.empty((0, len(columns)))
     first = text.split("\n", 1)[0].rstrip("\r").split("\t")
     if len(first) != len(columns):
@@ -139,9 +157,11 @@ def read_values(path: Path, columns: Sequence[str]) -> Array:
         low_memory=False,
     )  # fmt: skip
     try:
-        return frame.to_numpy("float64", copy=True)
+        values: Array = frame.to_numpy("float64", copy=True)
     except ValueError as error:
         raise ValueError(f"{path} has a value that is no number: {error}") from None
+    values[np.isnan(values)] = MissingReason.NO_SIGNAL.nan
+    return values
 
 
 def number_text(value: float) -> str:

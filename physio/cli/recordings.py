@@ -1,7 +1,7 @@
 """Commands that repair and export recordings."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -123,8 +123,6 @@ def export(
     if kind == "bids":
         entities = {"participant": participant, "session": session, "task": task}
         _to_bids(recording, path, out, entities, eeg_format, whole=not anonymise)
-        for note in _events_outside(recording):
-            say(note)
     else:
         _WRITERS[kind](recording, out)
     files = (p for p in out.rglob("*") if p.is_file())
@@ -177,29 +175,6 @@ def _to_bids(
             shutil.copyfile(path, target)
         else:
             xdf.write(target, recording)
-
-
-def _events_outside(recording: "Recording") -> Iterator[str]:
-    """Yield a sentence on each stream with markers before or after the EEG."""
-    from physio.core.recording import MARKERS, computed
-
-    eeg = [
-        block
-        for name, blocks in recording.streams.items()
-        for block in blocks
-        if len(block) and not computed(name)
-        and any(c.kind == "eeg" for c in block.info.channels)
-    ]  # fmt: skip
-    first = min((block.times[0] for block in eeg), default=float("-inf"))
-    last = max((block.times[-1] for block in eeg), default=float("inf"))
-    for name, events in recording.events.items():
-        if not any(events.labels) or (name.startswith("session.") and name != MARKERS):
-            continue
-        if n := int(((events.times < first) | (events.times > last)).sum()):
-            yield (
-                f"{name}: {n} of {len(events)} events lie before or after the EEG: "
-                "they are in sourcedata, and not in events.tsv"
-            )
 
 
 def _refuse_overwriting(targets: Iterable[Path]) -> None:

@@ -441,12 +441,15 @@ def test_anonymous_conditions_keep_their_durations(tmp_path: Path) -> None:
     assert (float(first[1]), first[2]) == (15, "event 1")
 
 
-def test_markers_after_the_eeg_are_named(tmp_path: Path) -> None:
-    late = told("psychopy.markers", (UNIX + 1, "film"), (UNIX + 60, "break"))
+def test_markers_after_the_eeg_are_events_too(tmp_path: Path) -> None:
+    late = told("psychopy.markers", (UNIX - 1, "film"), (UNIX + 60, "break"))
     path = tmp_path / "a.xdf"
     xdf.write(path, replace(recording(), events={late.info.name: late}))
-    text = run("export", path, tmp_path / "bids")
-    assert "psychopy.markers: 1 of 2 events lie before or after the EEG" in text
+    run("export", path, tmp_path / "bids")
+    (table,) = (tmp_path / "bids").rglob("*_events.tsv")
+    rows = [line.split("\t")[:3] for line in table.read_text().splitlines()[1:]]
+    assert ["-1.0", "0", "film"] in rows
+    assert ["60.0", "0", "break"] in rows
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:

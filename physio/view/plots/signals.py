@@ -74,11 +74,11 @@ def _first_column(features: Block | None, matches: Callable[[Channel], bool]) ->
 
 
 def _heart_rate_column(features: Block | None) -> str:
-    """Return the column of the heart rate (``rate`` beside ``rmssd``)."""
+    """Return the column of the heart rate (``rate`` beside ``edr_rate``)."""
 
     def matches(channel: Channel) -> bool:
         chain, _, quantity = channel.name.rpartition(".")
-        beside = features is not None and f"{chain}.rmssd" in features.info.names
+        beside = features is not None and f"{chain}.edr_rate" in features.info.names
         return quantity == "rate" and (beside or "heart" in chain)
 
     return _first_column(features, matches)

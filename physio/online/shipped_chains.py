@@ -97,8 +97,10 @@ def chain_notes(streams: Iterable[StreamInfo]) -> dict[str, list[str]]:
                 "participant of its device"
             )
     for infos in groups.values():
+        same: set[tuple[str, str]] = set()  # chains on one stream may share a reason
         for fitted in fitted_chains(infos):
-            if fitted.note:
+            if fitted.note and (fitted.stream.name, fitted.note) not in same:
+                same.add((fitted.stream.name, fitted.note))
                 notes[fitted.stream.name].append(f"{fitted.name}: {fitted.note}")
         for info in infos:
             if reason := _unread(info):
@@ -119,7 +121,7 @@ def fitted_chains(
             if table.get("on_demand") and name not in on_demand:
                 continue
             if info.rate and not _is_truth(info) and _suitable(table, info):
-                yield _fitted(name, table, info)
+                yield _fitted(table.get("name", name), table, info)
 
 
 def device_name(info: StreamInfo) -> str:

@@ -192,15 +192,16 @@ class HeartFigure:
         now = session.now
         begin = show_last(self.root, self.seconds, now, session.begin)
         buffer = session.features
-        chain = first_chain_with(buffer, "rate", "rmssd")
+        chain = first_chain_with(buffer, "rate", "edr_rate")
         message = _missing_message(buffer, f"{chain}.rate", now)
         self._message.update(text=message, visible=bool(message))
         if buffer is None or not chain:
             return
         times, rate = buffer.column(f"{chain}.rate", begin, now + 1e-6)
-        _, rmssd = buffer.column(f"{chain}.rmssd", begin, now + 1e-6)
-        channel = buffer.info.channels[buffer.info.names.index(f"{chain}.rmssd")]
-        rmssd = rmssd * (1e3 if channel.unit == "s" else 1.0)
+        column = f"{first_chain_with(buffer, 'rmssd')}.rmssd"
+        rmssd = np.full(len(times), np.nan)
+        if column in buffer.info.names:
+            _, rmssd = buffer.column(column, begin, now + 1e-6)
         self._beats.data = {"t": times.copy(), "rate": rate.copy(), "rmssd": rmssd}
         _expand_range(self.root.y_range, rate, least=10.0)
         _expand_range(self.root.extra_y_ranges["rmssd"], rmssd, least=20.0)

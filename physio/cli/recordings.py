@@ -104,7 +104,6 @@ def export(
 
     Example: `physio export sessions/p07/recording.xdf bids --task films --anonymise`
     """
-    from physio.datasets.bids import is_bids
     from physio.datasets.open_recording import read
     from physio.io.anonymize import anonymize as without_identity
 
@@ -112,16 +111,13 @@ def export(
         raise ValueError(
             f"cannot export as {kind!r}: formats are bids, {', '.join(_WRITERS)}"
         )
-    chosen = {"session": e4_session}
-    if is_bids(path):
-        chosen |= {"participant": participant, "session": e4_session or session}
-        chosen["task"] = "" if task == "rest" else task
+    entities = {"participant": participant, "session": session, "task": task}
+    chosen = _chosen(path, e4_session, entities)
     recording = corrected(read(path, board=board, columns=columns, **chosen), channels)
     if anonymise:
         recording = without_identity(recording, keep_labels=keep_labels)
     _prepare(out, anonymise=anonymise)
     if kind == "bids":
-        entities = {"participant": participant, "session": session, "task": task}
         _to_bids(recording, path, out, entities, eeg_format, whole=not anonymise)
     else:
         _WRITERS[kind](recording, out)
@@ -130,6 +126,16 @@ def export(
     for file in written:
         say(str(file))
     write_json(json_path, {"files": [str(file.relative_to(out)) for file in written]})
+
+
+def _chosen(path: Path, e4_session: str, entities: dict[str, str]) -> dict[str, str]:
+    """Return the options that select the recording to read."""
+    from physio.datasets.bids import is_bids
+
+    if not is_bids(path):
+        return {"session": e4_session}
+    task = "" if entities["task"] == "rest" else entities["task"]
+    return {**entities, "session": e4_session or entities["session"], "task": task}
 
 
 def _prepare(out: Path, *, anonymise: bool) -> None:

@@ -1,6 +1,7 @@
 """Recordings of a BIDS data set: EEG, physio, motion, events, answers, derivatives."""
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -57,6 +58,9 @@ _COLUMNS: Final = {
     "pulse": ChannelKind("bio", "1"),
 }
 """Kinds of the columns that BIDS names for physiological recordings."""
+
+_DAMAGES: Final = (ValueError, OSError, EOFError, LookupError, TypeError, zlib.error)
+"""Errors of damaged files."""
 
 _ORDER: Final = ("eeg", "physio", "motion", "physioevents", "events")
 
@@ -178,7 +182,7 @@ def _read(
             continue
         try:
             readers[file.suffix](file, parts)
-        except (ValueError, OSError, EOFError, LookupError, TypeError) as reason:
+        except _DAMAGES as reason:
             text = " ".join(str(reason).split())[:300]
             text = text if file.path.name in text else f"{file.path}: {text}"
             error = error or ValueError(text)

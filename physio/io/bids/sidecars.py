@@ -28,7 +28,9 @@ HARDWARE: Final = dict.fromkeys(
 _INSTITUTION: Final = ("InstitutionName", "InstitutionAddress",
                        "InstitutionalDepartmentName")  # fmt: skip
 
-_LARGEST: Final = 256 * 2**20  # bytes
+_LARGEST: Final = 256 * 2**20  # bytes of a sidecar
+_LONGEST: Final = 2**31  # bytes of a table
+_PIECE: Final = 2**20
 
 Row = dict[str, str]
 
@@ -181,8 +183,11 @@ def read_text(path: Path) -> str:
     """Return the text of a plain or packed file of bounded size."""
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
+    pieces, size = [], 0
     with gzip.open(path) if packed else path.open("rb") as file:
-        raw = file.read(_LARGEST * 8 + 1)
-    if len(raw) > _LARGEST * 8:
-        raise ValueError(f"{path} is larger than 2 GB")
-    return raw.decode("utf-8-sig")
+        while piece := file.read(_PIECE):
+            pieces.append(piece)
+            size += len(piece)
+            if size > _LONGEST:
+                raise ValueError(f"{path} is larger than 2 GB")
+    return b"".join(pieces).decode("utf-8-sig")

@@ -26,7 +26,9 @@ SOURCES = {
     "eeg": EEG,
     "eda": EDA,
     "trace": EDA,
-    "heart": BVP,
+    "heart": ECG,
+    "pulse": WRIST,
+    "prv": BVP,
     "resp": RESP,
     "motion": ACC,
     "temperature": TEMP,
@@ -47,7 +49,6 @@ FURTHER = (
     (ECG, (_BEATS,)),
     (ECG, (_BEATS, _CORRECTION)),
     (ECG, (_BEATS, "physio.features.cardiac.hrv:HRV")),
-    (WRIST, ("physio.features.cardiac.pulse_rate_tracker:PulseRateTracker",)),
 )
 """Features that no shipped chain computes: a typical input, and stages in series."""
 
@@ -70,7 +71,7 @@ def columns():
         "  session file can define others ([keys](settings.md)).",
         "",
     ]
-    for name, (info, stages) in shipped_chains().items():
+    for name, info, stages in shipped_chains():
         parts += [f"## Chain `{name}`", ""]
         parts += [f"From a stream such as `{info.name}` ({_rate(info)}).", ""]
         parts += _table(f"{name}.", info, stages)
@@ -90,13 +91,13 @@ def columns():
 
 
 def shipped_chains():
-    """Return the typical input and the stages of each chain of ``chains.toml``."""
+    """Return name, typical input and stages of each chain of ``chains.toml``."""
     from physio import config
 
-    chains = {}
+    chains = []
     for name, table in config.read(ROOT / "physio/assets/chains.toml").items():
         stages = [config.build(s, f"chains.{name}") for s in table["stages"]]
-        chains[name] = _info(SOURCES[name]), stages
+        chains.append((table.get("name", name), _info(SOURCES[name]), stages))
     return chains
 
 

@@ -20,6 +20,7 @@ from physio.features.cardiac.pulse_evidence import (
     beat_rate,
     scores,
 )
+from physio.quality.spike_detection import ChangeHistory, SpikeDetection
 
 Counts = npt.NDArray[np.int64]
 
@@ -50,6 +51,7 @@ _WARMING: Final = MissingReason.WARMING_UP.nan
 class TrackerState(NamedTuple):
     """State of the tracker."""
 
+    spikes: ChangeHistory
     filters: Sections
     detectors: tuple[BeatState, ...]  # one per pulse channel
     ring: Array  # (window, channels): filtered; sample i in row i % window
@@ -67,7 +69,7 @@ class PulseRateTracker(Stage):
     """Pulse rate that copes with movement, with its standard deviation.
 
     ``rate`` (1/min) is the median of a distribution over 30 to 220 per minute, given
-    all samples up to now; ``rate_sd`` is its standard deviation. Both are missing (poor
+    all samples up to now; ``rate.sd`` is its standard deviation. Both are missing (poor
     quality) while the standard deviation is above ``max_sd``.
 
     Parameters
@@ -112,7 +114,7 @@ class PulseRateTracker(Stage):
     absence_weights: tuple[float, ...] = ABSENCE_WEIGHTS
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return ``rate`` and ``rate_sd``."""
+        """Return ``rate`` and ``rate.sd``."""
         pulses, _ = _columns(info)
         if not len(pulses):
             raise ValueError(
@@ -128,7 +130,7 @@ class PulseRateTracker(Stage):
         return info.with_channels(
             info.rate / self.schedule(info).step,
             Channel("rate", "misc", "1/min", self.window / 2, span),
-            Channel("rate_sd", "misc", "1/min", self.window / 2, span),
+            Channel("rate.sd", "misc", "1/min", self.window / 2, span),
         )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
@@ -143,8 +145,10 @@ class PulseRateTracker(Stage):
         columns = len(pulses) + len(axes)
         size = round(self.window * float(info.rate))
         detector = BeatDetection()
+        both = info.with_channels(None, *(info.channels[i] for i in pulses))
         waves = [info.with_channels(None, info.channels[i]) for i in pulses]
         return TrackerState(
+            SpikeDetection().initial_state(both),
             sections(info, [sos], _BRIDGE, columns),
             tuple(detector.initial_state(wave) for wave in waves),
             np.full((size, columns), _WARMING),
@@ -190,14 +194,17 @@ class PulseRateTracker(Stage):
 def take_samples(state: TrackerState, x: Array) -> None:
     """Filter samples, shape (n, channels), and find the beats in them."""
     start = int(state.clock[0])
-    both = np.concatenate([state.pulses, state.axes])
-    passed = run(*state.filters, np.ascontiguousarray(x[:, both]))
+    waves = read_only(np.ascontiguousarray(x[:, state.pulses]))
+    spikes = SpikeDetection().process(state.spikes, waves) == 0
+    waves = read_only(np.where(spikes, _POOR, waves))
+    both = np.hstack([waves, x[:, state.axes]])
+    passed = run(*state.filters, np.ascontiguousarray(both))
     size = len(state.ring)
     newest = passed[-size:]
     rows = np.arange(start + len(x) - len(newest), start + len(x)) % size
     state.ring[rows] = newest
-    for k, column in enumerate(state.pulses.tolist()):
-        wave = read_only(np.ascontiguousarray(x[:, column : column + 1]))
+    for k in range(len(state.pulses)):
+        wave = read_only(np.ascontiguousarray(waves[:, k : k + 1]))
         y = BeatDetection().process(state.detectors[k], wave)
         for i in np.flatnonzero(~np.isnan(y[:, 0])).tolist():
             state.beats[k, :, :-1] = state.beats[k, :, 1:]

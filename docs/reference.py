@@ -49,6 +49,7 @@ FURTHER = (
     (ECG, (_BEATS,)),
     (ECG, (_BEATS, _CORRECTION)),
     (ECG, (_BEATS, "physio.features.cardiac.hrv:HRV")),
+    (WRIST, ("physio.features.cardiac.pulse_rate_tracker:PulseRateTracker",)),
 )
 """Features that no shipped chain computes: a typical input, and stages in series."""
 
@@ -71,9 +72,10 @@ def columns():
         "  session file can define others ([keys](settings.md)).",
         "",
     ]
-    for name, info, stages in shipped_chains():
-        parts += [f"## Chain `{name}`", ""]
-        parts += [f"From a stream such as `{info.name}` ({_rate(info)}).", ""]
+    for key, (name, info, stages) in shipped_chains().items():
+        also = "" if name == key else f" Its columns are called `{name}`."
+        parts += [f"## Chain `{key}`", ""]
+        parts += [f"From a stream such as `{info.name}` ({_rate(info)}).{also}", ""]
         parts += _table(f"{name}.", info, stages)
         parts += ["", *_described(stages), ""]
     parts += ["## Features for session files", ""]
@@ -94,10 +96,10 @@ def shipped_chains():
     """Return name, typical input and stages of each chain of ``chains.toml``."""
     from physio import config
 
-    chains = []
-    for name, table in config.read(ROOT / "physio/assets/chains.toml").items():
-        stages = [config.build(s, f"chains.{name}") for s in table["stages"]]
-        chains.append((table.get("name", name), _info(SOURCES[name]), stages))
+    chains = {}
+    for key, table in config.read(ROOT / "physio/assets/chains.toml").items():
+        stages = [config.build(s, f"chains.{key}") for s in table["stages"]]
+        chains[key] = table.get("name", key), _info(SOURCES[key]), stages
     return chains
 
 

@@ -266,10 +266,10 @@ def _tracked(
     axes = _three_axes(info)
     if not axes:
         for stream in streams:
-            found = _three_axes(stream)
+            three = _three_axes(stream)
             near = stream.rate >= _SLOWEST and device_name(stream) == device_name(info)
-            if near and found and not set(stream.names) & set(info.names):
-                other, axes = stream, found
+            if near and three and not set(stream.names) & set(info.names):
+                other, axes = stream, three
                 break
     rate = float(info.rate)
     given = info.channels
@@ -278,11 +278,11 @@ def _tracked(
         given = (*given, *other.channels)
     names = [pulse.name, *axes]
     stages = [s for s in fitted.stages if s["use"] != _SELECT]
-    if rate < _TRACKED:
-        stages.insert(0, {"use": _INTERPOLATE, "rate": _TRACKED})
+    if rate < _TRACKED:  # after the mask of bad samples
+        stages.insert(1, {"use": _INTERPOLATE, "rate": _TRACKED})
     elif rate > 2 * _TRACKED:
         step = 1 / _TRACKED
-        stages.insert(0, {"use": _WINDOW, "window": step, "step": step})
+        stages.insert(1, {"use": _WINDOW, "window": step, "step": step})
     if names != [c.name for c in given]:
         stages.insert(0, {"use": _SELECT, "channels": names})
     joined = (other.name,) if other is not None else ()

@@ -164,8 +164,8 @@ def test_a_stream_that_is_too_slow_says_the_rate_it_needs() -> None:
     info = stream("band.ppg", 10, ("ppg", "bio", "1"))
     assert default_chains([info]) == {}
     assert chain_notes([info])["band.ppg"] == [
-        "heart, prv: band.ppg has 10 samples/s, and more than 16 are needed: send it at a "
-        "higher rate"
+        "heart, prv: band.ppg has 10 samples/s, and more than 16 are needed: send it "
+        "at a higher rate"
     ]
 
 

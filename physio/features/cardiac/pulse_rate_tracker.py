@@ -20,7 +20,6 @@ from physio.features.cardiac.pulse_evidence import (
     beat_rate,
     scores,
 )
-from physio.quality.spike_detection import ChangeHistory, SpikeDetection
 
 Counts = npt.NDArray[np.int64]
 
@@ -51,7 +50,6 @@ _WARMING: Final = MissingReason.WARMING_UP.nan
 class TrackerState(NamedTuple):
     """State of the tracker."""
 
-    spikes: ChangeHistory
     filters: Sections
     detectors: tuple[BeatState, ...]  # one per pulse channel
     ring: Array  # (window, channels): filtered; sample i in row i % window
@@ -145,10 +143,8 @@ class PulseRateTracker(Stage):
         columns = len(pulses) + len(axes)
         size = round(self.window * float(info.rate))
         detector = BeatDetection()
-        both = info.with_channels(None, *(info.channels[i] for i in pulses))
         waves = [info.with_channels(None, info.channels[i]) for i in pulses]
         return TrackerState(
-            SpikeDetection().initial_state(both),
             sections(info, [sos], _BRIDGE, columns),
             tuple(detector.initial_state(wave) for wave in waves),
             np.full((size, columns), _WARMING),
@@ -194,17 +190,14 @@ class PulseRateTracker(Stage):
 def take_samples(state: TrackerState, x: Array) -> None:
     """Filter samples, shape (n, channels), and find the beats in them."""
     start = int(state.clock[0])
-    waves = read_only(np.ascontiguousarray(x[:, state.pulses]))
-    spikes = SpikeDetection().process(state.spikes, waves) == 0
-    waves = read_only(np.where(spikes, _POOR, waves))
-    both = np.hstack([waves, x[:, state.axes]])
-    passed = run(*state.filters, np.ascontiguousarray(both))
+    both = np.concatenate([state.pulses, state.axes])
+    passed = run(*state.filters, np.ascontiguousarray(x[:, both]))
     size = len(state.ring)
     newest = passed[-size:]
     rows = np.arange(start + len(x) - len(newest), start + len(x)) % size
     state.ring[rows] = newest
-    for k in range(len(state.pulses)):
-        wave = read_only(np.ascontiguousarray(waves[:, k : k + 1]))
+    for k, column in enumerate(state.pulses.tolist()):
+        wave = read_only(np.ascontiguousarray(x[:, column : column + 1]))
         y = BeatDetection().process(state.detectors[k], wave)
         for i in np.flatnonzero(~np.isnan(y[:, 0])).tolist():
             state.beats[k, :, :-1] = state.beats[k, :, 1:]

@@ -61,12 +61,12 @@ def insertions(
     for host in hosts:
         others = [a for a in cut if a.participant != host.participant]
         for k in rng.permutation(len(others))[:PER_STRETCH]:
-            one = others[k]
+            artifact = others[k]
             begin = int(rng.integers(160, 400))
             y = host.values.copy()
-            y[begin : begin + len(one.factor)] *= one.factor
-            y[begin + len(one.factor) :] *= one.after
-            yield Insertion(host, one, begin, y)
+            y[begin : begin + len(artifact.factor)] *= artifact.factor
+            y[begin + len(artifact.factor) :] *= artifact.after
+            yield Insertion(host, artifact, begin, y)
 
 
 def detection(rule: Rule, cases: Sequence[Insertion]) -> dict[str, Any]:
@@ -79,10 +79,10 @@ def detection(rule: Rule, cases: Sequence[Insertion]) -> dict[str, Any]:
     for case in cases:
         bad = rule(case.values)
         inside = bad[case.begin : case.end]
-        found = inside.any() if case.artifact.kind == "step" else inside.mean() >= 0.5
+        hit = inside.any() if case.artifact.kind == "step" else inside.mean() >= 0.5
         bad[max(case.begin - BEFORE, 0) : case.end + BEHIND] = False
         alarms = int((np.diff(bad.astype(int), prepend=0) == 1).sum())
-        row = case.artifact.kind, bool(found), alarms
+        row = case.artifact.kind, bool(hit), alarms
         rows.setdefault(case.host.participant, []).append(row)
     people = sorted(rows)
     rng = np.random.default_rng(0)
@@ -226,12 +226,10 @@ def evaluate(data: Path) -> dict[str, Any]:
 
 
 def _marked(records: dict[str, Array], part: str) -> list[str]:
-    marked = [
-        *artifacts(records, part),
-        *stretches(records, part, "still"),
-        *stretches(records, part, "responses"),
-    ]
-    return [one.participant for one in marked]
+    cut = [a.participant for a in artifacts(records, part)]
+    still = [s.participant for s in stretches(records, part, "still")]
+    rich = [s.participant for s in stretches(records, part, "responses")]
+    return [*cut, *still, *rich]
 
 
 def main() -> None:

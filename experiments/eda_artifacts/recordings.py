@@ -33,17 +33,17 @@ class Stretch(NamedTuple):
 
 def recordings(data: Path) -> dict[str, Array]:
     """Return the conductance (uS, 4 Hz) of every recording, by laboratory and name."""
-    found = {}
+    records = {}
     for file in sorted(data.glob("wesad/S*/*_E4_Data.zip")):
-        found[f"wesad.{file.parent.name}"] = _export(file)
+        records[f"wesad.{file.parent.name}"] = _export(file)
     for file in sorted(data.glob("stress_predict/raw/S*.zip")):
-        found[f"sp.{file.stem}"] = _export(file)
+        records[f"sp.{file.stem}"] = _export(file)
     with np.load(data / "exam_stress" / "exam_e4.npz") as file:
         for name in file.files:
             if name.endswith("/EDA"):
                 key = f"exam.{name[:-4].replace('/', '.')}"
-                found[key] = file[name].astype(np.float64).ravel()
-    return found
+                records[key] = file[name].astype(np.float64).ravel()
+    return records
 
 
 def participant(recording: str) -> str:
@@ -61,12 +61,13 @@ def artifacts(records: dict[str, Array], part: str) -> list[Artifact]:
         if mine != part:
             continue
         x = records[name]
-        before = np.median(x[begin - 6 : begin])
-        factor, after = x[begin:end] / before, np.median(x[end : end + 4]) / before
+        before = float(np.median(x[begin - 6 : begin]))
+        factor = x[begin:end] / before
+        after = float(np.median(x[end : end + 4])) / before
         if kind != "step":
             factor = factor * np.exp(np.linspace(0, -np.log(after), len(factor)))
             after = 1.0
-        cut.append(Artifact(participant(name), kind, factor, float(after)))
+        cut.append(Artifact(participant(name), kind, factor, after))
     return cut
 
 

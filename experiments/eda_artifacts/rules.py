@@ -80,9 +80,9 @@ class Taylor:
         """Return the values of epochs that are classified as artifact."""
         bad = np.zeros(len(y), np.bool_)
         begins = range(0, len(y) - EPOCH + 1, EPOCH)
-        found = self._model.predict(
+        labels = self._model.predict(
             np.array([features(y[i : i + EPOCH]) for i in begins])
         )
-        for begin, is_bad in zip(begins, found, strict=True):
+        for begin, is_bad in zip(begins, labels, strict=True):
             bad[begin : begin + EPOCH] = is_bad
         return bad

@@ -138,6 +138,17 @@ def joined(parts: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFram
     return pd.DataFrame(values)
 
 
+def between_samples(wave: Array, rows: Array) -> Array:
+    """Return the position of each peak between samples, by a parabola."""
+    inner = (rows > 0) & (rows < len(wave) - 1)
+    r = np.where(inner, rows, 1)
+    before, top, after = wave[r - 1], wave[r], wave[r + 1]
+    bend = before - 2 * top + after
+    peaked = inner & (bend < 0) & (before <= top) & (after <= top)
+    shift = 0.5 * (before - after) / np.where(peaked, bend, 1.0)
+    return rows + np.where(peaked, shift, 0.0)
+
+
 def _interpolated(signal: WholeSignal, step: float) -> WholeSignal:
     time = np.arange(signal.time[0], signal.time[-1] + step / 2, step)
     last = len(signal.time) - 1

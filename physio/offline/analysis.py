@@ -59,7 +59,8 @@ class AnalysisSettings:
         Greatest range of an epoch of EEG from 1 to 49 Hz (uV); above it the epoch is an
         artifact.
     min_pairs
-        Least number of pairs of successive intervals for a heart rate variability.
+        Least number of pairs of successive measured intervals for a heart rate
+        variability: per minute of a condition, and in all.
     """
 
     scr_threshold: float = 0.02

@@ -208,7 +208,8 @@ def _variability(
     measured = accepted & ~beats["corrected"].to_numpy(bool)
     pairs = measured[1:] & measured[:-1]
     steps = np.diff(interval)[pairs]
-    n, least = int(accepted.sum()), analysis.settings.min_pairs
+    least = round(analysis.settings.min_pairs * max(1.0, span.seconds / 60))
+    n = int(accepted.sum())
     both = accepted[1:] & accepted[:-1]
     irregular = np.nan
     if both.any():
@@ -224,7 +225,7 @@ def _variability(
             f"irregular rhythm: {irregular:.2f} of the intervals differ from the last"
         )
     elif len(steps) < least:
-        reason = f"{len(steps)} pairs of successive intervals, fewer than {least}"
+        reason = f"{len(steps)} pairs of measured intervals, fewer than {least}"
     rmssd = 1e3 * float(np.sqrt(np.mean(steps**2))) if not reason else np.nan
     yield SpanMeasure(f"{prefix}_rmssd", rmssd, "ms", len(steps), *shares, reason)
     log = float(np.log(rmssd)) if rmssd > 0 else np.nan

@@ -303,13 +303,13 @@ def _intervals(signal: WholeSignal, source: str, beats: DetectedBeats) -> pd.Dat
     if source == "ppg":
         risen = np.diff(beats.rises, prepend=np.nan)
         accepted &= np.abs(interval - risen) <= _AGREE
-        usual = pd.Series(np.where(accepted, interval, np.nan)).rolling(
+        _reject_short_runs(accepted)
+        usual = pd.Series(interval[accepted]).rolling(
             2 * _NEIGHBOURS + 1, center=True, min_periods=1
         )
-        ratio = interval / usual.median().to_numpy()
-        accepted &= (ratio >= RATIO[0]) & (ratio <= RATIO[1])
-    for first, last in runs_of(accepted):
-        accepted[first:last] = last - first >= min(_IN_A_ROW, len(times) - 1)
+        ratio = interval[accepted] / usual.median().to_numpy()
+        accepted[accepted] = (ratio >= RATIO[0]) & (ratio <= RATIO[1])
+    _reject_short_runs(accepted)
     return pd.DataFrame(
         {
             "time": times,
@@ -324,6 +324,12 @@ def _intervals(signal: WholeSignal, source: str, beats: DetectedBeats) -> pd.Dat
         },
         columns=list(BEAT_COLUMNS),
     )
+
+
+def _reject_short_runs(accepted: Flags) -> None:
+    """Reject intervals that are not among three accepted ones in a row."""
+    for first, last in runs_of(accepted):
+        accepted[first:last] = last - first >= min(_IN_A_ROW, len(accepted) - 1)
 
 
 def _corrected(frame: pd.DataFrame) -> pd.DataFrame:

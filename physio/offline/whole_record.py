@@ -12,11 +12,12 @@ from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Recording, computed
 from physio.core.stage import MaskBadSamples, Stage, StageRunner
 from physio.core.stitch import stitched
+from physio.datasets.provenance import NON_CAUSAL
 from physio.dsp.select_channels import SelectChannels
 
 Flags = npt.NDArray[np.bool_]
 
-PROVENANCE: Final = "whole record, non-causal"
+PROVENANCE: Final = NON_CAUSAL
 """Provenance of every result: values depend on later samples, too."""
 
 _ARTIFACTS: Final = (int(MissingReason.POOR_QUALITY), int(MissingReason.MARKED_BAD))

@@ -25,35 +25,42 @@ if TYPE_CHECKING:
     from physio.offline.analysis import Analysis
 
 
+Sheet = Annotated[
+    Path | None,
+    typer.Option(
+        help="Sheet of conditions (CSV): condition, begin, end; default: those of the "
+        "markers, or else the whole recording."
+    ),
+]
+Prefix = Annotated[
+    str, typer.Option(help="Prefix of the markers that are events; default: all.")
+]
+EventWindow = Annotated[
+    tuple[float, float],
+    typer.Option(help="Window after an event in which its SCR begins (s)."),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the tables; default: FILE_analysis beside it."),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option(help="Figure of the signals with beats and SCRs marked."),
+]
+
+
 def analyze(
     path: Annotated[
         Path, typer.Argument(help="A recording in any format that replay reads.")
     ],
-    conditions: Annotated[
-        Path | None,
-        typer.Option(
-            help="Sheet of conditions (CSV): condition, begin, end; default: those of "
-            "the markers, or else the whole recording."
-        ),
-    ] = None,
-    events: Annotated[
-        str, typer.Option(help="Prefix of the markers that are events; default: all.")
-    ] = "",
-    window: Annotated[
-        tuple[float, float],
-        typer.Option(help="Window after an event in which its SCR begins (s)."),
-    ] = (1.0, 4.0),
+    conditions: Sheet = None,
+    events: Prefix = "",
+    window: EventWindow = (1.0, 4.0),
     threshold: Annotated[
         float, typer.Option(help="Least amplitude of an SCR (uS).")
     ] = 0.02,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the tables; default: FILE_analysis beside it."),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(help="Figure of the signals with beats and SCRs marked."),
-    ] = None,
+    output: Output = None,
+    plot: Plot = None,
     participant: Annotated[
         str, typer.Option(help="Participant in the sheet, if it is of several.")
     ] = "",

@@ -70,14 +70,27 @@ def whole_signal(
     mask
         Stage that returns 1 for a good and 0 for a bad sample: see `MaskBadSamples`.
     """
-    chosen = _through(SelectChannels((channel.name,)), blocks)
+    return whole_signals(blocks, (channel,), mask)[0]
+
+
+def whole_signals(
+    blocks: Sequence[Block], channels: Sequence[Channel], mask: Stage | None = None
+) -> list[WholeSignal]:
+    """Return channels of a stream, in the order of the stream: see `whole_signal`."""
+    names = {c.name for c in channels}
+    info = blocks[0].info
+    ordered = [c for c in info.channels if c.name in names]
+    chosen = _through(SelectChannels(tuple(c.name for c in ordered)), blocks)
     if mask is not None:
         chosen = _through(MaskBadSamples(quality=mask), chosen)
     time, data = stitched(chosen)
-    values = np.ascontiguousarray(data[:, 0])
-    artifact = np.isin(missing_reason(values), _ARTIFACTS)
-    info = blocks[0].info
-    return WholeSignal(info.name, channel, float(info.rate), time, values, artifact)
+    signals = []
+    for channel, column in zip(ordered, data.T, strict=True):
+        values = np.ascontiguousarray(column)
+        artifact = np.isin(missing_reason(values), _ARTIFACTS)
+        rate = float(info.rate)
+        signals.append(WholeSignal(info.name, channel, rate, time, values, artifact))
+    return signals
 
 
 def binned(signal: WholeSignal, step: float) -> WholeSignal:

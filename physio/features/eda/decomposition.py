@@ -203,7 +203,7 @@ def _default(
 ) -> tuple[Array, Array, Array, Array, float]:
     stated = np.nan if noise is None else float(noise)
     return _solve_default(
-        x, there, float(rate), tolerance, begin, stated, *_default_shape(rate)
+        x, there, float(rate), tolerance, begin, stated, _default_shape(rate)
     )
 
 
@@ -215,11 +215,10 @@ def _solve_default(
     tolerance: float,
     begin: int,
     stated: float,
-    shape: Shape,
-    width: int,
-    pad: int,
+    problem: tuple[Shape, int, int],
 ) -> tuple[Array, Array, Array, Array, float]:
     """Solve the default problem in units of the mean; return driver, phasic, tonic."""
+    shape, width, pad = problem
     scale = x[there].mean()
     scale = scale if scale != 0 else 1.0
     y = np.where(there, x / scale, np.nan)

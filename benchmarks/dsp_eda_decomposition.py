@@ -2,9 +2,10 @@
 
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from time import process_time
 from typing import Final
 
 import numpy as np
@@ -19,9 +20,12 @@ from physio.features.eda.online_decomposition import (
     eda_window,
     estimates,
 )
+from physio.quality.contact_artifacts import contact_gain, find_artifacts
+from physio.quality.range_checks import EdaQuality
 
 PEER: Final = "neurokit2 eda_phasic(cvxeda)"
 WINDOWS: Final = (60, 180)  # s
+LENGTHS: Final = (30, 20, 60, 120)  # s; the first is shipped
 _EVERY: Final = 15  # s between compared updates
 _INFO: Final = StreamInfo("bench.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 _SKIN: Final = (
@@ -71,7 +75,12 @@ def _participants(files: list[Path]) -> list[Row]:
         f"EDA decomposition cvxeda, {len(wrists)} participants of WESAD, 4 Hz, summed"
     )
     results = [row(work, name, ours or 0.0, theirs, greatest_gap=gap)]
-    return [*results, *_updates(wrists[0]), *_consistent(participants)]
+    return [
+        *results,
+        *_updates(wrists[0]),
+        *_consistent(participants),
+        *_shipped(participants),
+    ]
 
 
 def _sum(times: object) -> float | None:
@@ -152,6 +161,106 @@ def _off(y: Array, participant: str) -> Array:
         ]
         off.append(errors)
     return np.asarray(np.sqrt(np.mean(np.square(off), axis=0)) / truth.std())
+
+
+def _shipped(wrists: dict[str, Array]) -> list[Row]:
+    """Return errors and costs of the shipped setting, against its whole record.
+
+    Artifacts are removed as in the shipped chain. Peers: the last 60 and 180 s solved
+    by the same solver with the noise of that window alone. Windows of other lengths are
+    points of the curve of accuracy against cost; the first is shipped.
+    """
+    rows, again = [], np.array([_windows(y) for y in wrists.values()])
+    for window in LENGTHS:
+        live = [_live(y, window) for y in wrists.values()]
+        off = np.array([errors for errors, _ in live])  # participants, ages, parts
+        cost = float(np.median([seconds for _, seconds in live]))
+        for part, name in enumerate(("tonic", "phasic")):
+            mark = ", shipped" if window == LENGTHS[0] else ""
+            rows.append(
+                {
+                    **row(
+                        f"EDA live default, {name}, {window} s{mark}",
+                        "the last 60 and 180 s solved again",
+                        cost,
+                        None,
+                    ),
+                    "ages_s": list(AGES),
+                    "error": np.median(off[..., part], axis=0).round(4).tolist(),
+                    "windows_s_error": {
+                        str(w): np.median(again[:, k, :, part], axis=0)
+                        .round(4)
+                        .tolist()
+                        for k, w in enumerate(WINDOWS)
+                    },
+                    "participants_at_least_as_close": (
+                        (off[..., part] <= again[..., part].min(axis=1))
+                        .sum(axis=0)
+                        .tolist()
+                    ),
+                    "participants": len(wrists),
+                }
+            )
+    return rows
+
+
+def _whole_clean(y: Array) -> tuple[Array, Array, Array]:
+    """Return conductance, its artifacts, and tonic and phasic part of the record."""
+    y = np.where(y < EdaQuality().low, np.nan, y)
+    bad = find_artifacts(y)
+    gain = contact_gain(y, bad)
+    whole = decompose(np.where(bad, np.nan, y) * gain, 4)
+    return y, bad, np.array([whole.tonic, whole.phasic]) / gain
+
+
+def _compared(bad: Array, y: Array) -> list[int]:
+    """Return the newest values of the updates that are compared."""
+    ages = 4 * np.array(AGES)
+    every = range(4 * max(WINDOWS), len(y), 4 * _EVERY)
+    return [i for i in every if not (bad | np.isnan(y))[i - ages].any()]
+
+
+def _live(y: Array, window: int) -> tuple[Array, float]:
+    """Return RMS errors of a live window, (ages, parts), and seconds an update."""
+    y, bad, truth = _whole_clean(y)
+    compared, off = set(_compared(bad, y)), []
+    memory = eda_window(_INFO, float(window), artifacts=True)
+    spent = 0.0
+    for i, value in enumerate(y):
+        began = process_time()
+        if not append(memory, value) or i not in compared:
+            continue
+        live = decompose_recent(memory, "default", 0.5)
+        spent += process_time() - began
+        if not isinstance(live, float):
+            off.append([_error(live[:2], truth, i, age) for age in AGES])
+    errors = np.sqrt(np.nanmean(np.square(off), axis=0))
+    return errors / np.nanstd(truth[1]), spent / len(compared)
+
+
+def _windows(y: Array) -> Array:
+    """Return RMS errors of solving `WINDOWS` again, (windows, ages, parts)."""
+    y, bad, truth = _whole_clean(y)
+    off = []
+    for i in _compared(bad, y):
+        recent = np.ascontiguousarray(
+            y[max(i + 1 - 4 * (max(WINDOWS) + 20), 0) : i + 1]
+        )
+        wrong = find_artifacts(recent)
+        gain = contact_gain(recent, wrong)
+        clean, ways = np.where(wrong, np.nan, recent) * gain, []
+        for width in WINDOWS:
+            solved = decompose(clean[-4 * width :], 4, tolerance=1e-4)
+            parts = [part / gain[-4 * width :] for part in solved[:2]]
+            ways.append([_error(parts, truth, i, age) for age in AGES])
+        off.append(ways)
+    errors = np.sqrt(np.nanmean(np.square(off), axis=0))
+    return np.asarray(errors / np.nanstd(truth[1]))
+
+
+def _error(parts: Sequence[Array], truth: Array, newest: int, age: int) -> list[float]:
+    back = 4 * age
+    return [float(p[-1 - back] - truth[k, newest - back]) for k, p in enumerate(parts)]
 
 
 def _growth() -> list[Row]:

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +27,9 @@ class Events:
         Values of each event, shape (n, channels).
     labels
         Text of each event, as of a marker: n of them, or none.
+    complete_from
+        Time from which the stream is complete (s, session clock): before it, events
+        could not be detected.
     """
 
     info: StreamInfo
@@ -33,6 +37,7 @@ class Events:
     times: Array
     data: Array
     labels: tuple[str, ...] = ()
+    complete_from: float = -np.inf
 
     def __post_init__(self) -> None:
         if self.info.rate != 0:
@@ -58,7 +63,8 @@ class Events:
         """Return events number ``start`` to ``stop``, complete until ``until`` (s)."""
         rows = slice(start, stop)
         labels = self.labels[rows] if self.labels else ()
-        return Events(self.info, until, self.times[rows], self.data[rows], labels)
+        data, begin = self.data[rows], self.complete_from
+        return Events(self.info, until, self.times[rows], data, labels, begin)
 
 
 Item = Block | Events
@@ -71,7 +77,8 @@ def concatenate(parts: Sequence[Events]) -> Events:
         np.concatenate([getattr(p, k) for p in parts]) for k in ("times", "data")
     )
     labels = tuple(label for p in parts for label in p.labels)
-    return Events(parts[0].info, parts[-1].complete_until, times, data, labels)
+    until, begin = parts[-1].complete_until, parts[0].complete_from
+    return Events(parts[0].info, until, times, data, labels, begin)
 
 
 def single_event(
@@ -99,7 +106,8 @@ def events_from_grid(block: Block) -> Events:
     except where an event was detected. The first channel, of kind ``"event"``, is the
     time of the event relative to its row (s, at most 0 and no less than ``-delay``);
     the others are its values. So one rule for blocks and gaps holds for samples and
-    events.
+    events. Rows that warm up leave events out: the stream is complete from the first
+    other row on.
     """
     first = block.info.channels[0]
     rows = np.flatnonzero(~np.isnan(block.data[:, 0]))
@@ -108,4 +116,9 @@ def events_from_grid(block: Block) -> Events:
     info = block.info.with_channels(Fraction(0), *block.info.channels[1:])
     until = block.complete_until - first.delay
     data = np.ascontiguousarray(block.data[rows[order], 1:])
-    return Events(info, until, times[order], data)
+    warming = missing_reason(block.data[:, 0]) == MissingReason.WARMING_UP
+    begin = -np.inf
+    if len(warming) and warming[0]:
+        ready = np.flatnonzero(~warming)
+        begin = float(block.times[ready[0]]) if len(ready) else np.inf
+    return Events(info, until, times[order], data, (), begin)

@@ -232,3 +232,46 @@ def test_one_percent_of_loss_and_a_minute_of_gap_make_no_responses() -> None:
     told = out(EdaDecomposition(), gap)
     assert np.all(missing_reason(told.data[120:160]) == MissingReason.NO_SIGNAL)
     assert told.column("phasic@5s")[200:].max() < 1e-3
+
+
+def test_nothing_is_said_of_markers_before_responses_can_be_detected() -> None:
+    events = events_from_grid(out(ScrDetection(), made()))
+    assert events.complete_from == 30.0
+    y = event_related([5.0, 28.5, 29.5, 50.0], events)
+    reasons = missing_reason(y)
+    assert (reasons[:2] == MissingReason.WARMING_UP).all()
+    assert y[2, 0] == 0
+    assert (y[3, [0, 2]] == 0).all()
+    early = events.part(0, 1, 45.0)
+    assert early.complete_from == 30.0
+
+
+@pytest.mark.parametrize(("rise", "fall"), [(4, 4), (6, 6), (8, 10), (10, 15)])
+@pytest.mark.parametrize("size", [0.5, 3.0])
+def test_a_slow_response_is_a_single_one(size: float, rise: int, fall: int) -> None:
+    s = np.arange(0, 160, 0.25) - 80
+    bump = np.sin(np.pi / 2 / rise * np.clip(s, 0, rise)) ** 2
+    y = 3 + size * bump * np.exp(-np.clip(s - rise, 0, None) / fall)
+    y += np.random.default_rng(1).normal(0, 0.003, len(y))
+    events = events_from_grid(out(ScrDetection(), y))
+    near = (events.times > 70) & (events.times < 120)
+    assert near.sum() == len(events) == 1
+    assert events.times[near][0] == pytest.approx(82, abs=2)
+
+
+def test_the_price_of_the_driver_is_that_of_the_past_hours() -> None:
+    """A window of responses alone knows nothing of the noise at rest."""
+    rng = np.random.default_rng(2)
+    t = np.arange(0, 360, 0.25)
+    s = t[:, None] - np.arange(240.0, 350.0, 3.0)
+    bumps = np.where(s > 0, np.exp(-s / 2) - np.exp(-s / 0.7), 0.0).sum(axis=1)
+    y = 2 + bumps + rng.normal(0, 0.002, len(t))
+    live, whole = out(EdaDecomposition(), y), decompose(y, 4)
+    rows = np.arange(300, 355)
+    truth = whole.phasic[rows * 4 - 20]
+    error = live.column("phasic@5s")[rows] - truth
+    alone = [
+        decompose(y[4 * k - 119 : 4 * k + 1], 4, begin=(4 * k - 119) % 40).phasic[-21]
+        for k in rows
+    ]
+    assert np.std(error) < 0.75 * np.std(alone - truth)

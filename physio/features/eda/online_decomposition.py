@@ -17,7 +17,12 @@ from physio.core.stage import OutputSchedule, Stage, read_only
 from physio.dsp.jit import njit
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.columns import column
-from physio.features.eda.decomposition import Decomposition, check_setting, decompose
+from physio.features.eda.decomposition import (
+    MIN_NOISE,
+    Decomposition,
+    check_setting,
+    decompose,
+)
 from physio.features.eda.deconvolution_solver import Shape, response, solve, splines
 from physio.quality.contact_artifacts import CONTEXT, contact_gain, find_artifacts
 
@@ -42,6 +47,8 @@ _CARRIES_HUM: Final = 100  # samples a second from which a stream can contain hu
 _KNOT: Final = 40  # values
 _FAR: Final = float(np.exp(-STEP / 600.0))  # cvxeda's free line: a level of 10 min
 _TOLERANCE: Final = 1e-4
+_STRETCH: Final = 20  # values over which noise is measured, as in `noise_at_rest`
+_STRETCHES: Final = 2880  # in four hours
 _LINE: Final = Shape(response(STEP), splines(_KNOT), 2, 1e-2, 0.0, 0, nonnegative=False)
 _COARSE: Final = 2  # values at a time, in the longer window
 _FREE: Final = Shape(
@@ -63,6 +70,7 @@ class EdaWindow(NamedTuple):
     pick: int
     clean: Array  # (window,): the values that are solved
     gain: Array  # (window,): see `contact_gain`
+    rest: Array  # (2, stretches): noise power and level of 5 s, NaN before the first
     artifacts: bool  # whether artifacts are removed from them
     hum: Panes | None = None  # averages of samples, where they can contain hum
 
@@ -109,6 +117,7 @@ def eda_window(
         pick,
         np.full(int(window) * VALUES_PER_SECOND, _WARMING),
         np.ones(int(window) * VALUES_PER_SECOND),
+        np.full((2, _STRETCHES), np.nan),
         artifacts,
         hum,
     )
@@ -161,6 +170,27 @@ def _judge(memory: EdaWindow) -> None:
         memory.gain[:] = contact_gain(recent, bad)[-n:]
         recent = np.where(bad, _ARTIFACT, recent)
     memory.clean[:] = recent[-n:]
+    number, over = divmod(int(memory.clock[0]) - 1, _STRETCH)
+    if not over:
+        old = memory.clean[-2 * _STRETCH - 2 : -_STRETCH]
+        bends = np.diff(old, 2)
+        bends = bends[~np.isnan(bends)]
+        power = np.mean(bends**2) / 6 if 2 * len(bends) >= _STRETCH else np.nan
+        level = np.nanmean(old) if len(bends) else np.nan
+        memory.rest[:, number % _STRETCHES] = power, level
+
+
+def _noise(memory: EdaWindow) -> float | None:
+    """Return the noise at rest (uS) of the last four hours, None before it is known.
+
+    See `physio.features.eda.decomposition.noise_at_rest`. Stretches count once their
+    values are 5 s old, so that artifacts in them have been removed.
+    """
+    powers, levels = memory.rest[:, ~np.isnan(memory.rest[0])]
+    if not len(powers):
+        return None
+    quiet = float(np.sqrt(np.quantile(powers, 0.25)))
+    return max(quiet, MIN_NOISE * float(np.median(levels)))
 
 
 def seconds(memory: EdaWindow, x: Array) -> Iterator[None]:
@@ -217,7 +247,11 @@ def decompose_recent(
     x = np.where(there, x * memory.gain, x)
     if setting == "default":
         decomposition = decompose(
-            x, VALUES_PER_SECOND, tolerance=_TOLERANCE, begin=begin
+            x,
+            VALUES_PER_SECOND,
+            tolerance=_TOLERANCE,
+            begin=begin,
+            noise=_noise(memory),
         )
         return (
             _on_their_level(memory, decomposition)
@@ -352,8 +386,10 @@ class EdaDecomposition(Stage):
     -----
     Samples are averaged over 0.25 s, of streams with 100 or more samples a second over
     0.2 s before, which removes mains hum; every second the last ``window`` s are solved
-    anew, with unchanged knots. Each row therefore depends on its window alone and on no
-    earlier result. The setting ``cvxeda`` differs from the full problem in its free
+    anew, with unchanged knots. Each row therefore depends on its window and on no
+    earlier result, but for the noise at rest, which in the default setting sets the
+    price of the driver: it is that of the last four hours and reaches beyond the stated
+    span. The setting ``cvxeda`` differs from the full problem in its free
     line, which cannot be known before the end of the record. A level with a time
     constant of 10 min, which reaches beyond the stated span, replaces it, and the
     newest values are corrected by the solution over twice the window: see

@@ -35,10 +35,13 @@ _REST: Final = 3  # values without driver that end a burst
 _LONGEST: Final = 32  # values of one burst
 _FLOOR: Final = 0.1  # of the threshold, a second: less is no driver
 _SLOW, _FAST = 2.0, 0.7  # s
-_SHADE: Final = (
-    4.0,
-    0.35,
-)  # s after a burst, in which a response below this share of it counts as its tail
+_SHADE: Final = 4.0, 0.35, 8.0
+"""Time after a response (s), share of it below which a burst is its tail, and the
+time constant (s) with which that share falls afterwards."""
+
+_CUT: Final = _LONGEST * STEP, _LONGEST * STEP + 2 * STEP, 0.5
+"""Times of the rest of a burst that was cut off (s), and the share for it."""
+
 _FINE: Final = 0.05  # s, resolution of rise and recovery
 _FINER: Final = round(STEP / _FINE)
 _TAIL: Final = np.arange(0.0, 12.0, _FINE)  # s, evaluated after a burst
@@ -128,10 +131,11 @@ def _take_value(burst: BurstState, p: float, threshold: float, response: Array) 
     response[0] = ago
     response[1], response[2], response[3] = _scr_shape(driver[: size[0] - size[1]])
     size[:] = 0
-    within, share = _SHADE
-    if response[1] < threshold or (
-        last[0] - ago <= within and response[1] < share * last[1]
-    ):
+    since = last[0] - ago
+    share = _SHADE[1] * min(np.exp((_SHADE[0] - since) / _SHADE[2]), 1.0)
+    if _CUT[0] <= since <= _CUT[1]:
+        share = _CUT[2]
+    if response[1] < max(threshold, share * last[1]):
         return False
     last[0], last[1] = ago, response[1]
     return True
@@ -209,7 +213,8 @@ def event_related(
     ndarray, shape (n, 3)
         Number of responses that began in the window, latency of the first (s), sum of
         their amplitudes (uS). All are missing (too short) if ``events`` end before the
-        window; the latency is missing (no signal) if there was no response.
+        window, and (warming up) if the window begins before responses could be
+        detected; the latency is missing (no signal) if there was no response.
     """
     if not 0 <= after[0] < after[1]:
         raise ValueError(
@@ -220,6 +225,9 @@ def event_related(
     markers = np.asarray(times, np.float64)
     y = np.full((len(markers), 3), MissingReason.TOO_SHORT.nan)
     for row, t in zip(y, markers.tolist(), strict=True):
+        if t + after[0] < events.complete_from:
+            row[:] = MissingReason.WARMING_UP.nan
+            continue
         if t + after[1] > events.complete_until:
             continue
         mine = (events.times >= t + after[0]) & (events.times <= t + after[1])
@@ -260,12 +268,13 @@ class ScrDetection(Stage):
     Every second, a second of driver becomes 5 s old and is evaluated once. A driver
     below a tenth of the threshold per second counts as none. A burst ends after 0.75 s
     without driver, and at the latest after 8 s. A burst within 4 s of the onset of a
-    response counts as the tail of that response if its amplitude is below 0.35 of it:
-    measured responses last longer than the solver's, and their falling limb produces a
-    second, smaller burst. Rise and recovery are in the Bateman shape that the solver
-    assumes: they increase with the length of a burst, but do not depend on the measured
-    shape of the response. A burst with missing values is excluded. The delay is at most
-    14 s: the age, a second, and the longest burst.
+    response counts as the tail of that response if its amplitude is below 0.35 of it;
+    that share then falls by exp(-t / 8 s). The rest of a burst that was cut off counts
+    as tail below 0.5. Measured responses last longer than the solver's, and their
+    falling limb produces a second, smaller burst. Rise and recovery are in the Bateman
+    shape that the solver assumes: they increase with the length of a burst, but do not
+    depend on the measured shape of the response. A burst with missing values is
+    excluded. The delay is at most 14 s: the age, a second, and the longest burst.
 
     amplitude = max of the burst convolved with the Bateman shape. Shape (n, channels)
     to (m, 4): a point stream, one row per second. Its source is the solver's (see
@@ -293,7 +302,7 @@ class ScrDetection(Stage):
         span = source.memory + window_memory(
             info, self.window, artifacts=self.artifacts
         )
-        span += length + 1 + _SHADE[0]
+        span += length + 1 + _SHADE[0] + 2 * _SHADE[2]
         return info.with_channels(
             info.rate / self.schedule(info).step,
             Channel("event", "event", "s", delay, span),

@@ -310,7 +310,7 @@ def evaluate(data: Path, weights: Weights) -> dict[str, Any]:
             "participants": moved,
         },
         "answered with an acceleration that is": strangers(
-            [r for r in worn if laboratory(r) == "stress_predict"][:6]
+            [r for r in worn if laboratory(r) == "stress_predict"][:3]
         ),
         "answered without a pulse": controls(),
     }

@@ -43,9 +43,9 @@ def neurokit(recording: WristRecording) -> Rates:
     seconds = len(wave) // RATE
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        signals, found = neurokit2.ppg_process(wave, sampling_rate=RATE)
+        signals, events = neurokit2.ppg_process(wave, sampling_rate=RATE)
         clean = signals["PPG_Clean"].to_numpy()
-        peaks = np.asarray(found["PPG_Peaks"])
+        peaks = np.asarray(events["PPG_Peaks"])
         quality = neurokit2.ppg_quality(clean, peaks, sampling_rate=RATE)
     rate, doubt = np.full(seconds, np.nan), np.full(seconds, np.inf)
     for second in range(_WINDOW, seconds + 1):

@@ -216,15 +216,15 @@ def _answered(recording: WristRecording) -> float:
 
 def cadences(recording: WristRecording) -> Array:
     """Return the strongest rhythm of the acceleration at the end of each second."""
-    found = np.full(len(recording.pulse) // RATE, np.nan)
+    strongest = np.full(len(recording.pulse) // RATE, np.nan)
     frequency = 60 * np.fft.rfftfreq(64 * RATE, 1 / RATE)
     inside = (frequency > 30) & (frequency < 220)
-    for second in range(8, len(found) + 1):
+    for second in range(8, len(strongest) + 1):
         part = recording.acceleration[(second - 8) * RATE : second * RATE]
         shaped = (part - part.mean(axis=0)) * np.hanning(len(part))[:, np.newaxis]
         power = np.abs(np.fft.rfft(shaped, 64 * RATE, axis=0)) ** 2
-        found[second - 1] = frequency[inside][power.sum(axis=1)[inside].argmax()]
-    return found
+        strongest[second - 1] = frequency[inside][power.sum(axis=1)[inside].argmax()]
+    return strongest
 
 
 def follows_cadence(recording: WristRecording, rates: Array) -> float:
@@ -247,15 +247,19 @@ def strangers(worn: Sequence[WristRecording]) -> dict[str, dict[str, float]]:
 
     The acceleration is that of another participant, or of ten minutes earlier.
     """
-    rows = {}
+    rows: dict[str, list[dict[str, float]]] = {}
     for i, recording in enumerate(worn):
         other = worn[(i + 1) % len(worn)].acceleration
         n = min(len(recording.pulse), len(other))
-        own = recording.acceleration
+        axes_worn = recording.acceleration
         for name, axes, m in (
-            ("own", own, len(own)),
+            ("the same", axes_worn, len(axes_worn)),
             ("of another participant", other, n),
-            ("of ten minutes earlier", np.roll(own, 600 * RATE, axis=0), len(own)),
+            (
+                "of ten minutes earlier",
+                np.roll(axes_worn, 600 * RATE, axis=0),
+                len(axes_worn),
+            ),
         ):
             moved = replace(recording, pulse=recording.pulse[:m], acceleration=axes[:m])
             row = errors(y := tracked(moved), recording.reference)

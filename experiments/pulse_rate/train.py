@@ -79,7 +79,7 @@ def windows(recording: WristRecording, every: int) -> Windows:
         none = np.empty(0)
         return np.empty((0, len(RATES), 10)), np.empty((0, 5)), none, none
     by_rate, absence, references, widths = zip(*rows, strict=True)
-    parts = np.stack(by_rate).astype(np.float32), np.stack(absence)
+    parts = np.stack(by_rate), np.stack(absence)
     return *parts, np.array(references), np.array(widths)
 
 
@@ -104,7 +104,7 @@ def fit(groups: list[list[Windows]]) -> tuple[Array, Array]:
     `TEMPERATURE`.
     """
     parts = [(g, part) for g in groups for part in g if len(part[2])]
-    by_rate = torch.tensor(np.concatenate([p[0] for _, p in parts]))
+    by_rate = torch.tensor(np.concatenate([p[0] for _, p in parts]), dtype=torch.float)
     absence = torch.tensor(np.concatenate([p[1] for _, p in parts]), dtype=torch.float)
     reference = np.concatenate([p[2] for _, p in parts])
     weight = np.concatenate(

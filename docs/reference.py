@@ -26,7 +26,9 @@ SOURCES = {
     "eeg": EEG,
     "eda": EDA,
     "trace": EDA,
-    "heart": BVP,
+    "heart": ECG,
+    "pulse": WRIST,
+    "prv": BVP,
     "resp": RESP,
     "motion": ACC,
     "temperature": TEMP,
@@ -70,9 +72,10 @@ def columns():
         "  session file can define others ([keys](settings.md)).",
         "",
     ]
-    for name, (info, stages) in shipped_chains().items():
-        parts += [f"## Chain `{name}`", ""]
-        parts += [f"From a stream such as `{info.name}` ({_rate(info)}).", ""]
+    for key, (name, info, stages) in shipped_chains().items():
+        also = "" if name == key else f" Its columns are called `{name}`."
+        parts += [f"## Chain `{key}`", ""]
+        parts += [f"From a stream such as `{info.name}` ({_rate(info)}).{also}", ""]
         parts += _table(f"{name}.", info, stages)
         parts += ["", *_described(stages), ""]
     parts += ["## Features for session files", ""]
@@ -90,13 +93,13 @@ def columns():
 
 
 def shipped_chains():
-    """Return the typical input and the stages of each chain of ``chains.toml``."""
+    """Return name, typical input and stages of each chain of ``chains.toml``."""
     from physio import config
 
     chains = {}
-    for name, table in config.read(ROOT / "physio/assets/chains.toml").items():
-        stages = [config.build(s, f"chains.{name}") for s in table["stages"]]
-        chains[name] = _info(SOURCES[name]), stages
+    for key, table in config.read(ROOT / "physio/assets/chains.toml").items():
+        stages = [config.build(s, f"chains.{key}") for s in table["stages"]]
+        chains[key] = table.get("name", key), _info(SOURCES[key]), stages
     return chains
 
 

@@ -45,7 +45,7 @@ def event_ends(recording: Recording, name: str) -> Array:
 def _paired(events: Events, end: float) -> Array:
     """Return the times of the markers that end what others begin."""
     ends = np.array(events.times)
-    parts = [_part(text) for text in events.labels]
+    parts = [marker_part(text) for text in events.labels]
     for i, part in enumerate(parts):
         if part is None or part[0] != "begin":
             continue
@@ -60,7 +60,7 @@ def _paired(events: Events, end: float) -> Array:
     return ends
 
 
-def _part(label: str) -> tuple[str, str, bool] | None:
+def marker_part(label: str) -> tuple[str, str, bool] | None:
     """Return begin or end, the name, and whether that word is first; None for others.
 
     A marker that is one word alone, ``"start"``, has an empty name.

@@ -65,10 +65,14 @@ def fine_timer() -> Iterator[None]:
 
 
 def separate_group() -> dict[str, Any]:
-    """Return options of a child process that Ctrl-C in the terminal does not reach."""
+    """Return options of a child process that Ctrl-C in the terminal does not reach.
+
+    It stays in the session of the terminal: Linux shares a core between sessions, and
+    may starve one of them beside a session that often wakes up.
+    """
     if IS_WINDOWS:
         return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-    return {"start_new_session": True}
+    return {"process_group": 0}
 
 
 def tolerant_output() -> None:

@@ -24,6 +24,7 @@ UNITS: Final = {
     "eda.scr_amplitude": "uS",
     "heart.rate": "1/min",
     "heart.rmssd": "ms",
+    "prv.rmssd": "ms",
     "temperature.mean": "degC",
 }
 """Outcomes of signals and their units; scores have none (``"1"``)."""
@@ -33,8 +34,9 @@ DESCRIPTIONS: Final = {
     "eda.scr_rate": "skin conductance responses of at least 0.02 uS a minute",
     "eda.scr_amplitude": "mean amplitude of these responses; missing without any",
     "heart.rate": "60 / mean of the accepted intervals between beats",
-    "heart.rmssd": "root mean square of successive differences of these intervals; "
-    "from a pulse wave it is pulse-rate variability",
+    "heart.rmssd": "root mean square of successive differences of these intervals, "
+    "from an ECG",
+    "prv.rmssd": "the same of a pulse wave: pulse rate variability",
     "temperature.mean": "mean skin temperature",
 }
 """Definitions of the outcomes, for the codebook."""
@@ -71,6 +73,8 @@ class Signals:
     ----------
     beats
         Beats with the ``interval`` before each (s), NaN where it is not accepted.
+    is_pulse
+        Whether the beats are those of a pulse wave, not of an ECG.
     responses
         Skin conductance responses with their ``amplitude`` (uS).
     skin
@@ -80,6 +84,7 @@ class Signals:
     """
 
     beats: Events | None = None
+    is_pulse: bool = False
     responses: Events | None = None
     skin: tuple[Array, Array] | None = None
     temperature: tuple[Array, Array] | None = None
@@ -95,6 +100,7 @@ class Signals:
             sensors["responses"] = _detect_events(ScrDetection(), masked)
         if (heart := _stream(recording, ("ecg", "bio"), HEART_UNITS)) is not None:
             sensors["beats"] = _detect_events(BeatDetection(), heart)
+            sensors["is_pulse"] = heart[0].info.channels[0].kind == "bio"
         warm = _stream(recording, ("temperature",), ("degC",))
         if warm is not None:
             sensors["temperature"] = _series(warm)
@@ -134,25 +140,23 @@ class Signals:
     def _heart_outcomes(
         self, begin: float, end: float, seconds: float
     ) -> dict[str, Outcome]:
+        variability = "prv.rmssd" if self.is_pulse else "heart.rmssd"
+        names = "heart.rate", variability
         if self.beats is None:
-            return {
-                k: Outcome(np.nan, UNITS[k], 0.0) for k in ("heart.rate", "heart.rmssd")
-            }
+            return {k: Outcome(np.nan, UNITS[k], 0.0) for k in names}
         t, column = self.beats.times, self.beats.info.names.index("interval")
         ibi = self.beats.data[:, column]
         inside = np.flatnonzero((t >= begin) & (t < end))
         good = inside[~np.isnan(ibi[inside])]
         if not len(good):
-            return {
-                k: Outcome(np.nan, UNITS[k], 0.0) for k in ("heart.rate", "heart.rmssd")
-            }
+            return {k: Outcome(np.nan, UNITS[k], 0.0) for k in names}
         share = min(1.0, float(ibi[good].sum()) / seconds)
         pairs = good[np.isin(good - 1, good)]
         steps = ibi[pairs] - ibi[pairs - 1]
         rmssd = 1e3 * float(np.sqrt(np.mean(steps**2))) if len(steps) else np.nan
         return {
             "heart.rate": Outcome(60 / float(ibi[good].mean()), "1/min", share),
-            "heart.rmssd": Outcome(rmssd, "ms", share),
+            variability: Outcome(rmssd, "ms", share),
         }
 
     def heart_rate(self, begin: float, end: float) -> float:

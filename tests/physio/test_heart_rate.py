@@ -11,10 +11,11 @@ import pytest
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.events import Events, events_from_grid
 from physio.core.missing import MissingReason, missing_reason
-from physio.core.stage import Chain, Stage, apply
+from physio.core.stage import Chain, Fork, Stage, apply
+from physio.features.cardiac.beat_to_beat import BeatToBeatVariability
 from physio.features.cardiac.heart_rate import BeatDetection, HeartRate
 
-HEART = Chain((BeatDetection(), HeartRate()))
+HEART = Chain((BeatDetection(), Fork((HeartRate(), BeatToBeatVariability()))))
 
 
 def block(x: np.ndarray, rate: int, kind: str) -> Block:
@@ -221,7 +222,12 @@ def test_agrees_loosely_with_the_wristbands_own_heart_rate(
         (
             Chain((BeatDetection(), HeartRate(window=5.0))),
             StreamInfo("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
-            "heart rate needs at least 10 s and its variability 60 s: 5 and 60",
+            "heart rate needs at least 10 s: 5",
+        ),
+        (
+            Chain((BeatDetection(), BeatToBeatVariability(window=30.0))),
+            StreamInfo("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
+            "RMSSD needs at least 60 s: 30",
         ),
         (
             BeatDetection(),

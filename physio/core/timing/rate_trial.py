@@ -103,9 +103,9 @@ class RateTrial:
         x, y = np.array(self._points)[2:].T  # the first samples may all be late
         drift, rest = _fit(x, y)
         steps = np.diff(rest)
-        length = _WINDOW * len(y) / np.sqrt(12)
-        error = float(np.std(rest) / length / np.sqrt(len(y)))
-        durbin = float((steps @ steps) / max(rest @ rest, 1e-18))
+        length = _WINDOW * len(y) / 12**0.5
+        error = float(np.std(rest) / length / len(y) ** 0.5)
+        durbin = float(steps @ steps) / max(float(rest @ rest), 1e-18)
         expected = abs(drift) * _WINDOW * size / self.rate  # variance of losses
         share = float(np.mean(steps**2)) / max(expected, 1e-18)
         last = len(self._points) == self._points.maxlen

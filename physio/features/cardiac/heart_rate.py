@@ -1,4 +1,4 @@
-"""Heart beats, heart rate, and its short-term variability (RMSSD)."""
+"""Heart beats and heart rate."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -139,53 +139,65 @@ def check_beats(info: StreamInfo, purpose: str, *columns: str) -> None:
 
 
 class BeatHistory(NamedTuple):
-    """The beats of the last minute."""
+    """The beats of a window."""
 
     beats: Array  # (size, 2): sample of detection, interval; beat k in row k % size
     clock: Counts  # (5,): samples, beats, outputs given, hop as p / q samples
-    widths: Array  # (2,): windows of the rate and of its variability (samples)
-    limits: Array  # (3,): rate, share accepted, share of the time covered
+    limits: Array  # (4,): rate, window (samples), share accepted, share of the time
     coverage: Panes
     mark: int  # column that marks corrected beats; -1 for none
 
 
+def beat_history(
+    info: StreamInfo, window: float, step: float, accepted: float, min_valid: float
+) -> BeatHistory:
+    """Return a history without beats, of a window with an output every step (s)."""
+    hop = every(info, step).step
+    width = float(Fraction(str(window)) * info.rate)
+    return BeatHistory(
+        np.zeros((int(window / RR_RANGE[0]) + 2, 2)),
+        np.array([0, 0, 0, hop.numerator, hop.denominator], np.int64),
+        np.array([float(info.rate), width, accepted, min_valid]),
+        panes(info, (window,), step, 0.5, columns=1),
+        mark_column(info),
+    )
+
+
+def beat_rows(state: BeatHistory, x: Array) -> tuple[Array, Array]:
+    """Return the reasons of the outputs due, (m,), and event, interval, mark, (n, 3).
+
+    A reason is 0 where the window is covered, else NaN.
+    """
+    lost = slide(*state.coverage, read_only(missing_reasons(x)))[:, 0, _MEAN, 0]
+    marks = np.zeros(len(x)) if state.mark < 0 else x[:, state.mark]
+    return lost, read_only(np.column_stack([x[:, :2], marks]))
+
+
 @njit(cache=True)
-def _rate_and_rmssd(
-    beats: Array, clock: Counts, widths: Array, limits: Array, x: Array
-) -> Array:
-    """Take in event, interval and mark; return rate (1/min) and RMSSD (ms), (m, 2)."""
-    rate, accepted, covered = limits[0], limits[1], limits[2]
+def _rates(beats: Array, clock: Counts, limits: Array, x: Array) -> Array:
+    """Take in event, interval and mark; return the rate (1/min), (m, 1)."""
+    rate, width, accepted, covered = limits
     p, q = clock[3], clock[4]
     size = len(beats)
-    y = np.full((len(x) * q // p + 1, 2), _POOR)
+    y = np.full((len(x) * q // p + 1, 1), _POOR)
     m = 0
     for i in range(len(x)):
         if not np.isnan(x[i, 0]):
             beats[clock[1] % size, 0] = clock[0]
-            beats[clock[1] % size, 1] = x[i, 1] if x[i, -1] == 0 else np.nan
+            beats[clock[1] % size, 1] = x[i, 1] if x[i, 2] == 0 else np.nan
             clock[1] += 1
         if clock[0] == -((-clock[2] * p) // q):
-            for w in range(2):
-                n, good, pairs, time, squares = 0, 0, 0, 0.0, 0.0
-                later = np.nan
-                for k in range(clock[1] - 1, max(clock[1] - size, 0) - 1, -1):
-                    if beats[k % size, 0] <= clock[0] - widths[w]:
-                        break
-                    interval = beats[k % size, 1]
-                    n += 1
-                    if not np.isnan(interval):
-                        good += 1
-                        time += interval
-                        if not np.isnan(later):
-                            pairs += 1
-                            squares += (later - interval) ** 2
-                    later = interval
-                enough = n > 0 and good >= accepted * n
-                enough = enough and time >= covered * widths[w] / rate
-                if enough and w == 0:
-                    y[m, 0] = 60 * good / time
-                elif enough and pairs > 0:
-                    y[m, 1] = 1000 * np.sqrt(squares / pairs)
+            n, good, time = 0, 0, 0.0
+            for k in range(clock[1] - 1, max(clock[1] - size, 0) - 1, -1):
+                if beats[k % size, 0] <= clock[0] - width:
+                    break
+                n += 1
+                if not np.isnan(beats[k % size, 1]):
+                    good += 1
+                    time += beats[k % size, 1]
+            enough = n > 0 and good >= accepted * n
+            if enough and time >= covered * width / rate:
+                y[m, 0] = 60 * good / time
             m += 1
             clock[2] += 1
         clock[0] += 1
@@ -194,18 +206,14 @@ def _rate_and_rmssd(
 
 @dataclass(frozen=True)
 class HeartRate(Stage):
-    """Heart rate and RMSSD; follows `BeatDetection`.
+    """Heart rate; follows `BeatDetection`.
 
-    ``rate`` (1/min) is 60 over the mean accepted interval of the last ``window`` s;
-    ``rmssd`` (ms) the root mean square of the differences between accepted intervals
-    that follow one another, in the last ``past`` s.
+    ``rate`` (1/min) is 60 over the mean accepted interval of the last ``window`` s.
 
     Parameters
     ----------
     window
         Window of the rate (s), at least 10: a whole number of steps.
-    past
-        Window of the variability (s), at least 60: a whole number of steps.
     step
         Time from one output to the next (s).
     accepted
@@ -216,40 +224,35 @@ class HeartRate(Stage):
     Notes
     -----
     Missing (poor quality) where too few beats are accepted: in noise, on a flat signal,
-    off the wrist. RMSSD from 60 s is that of "ultra-short" recordings [1]_. The delay
-    is that of the beats; a window ends with the newest of them.
+    off the wrist. The delay is that of the beats; a window ends with the newest of
+    them.
 
-    Shape (n, 4 or more) to (m, 2). Deviation from [1]_: intervals that are not accepted
-    are excluded.
+    Shape (n, 4 or more) to (m, 1). Deviation from [1]_: the mean is that of accepted
+    intervals only.
 
     References
     ----------
-    .. [1] Munoz et al., Validity of (ultra-)short recordings for heart rate variability
-       measurements, PLOS ONE 10, 2015.
+    .. [1] Task Force of the ESC and NASPE, Heart rate variability: standards of
+       measurement, Circulation 93, 1996.
     """
 
     window: float = 10.0
-    past: float = 60.0
     step: float = 0.25
     accepted: float = 0.8
     min_valid: float = 0.5
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return ``rate`` and ``rmssd``."""
+        """Return ``rate``."""
         purpose = "a heart rate is read from beats, with their interval and confidence"
         check_beats(info, purpose, "interval", "confidence")
-        if self.window < 10 or self.past < 60:
-            raise ValueError(
-                f"heart rate needs at least 10 s and its variability 60 s: "
-                f"{self.window:g} and {self.past:g}"
-            )
+        if self.window < 10:
+            raise ValueError(f"heart rate needs at least 10 s: {self.window:g}")
         self.initial_state(info)
         source = info.channels[0]
-        spans = source.memory + self.window, source.memory + self.past
+        span = source.memory + self.window
         return info.with_channels(
             info.rate / self.schedule(info).step,
-            Channel("rate", "misc", "1/min", source.delay, spans[0]),
-            Channel("rmssd", "misc", "ms", source.delay, spans[1]),
+            Channel("rate", "misc", "1/min", source.delay, span),
         )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
@@ -258,21 +261,11 @@ class HeartRate(Stage):
 
     def initial_state(self, info: StreamInfo) -> BeatHistory:
         """Return a state without beats."""
-        widths, rate = (self.window, self.past), float(info.rate)
-        hop = self.schedule(info).step
-        most = int(max(widths) / RR_RANGE[0]) + 2
-        return BeatHistory(
-            np.zeros((most, 2)),
-            np.array([0, 0, 0, hop.numerator, hop.denominator], np.int64),
-            np.array([float(Fraction(str(w)) * info.rate) for w in widths]),
-            np.array([rate, self.accepted, self.min_valid]),
-            panes(info, widths, self.step, 0.5, columns=1),
-            mark_column(info),
-        )
+        settings = self.window, self.step, self.accepted, self.min_valid
+        return beat_history(info, *settings)
 
     def process(self, state: BeatHistory, x: Array) -> Array:
         """Take in rows of a point stream; return the outputs now due."""
-        coverage = slide(*state.coverage, read_only(missing_reasons(x)))[:, :, _MEAN, 0]
-        marks = np.zeros(len(x)) if state.mark < 0 else x[:, state.mark]
-        y = _rate_and_rmssd(*state[:4], read_only(np.column_stack([x[:, :2], marks])))
-        return np.where(np.isnan(coverage), coverage, y)
+        lost, rows = beat_rows(state, x)
+        y = _rates(*state[:3], rows)
+        return np.where(np.isnan(lost)[:, np.newaxis], lost[:, np.newaxis], y)

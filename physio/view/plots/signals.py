@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 
 from physio.core.block import Array, Block, Channel
 from physio.core.recording import Recording
-from physio.view.plots.envelope import envelope, stitched
+from physio.core.stitch import stitched
+from physio.view.plots.envelope import envelope
 from physio.view.plots.time_axes import INK, display_unit
 
 _CENTRAL: Final = ("Cz", "Fz", "Pz", "AFz", "FCz", "CPz")
@@ -73,11 +74,11 @@ def _first_column(features: Block | None, matches: Callable[[Channel], bool]) ->
 
 
 def _heart_rate_column(features: Block | None) -> str:
-    """Return the column of the heart rate (``rate`` beside ``rmssd``)."""
+    """Return the column of the heart rate (``rate`` beside ``edr_rate``)."""
 
     def matches(channel: Channel) -> bool:
         chain, _, quantity = channel.name.rpartition(".")
-        beside = features is not None and f"{chain}.rmssd" in features.info.names
+        beside = features is not None and f"{chain}.edr_rate" in features.info.names
         return quantity == "rate" and (beside or "heart" in chain)
 
     return _first_column(features, matches)

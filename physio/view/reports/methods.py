@@ -54,8 +54,10 @@ _CLAUSES: Final[Mapping[str, str]] = {
     "components and their driver by convex optimization (Boucsein et al., 2012)",
     "BeatDetection": "heart beats were detected and compared with a template "
     "(similarity of at least {min_confidence})",
-    "HeartRate": "heart rate over {window} s and RMSSD over {past} s (Task Force, 1996)"
-    " were computed where at least {accepted:.0%} of the beats were accepted",
+    "HeartRate": "the heart rate over {window} s was computed where at least "
+    "{accepted:.0%} of the beats were accepted",
+    "BeatToBeatVariability": "RMSSD over {window} s (Task Force, 1996) was computed "
+    "where at least {accepted:.0%} of the beats were accepted",
     "Actigraphy": "movement is the standard deviation of the magnitude of acceleration "
     "over {window} s (Vaha-Ypya et al., 2015)",
     "Temperature": "mean and slope of the skin temperature were computed",

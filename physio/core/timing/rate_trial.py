@@ -38,7 +38,7 @@ class RateTrial:
         self.drift = np.nan
         """Drift of the start time (s per s) once decided: 0 if the rate is nominal."""
         self.falls_behind = False
-        """Whether it has certainly fallen behind."""
+        """True if it has certainly fallen behind."""
         self.noise = 0.0
         """Standard deviation of the least delays about a line (s)."""
         self._window = max(round(_WINDOW * rate), 2)

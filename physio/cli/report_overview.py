@@ -34,7 +34,7 @@ def recordings_of(path: Path, options: Mapping[str, Any]) -> list[RecordingPlace
         return []
     chosen = {key: str(options[key]) for key in ("participant", "session", "task")}
     if is_bids(path):
-        if Bids(path, Selection(**chosen)).is_one_session():
+        if Bids(path, Selection(**chosen)).is_single_session():
             return []
     elif is_single(path):
         return []

@@ -99,7 +99,7 @@ class Bids:
             If there are several; the message lists them.
         """
         keys = list(self._keys.values())
-        if not self.is_one_session():
+        if not self.is_single_session():
             raise ValueError(
                 f"{self.root} has {len(keys)} recordings ({_listed(keys)}): choose "
                 "with --participant, --session, --task (a run as --task rest_run-1), "
@@ -107,7 +107,7 @@ class Bids:
             )
         return self._cited(read_recording(self._folder, keys))
 
-    def is_one_session(self) -> bool:
+    def is_single_session(self) -> bool:
         """Return whether all recordings are one, or of people in one session."""
         keys = list(self._keys.values())
         if len(keys) == 1:

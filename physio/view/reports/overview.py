@@ -27,16 +27,9 @@ def overview_report(title: str, rows: Sequence[Mapping[str, Any]]) -> HtmlReport
     """
     page = HtmlReport(f"{title}: recordings")
     read = [row for row in rows if "error" not in row]
-    people = {row["participant"] for row in read if row["participant"]}
     if any(row["origin"] != "measured" for row in read):
         page.notice("Some signals are simulated, not measured on participants.")
-    hours = sum(row["seconds"] for row in read) / 3600
-    lost = len(rows) - len(read)
-    parts = [
-        f"{len(rows)} recordings", *([f"{len(people)} participants"] if people else []),
-        f"{hours:.1f} h", *([f"{lost} not readable"] if lost else []),
-    ]  # fmt: skip
-    page.text(", ".join(parts) + ".")
+    page.text(_summary(rows, read))
     columns = [s for s in SENSORS if any(s in row["sensors"] for row in read)]
     if columns:
         page.text(
@@ -56,8 +49,22 @@ def overview_report(title: str, rows: Sequence[Mapping[str, Any]]) -> HtmlReport
         page.cells(["recording", "what", "why"], excluded)
     if notes := [(row["name"], note) for row in read for note in row["notes"]]:
         page.heading("Notes of the readers")
-        page.cells(["recording", "note"], [[escape(a), _left(b)] for a, b in notes])
+        page.cells(["recording", "note"], [[escape(a), _sentence(b)] for a, b in notes])
     return page
+
+
+def _summary(
+    rows: Sequence[Mapping[str, Any]], read: Sequence[Mapping[str, Any]]
+) -> str:
+    """Return the numbers of recordings, participants and hours in words."""
+    people = {row["participant"] for row in read if row["participant"]}
+    hours = sum(row["seconds"] for row in read) / 3600
+    lost = len(rows) - len(read)
+    parts = [
+        f"{len(rows)} recordings", *([f"{len(people)} participants"] if people else []),
+        f"{hours:.1f} h", *([f"{lost} not readable"] if lost else []),
+    ]  # fmt: skip
+    return ", ".join(parts) + "."
 
 
 def _cells(
@@ -66,7 +73,7 @@ def _cells(
     """Return the cells of a recording, as HTML."""
     name = escape(row["name"])
     if "error" in row:
-        return [name, _left(f"not readable: {row['error']}")]
+        return [name, _sentence(f"not readable: {row['error']}")]
     link = f'<a href="{escape(row["page"])}">{name}</a>'
     shares = (row["sensors"].get(column) for column in columns)
     return [
@@ -101,13 +108,13 @@ def _excluded(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     for row in rows:
         name = escape(row["name"])
         if "error" in row:
-            excluded.append([name, "all", _left(row["error"])])
+            excluded.append([name, "all", _sentence(row["error"])])
             continue
         excluded += [
             [
                 name,
                 sensor,
-                _left(f"{float(about['share']):.0%} usable: {about['reason']}"),
+                _sentence(f"{float(about['share']):.0%} usable: {about['reason']}"),
             ]
             for sensor, about in row["sensors"].items()
             if float(about["share"]) < USABLE
@@ -115,6 +122,6 @@ def _excluded(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return excluded
 
 
-def _left(text: str) -> str:
+def _sentence(text: str) -> str:
     """Return text for a cell, aligned to the left."""
     return f'<span class="left">{escape(text)}</span>'

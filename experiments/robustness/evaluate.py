@@ -183,7 +183,7 @@ def matrix(participant: Participant, prior: Array) -> Iterator[dict[str, Any]]:
     groups.append((sensors, absent))
     for group, rows in groups:
         for row in rows:
-            wait = SETTLED if row.name == "removed" else slowest + SETTLED
+            wait = SETTLED if row.name == "removed" else slowest
             changed = participant.estimates(group, row, wait)
             reference = participant.clean(wait)
             if row.demand is Demand.ABSENT:

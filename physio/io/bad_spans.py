@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil, inf
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from physio.core.block import Array, Block, Channel
+from physio.core.events import Events
 from physio.core.missing import MissingReason
 
 SEAM: Final = 0.1
@@ -51,27 +51,6 @@ def is_bad(text: str, onset: float) -> bool:
     if _BOUNDARY.fullmatch(lower):
         return onset > 0
     return lower.startswith("bad") and text != "BAD_NAN"
-
-
-def bids_bads(path: Path) -> tuple[str, ...]:
-    """Return the channels with the status ``bad`` in the table beside a BIDS file.
-
-    The table of ``sub-01_task-rest_eeg.edf`` is ``sub-01_task-rest_channels.tsv``.
-    """
-    stem, suffix, _ = path.name.rpartition("_eeg.")
-    table = path.with_name(f"{stem}_channels.tsv")
-    if not suffix or not stem.startswith("sub-") or not table.is_file():
-        return ()
-    text = table.read_text("utf-8-sig", "replace")
-    head, *rows = [line.split("\t") for line in text.splitlines()] or [[]]
-    if not {"name", "status"} <= set(head):
-        return ()
-    name, status = head.index("name"), head.index("status")
-    return tuple(
-        row[name]
-        for row in rows
-        if len(row) == len(head) and row[status].strip().lower() == "bad"
-    )
 
 
 def mark_samples(
@@ -137,6 +116,26 @@ def bad_notes(
             "bad: missing (marked bad)"
         )
     return notes
+
+
+def unbounded_note(events: Events) -> str:
+    """Return a sentence on markers of bad spans without a duration: nothing is missing.
+
+    It is empty if there are none. Texts alone do not show where such a span ends.
+    """
+    bad = [
+        text
+        for text, time in zip(events.labels, events.times.tolist(), strict=False)
+        if is_bad(text, time) and text.lower().startswith("bad")
+    ]
+    if not bad or {"end", "seconds"} & set(events.info.names):
+        return ""
+    markers = "1 marker" if len(bad) == 1 else f"{len(bad)} markers"
+    return (
+        f"{markers} of {events.info.name} ({_listed(dict.fromkeys(bad))}) have no "
+        "duration, so no sample is marked as bad: exclude these times with a table of "
+        "conditions, or store them as annotations with durations"
+    )
 
 
 def _union(spans: Sequence[BadSpan]) -> Iterator[float]:

@@ -55,9 +55,9 @@ class Actigraphy(Stage):
     If the mean magnitude over ``window`` s differs from gravity, below 0.5 or above 2
     g, the sensor is dead or saturated and both outputs are missing (poor quality;
     ours). A sample beyond 32 g, twice the range of the widest sensors that are worn, or
-    an infinite one is missing. The activity follows the mean amplitude deviation of [1]_, with the root mean
-    square deviation in place of the mean absolute one, and 10 s in place of 6. No delay
-    is added.
+    an infinite one is missing. The activity follows the mean amplitude deviation of
+    [1]_, with the root mean square deviation in place of the mean absolute one, and 10
+    s in place of 6. No delay is added.
 
     activity = sqrt(mean((abs(a) - mean(abs(a)))^2)). Shape (n, channels) to (m, 2).
     These are the deviations from [1]_.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from experiments.robustness.perturbations import (
     SENSORS,
@@ -48,7 +49,7 @@ class Estimates(NamedTuple):
     values: Array
     missing: Mapping[str, float]  # chain: proportion of its values that are missing
 
-    def mean(self, where: Array | None = None) -> Array:
+    def mean(self, where: npt.NDArray[np.bool_] | None = None) -> Array:
         """Return mean and standard deviation over time, shape (2, 3)."""
         values = self.values if where is None else np.where(where, self.values, np.nan)
         present = np.isfinite(values)
@@ -178,7 +179,9 @@ def matrix(participant: Participant, prior: Array) -> Iterator[dict[str, Any]]:
     slowest = participant.features.info.memory
     removed = next(p for p in perturbations("gsr") if p.name == "removed")
     sensors = participant.sensors()
-    groups = [((s,), perturbations(s)) for s in sensors]
+    groups: list[tuple[tuple[str, ...], tuple[Perturbation, ...]]] = [
+        ((s,), perturbations(s)) for s in sensors
+    ]
     absent = tuple(p for p in perturbations("gsr") if p.demand is Demand.ABSENT)
     groups.append((sensors, absent))
     for group, rows in groups:
@@ -228,7 +231,7 @@ def _rounded(values: Array) -> dict[str, float | None]:
 
 def prior_sd(plan: PipelineConfig, features: Block) -> Array:
     """Return the standard deviation of the fused prior, shape (3,)."""
-    experts = plan.estimator.initial_state(features.info).runtime.experts  # type: ignore[attr-defined]
+    experts = plan.estimator.initial_state(features.info).runtime.experts
     sd = np.full(3, np.nan)
     for expert in experts:
         if expert.in_fusion:

@@ -21,6 +21,7 @@ from physio.features.cardiac.peak_detection import (
     BeatState,
     detect_beats,
     detector_state,
+    select_beats,
 )
 from physio.features.event_gaps import missing_reasons
 
@@ -88,7 +89,7 @@ class BeatDetection(Stage):
         state = self.initial_state(info)
         source, rate = info.channels[state.pick], float(info.rate)
         _, beat, floor, longest, around, lag, search = (
-            int(s) for s in state.beats.spans
+            int(s) for s in state.beats[0].spans
         )
         latest = (beat + longest + lag + search + 1) / rate
         rings = float(state.filters.limits.sum() + floor + around) / rate
@@ -100,6 +101,7 @@ class BeatDetection(Stage):
             Channel("interval", "misc", "s", delay, span),
             Channel("confidence", "misc", "1", delay, span),
             Channel("height", "misc", source.unit, delay, span),
+            Channel("rr", "misc", "s", delay, span),
         )
 
     def initial_state(self, info: StreamInfo) -> BeatState:
@@ -112,7 +114,10 @@ class BeatDetection(Stage):
         lost = has_no_reason(signal)
         signal = read_only(np.where(lost, MissingReason.NO_SIGNAL.nan, signal))
         passed = read_only(run(*state.filters, signal))
-        return np.asarray(detect_beats(*state.beats, state.tiles, signal, passed))
+        upright = detect_beats(*state.beats[0], signal, passed)
+        signal, passed = read_only(-signal), read_only(-passed)
+        inverted = detect_beats(*state.beats[1], signal, passed)
+        return np.asarray(select_beats(*state.polarity, state.rate, upright, inverted))
 
 
 def has_no_reason(x: Array) -> npt.NDArray[np.bool_]:
@@ -141,60 +146,73 @@ def check_beats(info: StreamInfo, purpose: str, *columns: str) -> None:
 class BeatHistory(NamedTuple):
     """The beats of a window."""
 
-    beats: Array  # (size, 2): sample of detection, interval; beat k in row k % size
+    beats: Array  # (size, 3): sample of detection, accepted interval, interval
+    # whatever the rhythm (s); beat k in row k % size
     clock: Counts  # (5,): samples, beats, outputs given, hop as p / q samples
-    limits: Array  # (4,): rate, window (samples), share accepted, share of the time
+    limits: Array  # (4,): rate, window (samples), and two settings
     coverage: Panes
     mark: int  # column that marks corrected beats; -1 for none
+    rr: int  # column of intervals whatever the rhythm; -1 for none
 
 
 def beat_history(
-    info: StreamInfo, window: float, step: float, accepted: float, min_valid: float
+    info: StreamInfo, window: float, step: float, *settings: float
 ) -> BeatHistory:
     """Return a history without beats, of a window with an output every step (s)."""
     hop = every(info, step).step
     width = float(Fraction(str(window)) * info.rate)
     return BeatHistory(
-        np.zeros((int(window / RR_RANGE[0]) + 2, 2)),
+        np.zeros((int(window / RR_RANGE[0]) + 2, 3)),
         np.array([0, 0, 0, hop.numerator, hop.denominator], np.int64),
-        np.array([float(info.rate), width, accepted, min_valid]),
+        np.array([float(info.rate), width, *settings]),
         panes(info, (window,), step, 0.5, columns=1),
         mark_column(info),
+        info.names.index("rr") if "rr" in info.names else -1,
     )
 
 
 def beat_rows(state: BeatHistory, x: Array) -> tuple[Array, Array]:
-    """Return the reasons of the outputs due, (m,), and event, interval, mark, (n, 3).
+    """Return the reasons of the outputs due, (m, 1), and the beats, (n, 3).
 
-    A reason is 0 where the window is covered, else NaN.
+    A reason is 0 where the window is covered, else NaN. A beat is its event, its
+    accepted interval, and its interval whatever the rhythm.
     """
-    lost = slide(*state.coverage, read_only(missing_reasons(x)))[:, 0, _MEAN, 0]
-    marks = np.zeros(len(x)) if state.mark < 0 else x[:, state.mark]
-    return lost, read_only(np.column_stack([x[:, :2], marks]))
+    lost = slide(*state.coverage, read_only(missing_reasons(x)))[:, 0, _MEAN]
+    accepted = x[:, 1]
+    if state.mark >= 0:
+        accepted = np.where(x[:, state.mark] == 0, accepted, np.nan)
+    rr = accepted if state.rr < 0 else x[:, state.rr]
+    return lost, read_only(np.column_stack([x[:, 0], accepted, rr]))
+
+
+@njit(cache=True)
+def add_beat(beats: Array, clock: Counts, row: Array) -> None:
+    """Add the beat of a row of `beat_rows`, if there is one."""
+    if not np.isnan(row[0]):
+        beat = beats[clock[1] % len(beats)]
+        beat[0], beat[1], beat[2] = clock[0], row[1], row[2]
+        clock[1] += 1
 
 
 @njit(cache=True)
 def _rates(beats: Array, clock: Counts, limits: Array, x: Array) -> Array:
-    """Take in event, interval and mark; return the rate (1/min), (m, 1)."""
+    """Take in the beats; return the rate (1/min), (m, 1)."""
     rate, width, accepted, covered = limits
     p, q = clock[3], clock[4]
     size = len(beats)
     y = np.full((len(x) * q // p + 1, 1), _POOR)
     m = 0
     for i in range(len(x)):
-        if not np.isnan(x[i, 0]):
-            beats[clock[1] % size, 0] = clock[0]
-            beats[clock[1] % size, 1] = x[i, 1] if x[i, 2] == 0 else np.nan
-            clock[1] += 1
+        add_beat(beats, clock, x[i])
         if clock[0] == -((-clock[2] * p) // q):
             n, good, time = 0, 0, 0.0
             for k in range(clock[1] - 1, max(clock[1] - size, 0) - 1, -1):
                 if beats[k % size, 0] <= clock[0] - width:
                     break
                 n += 1
-                if not np.isnan(beats[k % size, 1]):
+                if not np.isnan(beats[k % size, 2]):
                     good += 1
-                    time += beats[k % size, 1]
+                    time += beats[k % size, 2]
             enough = n > 0 and good >= accepted * n
             if enough and time >= covered * width / rate:
                 y[m, 0] = 60 * good / time
@@ -208,7 +226,8 @@ def _rates(beats: Array, clock: Counts, limits: Array, x: Array) -> Array:
 class HeartRate(Stage):
     """Heart rate; follows `BeatDetection`.
 
-    ``rate`` (1/min) is 60 over the mean accepted interval of the last ``window`` s.
+    ``rate`` (1/min) is 60 over the mean interval of the last ``window`` s, whatever the
+    rhythm: ectopic beats and those of a fibrillation count like any other.
 
     Parameters
     ----------
@@ -217,18 +236,18 @@ class HeartRate(Stage):
     step
         Time from one output to the next (s).
     accepted
-        Proportion of the beats in a window that must have an accepted interval.
+        Proportion of the beats in a window whose interval must be measured.
     min_valid
-        Proportion of a window that the accepted intervals must fill.
+        Proportion of a window that the measured intervals must fill.
 
     Notes
     -----
-    Missing (poor quality) where too few beats are accepted: in noise, on a flat signal,
+    Missing (poor quality) where too few intervals are measured: in noise, on a flat signal,
     off the wrist. The delay is that of the beats; a window ends with the newest of
     them.
 
-    Shape (n, 4 or more) to (m, 1). Deviation from [1]_: the mean is that of accepted
-    intervals only.
+    Shape (n, 4 or more) to (m, 1). Deviation from [1]_: the mean is that of
+    measured intervals.
 
     References
     ----------
@@ -238,7 +257,7 @@ class HeartRate(Stage):
 
     window: float = 10.0
     step: float = 0.25
-    accepted: float = 0.8
+    accepted: float = 0.5
     min_valid: float = 0.5
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
@@ -268,4 +287,4 @@ class HeartRate(Stage):
         """Take in rows of a point stream; return the outputs now due."""
         lost, rows = beat_rows(state, x)
         y = _rates(*state[:3], rows)
-        return np.where(np.isnan(lost)[:, np.newaxis], lost[:, np.newaxis], y)
+        return np.where(np.isnan(lost), lost, y)

@@ -14,8 +14,8 @@ from devices.simulated import Chest
 from experiments.weights.demo import record
 from physio.core.block import Block
 from physio.core.stage import Chain, apply
+from physio.core.stitch import stitched
 from physio.features.cardiac.heart_rate import BeatDetection, HeartRate
-from physio.view.plots.envelope import stitched
 
 recording = record(Chest(seed=2), 60)
 name = next(n for n in recording.streams if n.endswith(".ecg"))

@@ -14,9 +14,9 @@ from devices.simulated import Headset
 from experiments.weights.demo import record
 from physio.core.block import Block
 from physio.core.stage import Chain, StageRunner, apply
+from physio.core.stitch import stitched
 from physio.dsp.iir import Notch
 from physio.features.eeg.differential_entropy import DifferentialEntropy
-from physio.view.plots.envelope import stitched
 
 recording = record(Headset(seed=5), 30)
 times, samples = stitched(recording.streams["participant.eeg"])

@@ -15,9 +15,9 @@ from devices.simulated import Headset
 from experiments.weights.demo import record
 from physio.core.block import Block
 from physio.core.stage import Chain, apply
+from physio.core.stitch import stitched
 from physio.dsp.iir import Notch
 from physio.features.eeg.differential_entropy import DifferentialEntropy
-from physio.view.plots.envelope import stitched
 
 names = ["Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8"]
 names += ["P7", "P3", "Pz", "P4", "P8", "O1", "Oz", "O2"]

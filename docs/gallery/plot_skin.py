@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 
 from devices.simulated import Wristband
 from experiments.weights.demo import record
+from physio.core.stitch import stitched
 from physio.features.eda.decomposition import decompose
-from physio.view.plots.envelope import stitched
 
 recording = record(Wristband(seed=40), 240)
 times, samples = stitched(recording.streams["participant.eda"])

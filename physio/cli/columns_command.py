@@ -109,9 +109,9 @@ def _show(table: "TextTable", chosen: "ColumnMap", picture: Path) -> None:
     """Print a line for each stream that the map gives, and draw them."""
     import numpy as np
 
+    from physio.core.stitch import stitched
     from physio.io.tables import from_table
     from physio.view.plots.column_plot import plot_channels
-    from physio.view.plots.envelope import stitched
     from physio.view.terminal.sparklines import spark
 
     recording = from_table(table.frame, chosen)

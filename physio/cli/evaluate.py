@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -11,6 +12,20 @@ from physio.cli.output import JsonPath, Trust, config_path, say, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+TestTable = Annotated[
+    Path | None,
+    typer.Option(help="Outside table of features to test on; --table trains."),
+]
+TestParticipants = Annotated[
+    str,
+    typer.Option(help="Participants to test, separated by commas; all others train."),
+]
+StoredFolds = Annotated[
+    Path | None,
+    typer.Option(help="Stored folds (JSON) instead of the file's protocol."),
+]
 
 
 def evaluate(
@@ -30,6 +45,9 @@ def evaluate(
         Path | None,
         typer.Option(help="Existing table of features, instead of the file's [table]."),
     ] = None,
+    test: TestTable = None,
+    test_participants: TestParticipants = "",
+    folds: StoredFolds = None,
     backend: Annotated[
         str, typer.Option(help="Backend that computes the table: see `physio extract`.")
     ] = "serial",
@@ -42,19 +60,33 @@ def evaluate(
     `[table]`, features are computed first by the stages that run live (stored in
     OUT/table).
 
+    The test rows are those of the file's protocol, or of one of --test,
+    --test-participants and --folds.
+
     Example: `physio evaluate configs/evaluate-wesad-stress.toml --data DATA --out OUT`
     """
     from rich.console import Console
 
-    from physio.evaluation import results
+    from physio.datasets import feature_table
+    from physio.evaluation import held_out, results
     from physio.evaluation.config import read_evaluation
 
-    settings = read_evaluation(config, tuple(trust))
+    settings: Any = read_evaluation(config, tuple(trust))
     rows = _table(config, data, out, table, (backend, tuple(trust)))
+    outside = None if test is None else feature_table.read(test)
+    rows, split, notes = held_out.choose(
+        settings, (rows, outside), test_participants, folds
+    )
     with Console(stderr=True).status("training and evaluating models"):
-        evaluation = settings.evaluate(data, rows)
+        if split is None:
+            evaluation = settings.evaluate(data, rows)
+        else:
+            evaluation = settings.evaluate(data, rows, split)
+    evaluation = replace(evaluation, notes=(*evaluation.notes, *notes))
     if evaluation.leaks:
         say("this split LEAKS: use it only to reproduce a published result")
+    for note in evaluation.notes:
+        say(note)
     say(results.summary(evaluation))
     say(str(evaluation.audit))
     if out is not None:
@@ -111,8 +143,6 @@ def _extract(
     into: Path,
     execution: tuple[str, tuple[str, ...]],
 ) -> None:
-    from dataclasses import replace
-
     from physio import config
     from physio.cli.extract import open_dataset, progress
     from physio.offline.extract import Windows, extract

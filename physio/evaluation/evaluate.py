@@ -18,7 +18,7 @@ from physio.core.block import Array
 from physio.datasets import feature_table
 from physio.datasets.feature_table import LABEL, RATING
 from physio.evaluation import baseline_correction, metrics, statistics
-from physio.evaluation.folds import Fold, Folds
+from physio.evaluation.folds import Fold, Folds, fingerprint
 from physio.evaluation.leakage.audit import Audit, audit
 from physio.evaluation.models.baselines import UNKNOWN, FoldData, Model
 from physio.evaluation.row_index import ORDER, Codes, RowIndex
@@ -228,7 +228,8 @@ def evaluate(
     task
         Target, features and rows.
     split
-        The protocol, or folds of the same ``task.table``.
+        The protocol, or folds of ``task.table`` or of its labelled rows. They name the
+        labels of the study: classes may merge them.
     models
         Models by name, including baselines
         (`physio.evaluation.models.baselines.MajorityClass`, `TimeOnly`).
@@ -250,7 +251,8 @@ def evaluate(
     rows = RowIndex(table)
     folds = _folds(task, split, rows, _included(task, y, classes), options.test_spacing)
     control = options.time_only and bool(classes)
-    proved = audit(rows, folds, task.names, time_only=control).check()
+    relabelled = replace(folds, table=fingerprint(table))
+    proved = audit(rows, relabelled, task.names, time_only=control).check()
     x = task.x if task.x is not None else table[task.names].to_numpy(np.float64)
     known = rows.without(_answers(table))
     outputs = {
@@ -301,13 +303,16 @@ def _folds(
     included: Any,
     test_spacing: float,
 ) -> Folds:
-    """Return the folds, restricted to rows that may train and test."""
-    folds: Folds = split if isinstance(split, Folds) else divide(rows, split)
+    """Return folds of the task's table, restricted to rows that may train and test."""
+    if isinstance(split, Folds):
+        folds = _given(task, split)
+    else:
+        folds = replace(divide(rows, split), table=fingerprint(task.table))
     calibration = np.zeros(len(rows.table), np.bool_)
     if task.calibration is not None:
         calibration = np.asarray(task.calibration, np.bool_)
     folds = baseline_correction.restrict(
-        folds.of(rows.table), rows, included, calibration
+        folds.of(task.table), rows, included, calibration
     )
     if not folds.folds:
         raise ValueError(
@@ -322,6 +327,22 @@ def _folds(
     if test_spacing > 0:
         folds = baseline_correction.thin_test(folds, rows, test_spacing)
     return folds
+
+
+def _given(task: Task, folds: Folds) -> Folds:
+    """Return given folds, of the table or of its labelled rows, as folds of the table.
+
+    Folds belong to the labels of the study, whichever classes are made of them.
+    """
+    table = task.table
+    if folds.table and folds.table != fingerprint(table):
+        labels = table[LABEL].astype(str)
+        merged = [label for members in task.classes.values() for label in members]
+        for used in (labels != "", labels.isin(merged)):
+            rows = np.flatnonzero(used)
+            if folds.table == fingerprint(table.iloc[rows]):
+                return folds.lifted(rows, table)
+    return folds.of(table)
 
 
 def _targets(task: Task) -> tuple[pd.DataFrame, Any, tuple[str, ...]]:

@@ -11,6 +11,7 @@ from physio import config
 from physio.datasets import feature_table
 from physio.evaluation import baseline_correction, splits
 from physio.evaluation.evaluate import Evaluation, EvaluationOptions, Task, evaluate
+from physio.evaluation.folds import Folds
 from physio.evaluation.models.adaptive_lda import ConditionMeanRating, ConditionOracle
 from physio.evaluation.models.baselines import MajorityClass, TimeOnly
 from physio.models.baseline import transform
@@ -108,8 +109,13 @@ class FeatureBenchmark:
             if not callable(model):
                 raise ValueError(f"models.{name} is no model: it cannot be called")
 
-    def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
-        """Train and evaluate the models on a table.
+    def evaluate(
+        self,
+        root: Path | None,
+        table: pd.DataFrame | None,
+        split: splits.Protocol | Folds | None = None,
+    ) -> Evaluation:
+        """Train and evaluate the models on a table, by ``split`` if it is given.
 
         Raises
         ------
@@ -121,7 +127,7 @@ class FeatureBenchmark:
         models = self.candidates(root, table)
         return evaluate(
             self.task(table),
-            splits.protocol(self.protocol, **self.settings),
+            split or splits.protocol(self.protocol, **self.settings),
             models,
             EvaluationOptions(
                 metric_names=self.metrics,

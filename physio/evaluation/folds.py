@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -101,7 +101,10 @@ class Folds:
         """Return the folds as a JSON object: see `read`."""
         return {
             "protocol": self.protocol,
-            "settings": dict(self.settings),
+            "settings": {
+                k: list(v) if isinstance(v, tuple) else v
+                for k, v in self.settings.items()
+            },
             "table": self.table,
             "rows": self.rows,
             "folds": [fold.to_dict() for fold in self.folds],
@@ -145,6 +148,18 @@ class Folds:
                         f"{len(table)} rows"
                     )
         return self
+
+    def lifted(self, rows: Rows, table: pd.DataFrame) -> Self:
+        """Return these folds, of some rows of a table, as folds of the whole table."""
+
+        def of(fold: Fold) -> Fold:
+            train, test, rest = (
+                rows[at] for at in (fold.train, fold.test, fold.calibration)
+            )
+            return Fold(fold.name, train, test, tuple(map(of, fold.inner)), rest)
+
+        folds = tuple(of(fold) for fold in self.of(table.iloc[rows]).folds)
+        return replace(self, folds=folds, table=fingerprint(table), rows=len(table))
 
 
 def read(path: Path) -> Folds:

@@ -33,7 +33,7 @@ class Protocol(BaseCrossValidator):
     """Protocol of a split; a frozen dataclass of settings.
 
     ``promise`` names the units that are never in both training and test rows: subjects,
-    trials, sessions, data sets, orders, or at least samples.
+    trials, sessions, data sets, orders, subjects and stimuli, or at least samples.
     """
 
     name: ClassVar[str]
@@ -253,6 +253,130 @@ class CrossDataset(Protocol):
 
 
 @dataclass(frozen=True)
+class LeaveLaboratoryOut(CrossDataset):
+    """Test on each laboratory once, or on ``test`` alone; train on the others.
+
+    The column ``dataset`` names the laboratory. Inner folds leave a training laboratory
+    out; there are none with a single one.
+    """
+
+    name: ClassVar[str] = "leave-laboratory-out"
+
+    def inner(self) -> Protocol:
+        """Leave a training laboratory out."""
+        return LeaveLaboratoryOut()
+
+
+@dataclass(frozen=True)
+class LeaveParticipantAndStimulusOut(Protocol):
+    """Test participants and stimuli of which neither occurs in the training rows.
+
+    Participants and stimuli are each dealt into groups at random with ``seed``. Each
+    fold tests one group of participants on one group of stimuli, and trains on the rows
+    of the other participants and the other stimuli. Rows without a stimulus neither
+    train nor test.
+
+    Parameters
+    ----------
+    stimulus
+        Column that names the stimulus of a row, as the film.
+    participants, stimuli
+        Number of groups of each; 0: each participant or stimulus by itself.
+    seed
+        Seed of the groups.
+    """
+
+    stimulus: str = "trial"
+    participants: int = 5
+    stimuli: int = 5
+    seed: int = 23
+
+    name: ClassVar[str] = "leave-participant-and-stimulus-out"
+    promise: ClassVar[str] = "subjects and stimuli"
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("participants", self.participants),
+            ("stimuli", self.stimuli),
+        ):
+            if value != 0:
+                _at_least(2, **{name: value})
+
+    def folds(self, table: Table) -> Iterator[Fold]:
+        """Yield a fold for each group of participants and each group of stimuli."""
+        index = RowIndex.of(table)
+        people, stimuli = index.participants, named(index.table, self.stimulus)
+        shown = stimuli != ""
+        rng = np.random.default_rng(self.seed)
+        groups = [
+            _dealt(several(codes[shown], 2, noun, self.name), count, rng)
+            for codes, noun, count in (
+                (stimuli, f"stimuli in the column {self.stimulus!r}", self.stimuli),
+                (people, "participants", self.participants),
+            )
+        ]
+        for names in groups[1]:
+            for films in groups[0]:
+                person, film = np.isin(people, names), np.isin(stimuli, films)
+                test = np.flatnonzero(person & film)
+                if len(test):
+                    train = np.flatnonzero(~person & ~film & shown)
+                    yield Fold(f"{_joined(names)} x {_joined(films)}", train, test)
+
+    def inner(self) -> Protocol:
+        """Leave half of the participants and half of the stimuli out."""
+        return replace(self, participants=2, stimuli=2)
+
+
+@dataclass(frozen=True)
+class HeldOutParticipants(Protocol):
+    """Test the named participants once, train on all others.
+
+    Parameters
+    ----------
+    test
+        Names of the participants: ``"S10"``, or ``"WESAD S10"`` where data sets share
+        a name.
+    by
+        Protocol of the inner folds, which divides the training rows.
+    """
+
+    test: tuple[str, ...]
+    by: str = "loso"
+
+    name: ClassVar[str] = "held-out-participants"
+    promise: ClassVar[str] = "subjects"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "test", tuple(self.test))
+        if not self.test:
+            raise ValueError(f"{self.name} needs the names of participants in test")
+
+    def folds(self, table: Table) -> Iterator[Fold]:
+        """Yield one fold."""
+        index = RowIndex.of(table)
+        full = np.array([_joined([c]) for c in index.participants], np.str_)
+        short = named(index.table, "subject")
+        known = {*full.tolist(), *short.tolist()}
+        if unknown := [name for name in self.test if name not in known]:
+            raise ValueError(
+                f"{self.name} would test {unknown[0]!r}; the table has "
+                f"{', '.join(natural_sorted(set(full.tolist())))}"
+            )
+        out = np.isin(full, self.test) | np.isin(short, self.test)
+        if out.all():
+            raise ValueError(
+                f"{self.name} leaves nobody to train on: name fewer participants to "
+                "test"
+            )
+        yield _fold("held out", out)
+
+    def inner(self) -> Protocol:
+        """Divide the training rows by ``by``."""
+        return protocol(self.by)
+
+
+@dataclass(frozen=True)
 class PaperWindowKFold(Protocol):
     """K-fold split of shuffled windows, as used by RBTransformer's authors.
 
@@ -299,6 +423,9 @@ PROTOCOLS: Final[dict[str, type[Protocol]]] = {
         TimeBlocked,
         CrossSession,
         CrossDataset,
+        LeaveLaboratoryOut,
+        LeaveParticipantAndStimulusOut,
+        HeldOutParticipants,
         PaperWindowKFold,
         PaperRowKFold,
     )
@@ -353,6 +480,18 @@ def _inner(table: RowIndex, rows: Rows, by: Protocol) -> tuple[Fold, ...]:
 
 def _fold(name: str, test: npt.NDArray[np.bool_]) -> Fold:
     return Fold(name, np.flatnonzero(~test), np.flatnonzero(test))
+
+
+def _dealt(names: list[str], count: int, rng: np.random.Generator) -> list[list[str]]:
+    """Return names in groups dealt at random; each by itself if ``count`` is 0."""
+    if not 0 < count < len(names):
+        return [[name] for name in names]
+    drawn = rng.permutation(names).tolist()
+    return [sorted(drawn[i::count], key=names.index) for i in range(count)]
+
+
+def _joined(codes: list[str]) -> str:
+    return "+".join(" ".join(p for p in c.split("\x1f") if p) for c in codes)
 
 
 def _at_least(least: int, **values: int) -> None:

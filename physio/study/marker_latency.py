@@ -6,8 +6,8 @@ import numpy as np
 
 from physio.core.block import Array
 from physio.core.recording import Recording
+from physio.core.stitch import stitched
 from physio.study.outcomes import iter_markers
-from physio.view.plots.envelope import stitched
 
 
 class MarkerLatency(NamedTuple):

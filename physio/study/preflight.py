@@ -15,12 +15,12 @@ from physio.core.events import Events
 from physio.core.protocols import Clock, Device
 from physio.core.recording import Recording
 from physio.core.stage import StageRunner
+from physio.core.stitch import stitched
 from physio.online.prompts import Step
 from physio.online.remote_control import send
 from physio.online.session import MARKERS
 from physio.quality.range_checks import EegQuality
 from physio.study.outcomes import Signals, iter_markers
-from physio.view.plots.envelope import stitched
 
 STEPS: Final = (
     Step(1.0, "check blink", "Blink ten times, about once a second."),

@@ -10,7 +10,8 @@ from physio.core.event_durations import event_ends
 from physio.core.events import Events
 from physio.core.missing import MissingReason, has_reason, missing_reason
 from physio.core.recording import STREAM_TIMEOUT, Recording
-from physio.view.plots.envelope import code_runs, stitched
+from physio.core.stitch import stitched
+from physio.view.plots.envelope import code_runs
 
 if TYPE_CHECKING:
     import mne

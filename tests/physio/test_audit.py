@@ -107,6 +107,20 @@ def simulated(rows: pd.DataFrame) -> pd.Series:
     return (rows["label"] == "stress") + rng.normal(0, 1, len(rows))
 
 
+def cortisol(rows: pd.DataFrame, noise: float = 0.05) -> pd.Series:
+    """Return a hormone made from stress: slow kinetics, a level of each participant."""
+    rng = np.random.default_rng(8)
+    level = dict(zip(sorted(set(rows["subject"])), rng.normal(9, 3, 99), strict=False))
+    made = pd.Series(0.0, rows.index)
+    for _, part in rows.groupby(["subject", "session"]):
+        state, wandering = 0.0, 0.0
+        for i in part.sort_values("start_s").index:
+            state += (5 / 400) * ((rows["label"][i] == "stress") - state)
+            wandering = 0.9 * wandering + 0.4 * rng.normal(0, noise)
+            made[i] = level[rows["subject"][i]] + 6 * state + wandering
+    return made
+
+
 def standard(x: pd.Series) -> pd.Series:
     return (x - x.mean()) / x.std()
 
@@ -115,6 +129,18 @@ def standard(x: pd.Series) -> pd.Series:
     ("name", "values", "kind"),
     [
         ("heart.rmssd", simulated, "simulated from the label"),
+        ("cortisol", cortisol, "simulated from the label"),
+        ("cortisol", lambda r: cortisol(r, 0.6), "simulated from the label"),
+        (
+            "cortisol",
+            lambda r: cortisol(r) + np.random.default_rng(3).normal(0, 1, len(r)),
+            "simulated from the label",
+        ),
+        (
+            "cortisol",
+            lambda r: 3 * simulated(r) + r["subject"].str[1:].astype(float),
+            "simulated from the label",
+        ),
         (
             "heart.rmssd",
             lambda r: (r["label"] == "stress") + 0.1 * r["heart.rate"],
@@ -143,6 +169,23 @@ def test_columns_that_know_too_much_are_found(
     found = audit(rows, loso(rows), [*FEATURES, name], time_only=False)
     assert kinds(found) == {kind}
     assert [f.text.startswith(name) for f in found.findings] == [True]
+
+
+@pytest.mark.parametrize("hop", [4, 120, 240, 480])
+def test_a_sensor_is_not_accused_at_any_hop(hop: int) -> None:
+    """Few windows a part, and a feature that most windows lack, prove nothing."""
+    rows = table(participants=3 if hop == 4 else 12, hop=hop)
+    rng = np.random.default_rng(3)
+    rows["heart.rmssd"] = rows["heart.rate"].where(rng.random(len(rows)) < 0.1)
+    rows["heart.edr_rate"] = rows["heart.rate"].where(
+        rows.groupby("segment").cumcount() == 1
+    )
+    rows["eda.scr_amplitude"] = np.round(np.maximum(rows["eda.scr_rate"], 0))
+    names = [*FEATURES, "heart.rmssd", "heart.edr_rate", "eda.scr_amplitude"]
+    assert kinds(audit(rows, loso(rows), names, time_only=False)) == set()
+    counts = ["eda.scr_amplitude", "eda.scr_rate"]
+    rows["eda.scr_rate"] = np.round(rows["eda.scr_rate"])
+    assert kinds(audit(rows, loso(rows), counts, time_only=False)) == set()
 
 
 def test_time_is_no_feature() -> None:

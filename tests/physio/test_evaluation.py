@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from sklearn.metrics import (
 from statsmodels.stats.multitest import multipletests
 from typer.testing import CliRunner
 
-from physio.cli import app
+from physio.cli import app, main
+from physio.evaluation import folds as stored
 from physio.evaluation import metrics, results, statistics
 from physio.evaluation.baseline_correction import baseline_correct
 from physio.evaluation.evaluate import EvaluationOptions, Task, evaluate, together
@@ -31,7 +33,7 @@ from physio.evaluation.models.baselines import (
     TimeOnly,
 )
 from physio.evaluation.models.nested_cv import NestedCV
-from physio.evaluation.splits import protocol
+from physio.evaluation.splits import divide, protocol
 from tables import table
 
 STRESS = {"calm": ("calm",), "stress": ("stress",)}
@@ -445,3 +447,82 @@ def test_bad_files_are_one_sentence(tmp_path: Path, text: str, message: str) -> 
     said = CliRunner().invoke(app, ["evaluate", str(config), "--table", str(rows)])
     assert said.exit_code != 0
     assert message in str(said.exception)
+
+
+def test_merged_classes_fit_the_folds_of_the_labels(tmp_path: Path) -> None:
+    rows = table(participants=4)
+    second = rows["segment"] == 2
+    rows["label"] = rows["label"].where(~second, rows["label"] + " again")
+    rows.loc[rows["segment"] == 3, "label"] = ""
+    used = rows[rows["label"] != ""].reset_index(drop=True)
+    few = rows[rows["label"].isin(["calm", "stress"])].reset_index(drop=True)
+    merged = {"calm": ("calm", "calm again"), "stress": ("stress", "stress again")}
+    quick = EvaluationOptions(time_only=False)
+    work = Task(rows, merged, columns=FEATURES)
+    expected = evaluate(work, protocol("loso"), {}, quick)
+    for table_of_folds, classes in ((rows, merged), (used, merged), (few, STRESS)):
+        given = divide(table_of_folds, protocol("loso"))
+        task = Task(rows, classes, columns=FEATURES)
+        found = evaluate(task, given, {"m": MajorityClass()}, quick)
+        if classes is merged:
+            assert found.folds.to_dict() == expected.folds.to_dict()
+        # What is stored can be given again.
+        found.folds.write(tmp_path / "folds.json")
+        again = evaluate(task, stored.read(tmp_path / "folds.json"), {}, quick)
+        assert again.folds.to_dict() == found.folds.to_dict()
+    other = divide(rows.iloc[::2], protocol("loso"))
+    with pytest.raises(ValueError, match=r"^these folds are of another table of "):
+        evaluate(work, other, {}, quick)
+
+
+def test_the_command_tests_what_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = tmp_path / "e.toml"
+    config.write_text(FILE)
+    train = table(participants=4, hop=80).assign(dataset="one")
+    other = table(participants=3, seed=9, hop=80).assign(dataset="two", extra=1.0)
+    train.to_parquet(tmp_path / "train.parquet")
+    other.drop(columns="heart.rate").to_parquet(tmp_path / "other.parquet")
+    train.iloc[:50].to_parquet(tmp_path / "same.parquet")
+    divide(train, protocol("leave-n-subjects-out", n=2)).write(tmp_path / "folds.json")
+
+    def run(*more: str) -> tuple[int, dict[str, object], str]:
+        result = tmp_path / "r.json"
+        result.unlink(missing_ok=True)
+        given = ("--table", str(tmp_path / "train.parquet"), "--json", str(result))
+        argv = ["physio", "evaluate", str(config), *given, *more]
+        monkeypatch.setattr(sys, "argv", argv)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = int(ended.value.code or 0)
+        found = json.loads(result.read_text()) if result.is_file() else {}
+        said = capsys.readouterr()
+        return code, found, said.out + said.err
+
+    code, found, said = run("--test", str(tmp_path / "other.parquet"))
+    assert code == 0, said
+    assert found["participants"] == ["two S1", "two S2", "two S3"]
+    assert found["protocol"] == "held-out-participants"
+    lacking = "The test table has no heart.rate: missing in each of its rows."
+    assert found["notes"] == [lacking]
+    assert lacking in said
+    code, found, said = run("--test-participants", "S2,S4")
+    assert code == 0, said
+    assert found["participants"] == ["S2", "S4"]
+    code, found, said = run("--folds", str(tmp_path / "folds.json"))
+    assert code == 0, said
+    assert found["protocol"] == "leave-n-subjects-out"
+    code, _, said = run("--test", str(tmp_path / "same.parquet"))
+    assert code == 2
+    assert "S1 of one is in the training table and in the test table: leave" in said
+    code, _, said = run("--test-participants", "S7")
+    assert code == 2
+    assert "would test 'S7'" in said
+    code, _, said = run(
+        "--test-participants", "S2", "--folds", str(tmp_path / "folds.json")
+    )
+    assert code == 2
+    assert "each choose the test rows: give one of them" in said

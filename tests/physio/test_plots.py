@@ -13,8 +13,9 @@ from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.events import Events, event_stream
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording
+from physio.core.stitch import stitched
 from physio.view.labels import LABELS, MEANING
-from physio.view.plots.envelope import code_runs, envelope, stitched
+from physio.view.plots.envelope import code_runs, envelope
 from physio.view.plots.session import plot, session_figure
 from physio.view.plots.time_axes import ConditionInterval, condition_spans
 

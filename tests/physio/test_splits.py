@@ -1,6 +1,7 @@
 """Folds by every protocol: what each promises, and that it is the same each time."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from physio.evaluation import folds as stored
 from physio.evaluation.folds import Folds
+from physio.evaluation.leakage.audit import audit
 from physio.evaluation.row_index import overlapping
 from physio.evaluation.splits import PROTOCOLS, divide, protocol
 from tables import table
@@ -27,7 +29,19 @@ def all_of(name: str) -> tuple[pd.DataFrame, Folds]:
     rows = table()
     if name == "cross-dataset":
         rows["dataset"] = np.where(rows["subject"] < "S4", "one", "two")
-    settings = {"trial-blocked": {"k": 2}, "leave-n-subjects-out": {"n": 4}}
+    if name == "leave-laboratory-out":
+        rows["dataset"] = rows["subject"].map(lambda s: "abc"[int(s[1:]) % 3])
+    rows["film"] = rows["segment"].map(lambda k: f"film {k}")
+    settings = {
+        "trial-blocked": {"k": 2},
+        "leave-n-subjects-out": {"n": 4},
+        "leave-participant-and-stimulus-out": {
+            "stimulus": "film",
+            "participants": 3,
+            "stimuli": 2,
+        },
+        "held-out-participants": {"test": ["S2", "S5"]},
+    }
     return rows, divide(rows, protocol(name, **settings.get(name, {})))
 
 
@@ -102,6 +116,51 @@ def test_everybody_is_left_out_once() -> None:
     assert sorted(tested) == list(range(len(rows)))
 
 
+def test_a_laboratory_is_left_out_inside_too() -> None:
+    rows, folds = all_of("leave-laboratory-out")
+    assert [f.name for f in folds.folds] == ["a", "b", "c"]
+    for fold in folds.folds:
+        assert set(rows["dataset"].iloc[fold.test]) == {fold.name}
+        inner = [set(rows["dataset"].iloc[f.test]) for f in fold.inner]
+        assert inner == [{name} for name in "abc" if name != fold.name]
+
+
+def test_neither_participant_nor_stimulus_trains() -> None:
+    rows, folds = all_of("leave-participant-and-stimulus-out")
+    assert len(folds.folds) == 3 * 2
+    tested = np.concatenate([f.test for f in folds.folds])
+    assert sorted(tested) == list(range(len(rows)))
+    for fold in (*folds.folds, *folds.folds[0].inner):
+        train, test = rows.iloc[fold.train], rows.iloc[fold.test]
+        assert not set(train["subject"]) & set(test["subject"])
+        assert not set(train["film"]) & set(test["film"])
+    first = folds.folds[0]
+    others = ~rows["subject"].isin(rows["subject"].iloc[first.test])
+    leaky = replace(first, train=np.flatnonzero(others), inner=())
+    found = audit(rows, replace(folds, folds=(leaky,)), FEATURES, time_only=False)
+    assert [f.kind for f in found.findings if f.leak] == ["shared stimuli"]
+    message = "needs at least 2 stimuli in the column 'trial'; the table has 0"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        divide(rows, protocol("leave-participant-and-stimulus-out"))
+
+
+def test_participants_are_held_out_by_name() -> None:
+    rows, folds = all_of("held-out-participants")
+    (fold,) = folds.folds
+    assert set(rows["subject"].iloc[fold.test]) == {"S2", "S5"}
+    assert len(fold.inner) == 4
+    rows["dataset"] = "one"
+    again = divide(rows, protocol("held-out-participants", test=["one S2", "S5"]))
+    assert again.folds[0].to_dict() == fold.to_dict()
+    for names, message in (
+        (["S9"], "held-out-participants would test 'S9'; the table has one S1, one S2"),
+        ([f"S{i}" for i in range(1, 7)], "leaves nobody to train on"),
+        ([], "held-out-participants needs the names of participants in test"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            divide(rows, protocol("held-out-participants", test=names))
+
+
 def test_orders_are_tested_both_ways() -> None:
     rows, folds = all_of("leave-order-out")
     assert [f.name for f in folds.folds] == ["calm > stress", "stress > calm"]
@@ -158,7 +217,8 @@ def test_splitters_are_scikit_learns() -> None:
             {},
             "there is no protocol 'losso'; it is loso, leave-n-subjects-out, "
             "leave-order-out, trial-blocked, time-blocked, cross-session, "
-            "cross-dataset, paper-window-kfold, paper-row-kfold",
+            "cross-dataset, leave-laboratory-out, leave-participant-and-stimulus-out, "
+            "held-out-participants, paper-window-kfold, paper-row-kfold",
         ),
         ("time-blocked", {"share": 1.0}, "share must be between 0 and 1, not 1.0"),
         ("trial-blocked", {"k": 1}, "k must be at least 2, not 1"),

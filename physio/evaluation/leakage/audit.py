@@ -1,6 +1,6 @@
 """Audit of a split for leakage, by samples, trials and participants on both sides."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +14,7 @@ from physio.evaluation.leakage import table_checks, time_confound
 from physio.evaluation.row_index import RowIndex, Table, orders, overlapping
 from physio.evaluation.splits import PROTOCOLS
 
+_Groups = Mapping[str, tuple[str, tuple[str, ...]]]
 _TRIAL: Final = ("dataset", "subject", "session", "trial", "segment")
 _KEPT: Final = {
     "subjects": ("participants", ("dataset", "subject")),
@@ -22,6 +23,13 @@ _KEPT: Final = {
     "trials": ("trials", _TRIAL),
 }
 """Groups that a protocol keeps apart: name, and columns that identify them."""
+
+_PROMISED: Final = {
+    "orders": ("subjects",),
+    "subjects and stimuli": ("subjects", "stimuli"),
+    "nothing": ("trials", "subjects"),
+}
+"""Groups that are compared for promises that are not one of `_KEPT`."""
 
 _NEEDED: Final = ("subject", "session", "trial", "support_start_sample", "end_sample")
 
@@ -138,7 +146,7 @@ def audit(
         If the folds belong to another table, their protocol is unknown, or the table
         lacks a column of ``columns``.
     """
-    promise = _promise(folds)
+    promise, apart = _promise(folds)
     index = RowIndex.of(table)
     table = index.table
     folds.of(table)
@@ -149,7 +157,7 @@ def audit(
         )
     findings: list[LeakageFinding] = []
     for fold in folds.folds:
-        findings += _fold(index, fold, promise)
+        findings += _fold(index, fold, promise, apart)
     labelled = index.take(np.flatnonzero(table[LABEL].astype(str) != ""))
     findings += [
         LeakageFinding(kind, "", leak=True, text=text)
@@ -173,18 +181,24 @@ def audit(
     return Audit(folds.protocol, tuple(findings), timed)
 
 
-def _promise(folds: Folds) -> str:
-    if folds.protocol in PROTOCOLS:
-        return PROTOCOLS[folds.protocol].promise
-    if folds.paper:
-        return "nothing"
+def _promise(folds: Folds) -> tuple[str, _Groups]:
+    """Return the promise of a protocol, and the groups that are compared for it."""
+    if folds.protocol in PROTOCOLS or folds.paper:
+        known = PROTOCOLS.get(folds.protocol)
+        promise = "nothing" if known is None else known.promise
+        stimulus = str(folds.settings.get("stimulus", "trial"))
+        groups = {**_KEPT, "stimuli": ("stimuli", (stimulus,))}
+        units = _PROMISED.get(promise, (promise,))
+        return promise, {unit: groups[unit] for unit in units if unit in groups}
     raise ValueError(
         f"there is no protocol {folds.protocol!r}, so nothing to hold it to; it is "
         f"{', '.join(PROTOCOLS)}, or begins with {PAPER!r}"
     )
 
 
-def _fold(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFinding]:
+def _fold(
+    index: RowIndex, fold: Fold, promise: str, apart: _Groups
+) -> Iterator[LeakageFinding]:
     """Yield the findings on a fold and on its inner folds."""
     if lacking := [c for c in _NEEDED if c not in index.table.columns]:
         yield LeakageFinding(
@@ -195,13 +209,15 @@ def _fold(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFinding]
             "on is unknown, so it cannot be shown that none is on both sides",
         )
     else:
-        yield from _shared(index, fold, promise)
+        yield from _shared(index, fold, promise, apart)
         yield from _calibrated(index, fold)
     yield from _inside(index, fold)
     yield from _single_class(index.table, fold)
 
 
-def _shared(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFinding]:
+def _shared(
+    index: RowIndex, fold: Fold, promise: str, apart: _Groups
+) -> Iterator[LeakageFinding]:
     """Yield findings on samples and groups in both training and test rows."""
     both = overlapping(index, fold.test, fold.train)
     if both:
@@ -210,17 +226,12 @@ def _shared(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFindin
             f"rows rest on too, as {_where(index.table, both[0])}"
         )
         yield LeakageFinding("shared samples", fold.name, leak=True, text=text)
-    promised = [promise] if promise in _KEPT else []
     if promise == "orders":
-        promised = ["subjects"]
         codes = orders(index.table)
         if same := sorted(set(codes[fold.train]) & set(codes[fold.test])):
             text = f"participants with the order {same[0]} both train and test"
             yield LeakageFinding("shared orders", fold.name, leak=True, text=text)
-    if promise == "nothing":
-        promised = ["trials", "subjects"]
-    for unit in promised:
-        name, columns = _KEPT[unit]
+    for unit, (name, columns) in apart.items():
         codes = index.ids(*columns)
         same = sorted(set(codes[fold.train]) & set(codes[fold.test]))
         if same:

@@ -14,6 +14,7 @@ from sklearn.tree import DecisionTreeClassifier
 from physio.core.block import Array
 from physio.datasets.feature_table import LABEL, PLACE, RATING, TIME
 from physio.evaluation.folds import Fold
+from physio.evaluation.leakage.label_history import LabelHistory
 from physio.evaluation.row_index import RowIndex, Table
 
 _ANSWERS: Final = (
@@ -25,6 +26,8 @@ _ANSWERS: Final = (
 _GIVES: Final = (
     0.98  # macro-F1 of one column across participants: no sensor is that good
 )
+_SEVERAL: Final = 3  # present values of a part or participant that can be judged
+_PARTS: Final = 4  # parts of recordings that a constant column must have
 _SAMPLED: Final = 400  # rows that are checked for interpolation between two others
 
 Prepare = Callable[[Array, Any, npt.NDArray[np.intp], npt.NDArray[np.intp]], Array]
@@ -44,6 +47,7 @@ def leaky_columns(table: Table, names: Sequence[str]) -> Iterator[tuple[str, str
     table = index.table
     labels = table[LABEL].astype(str).to_numpy()
     participants, parts = index.participants, index.segments
+    history = LabelHistory.of(index)
     scaled = []
     for name in names:
         words = set(name.lower().replace(".", " ").replace("_", " ").split())
@@ -65,7 +69,7 @@ def leaky_columns(table: Table, names: Sequence[str]) -> Iterator[tuple[str, str
             continue
         if text := _constant(name, x, parts) or _gives(name, x, labels, participants):
             yield "gives the label", text
-        elif text := _simulated(name, x, labels, participants, parts):
+        elif history is not None and (text := history.describe(name, x)):
             yield "simulated from the label", text
         if text := _standardised(name, x, participants):
             yield "fitted outside the fold", text
@@ -81,7 +85,9 @@ def leaky_columns(table: Table, names: Sequence[str]) -> Iterator[tuple[str, str
 def duplicated_rows(table: pd.DataFrame, names: Sequence[str], fold: Fold) -> str:
     """Describe test rows whose features are identical to those of training rows."""
     x = table[list(names)].to_numpy(np.float64)
-    whole = np.isfinite(x).sum(axis=1) >= min(2, x.shape[1])
+    # A count, such as no response in a minute, is the same in many windows.
+    different = np.array([_different(c) for c in x.T], np.bool_)
+    whole = np.isfinite(x[:, different]).sum(axis=1) >= min(2, x.shape[1])
     train = {r.tobytes() for r in x[fold.train[whole[fold.train]]]}
     same = [i for i in fold.test[whole[fold.test]] if x[i].tobytes() in train]
     if not same or len(names) < 2:
@@ -155,12 +161,19 @@ def fitted_outside(
     return False
 
 
+def _different(x: Array) -> bool:
+    """Return whether most values of a column are different."""
+    known = x[np.isfinite(x)]
+    return len(known) > 0 and len(np.unique(known)) > len(known) / 2
+
+
 def _constant(name: str, x: Array, parts: Any) -> str:
     """Describe a column that is constant in each segment, as a rating or an ID is."""
     groups = pd.Series(x).groupby(parts)
-    if len(groups) < 4 or groups.size().median() < 3:
+    several = groups.count() >= _SEVERAL
+    if several.sum() < _PARTS:
         return ""
-    if (groups.nunique() > 1).mean() > 0.05:
+    if (groups.nunique()[several] > 1).mean() > 0.05:
         return ""
     return (
         f"{name} has one value for each part of a recording, as an answer or a name "
@@ -187,39 +200,6 @@ def _gives(name: str, x: Array, labels: Any, participants: Any) -> str:
     )
 
 
-def _simulated(name: str, x: Array, labels: Any, participants: Any, parts: Any) -> str:
-    """Describe a column that depends on the label alone, as simulated data do.
-
-    Physiological measurements differ between participants and are autocorrelated
-    between successive windows. A column that is drawn independently for each row around
-    the mean of its label has neither property.
-    """
-    known = np.isfinite(x)
-    if known.sum() < 100 or len(set(participants)) < 3 or len(set(labels)) < 2:
-        return ""
-    frame = pd.DataFrame(
-        {"x": x, "label": labels, "participant": participants, "segment": parts}
-    )
-    frame = frame[known]
-    total = frame["x"].var()
-    means = frame.groupby("label")["x"].transform("mean")
-    residual = frame["x"] - means
-    if total == 0 or 1 - residual.var() / total < 0.1:
-        return ""
-    offset = residual.groupby([frame["label"], frame["participant"]]).transform("mean")
-    after = residual.groupby(frame["segment"]).shift(1)
-    both = after.notna()
-    follows = float(np.corrcoef(residual[both], after[both])[0, 1])
-    chance = frame.groupby(["label", "participant"]).ngroups / len(frame)
-    if offset.var() / residual.var() > 0.02 + 3 * chance or abs(follows) > 0.1:
-        return ""
-    return (
-        f"{name} follows the label, but differs neither from participant to "
-        "participant nor less from one window to the next than to any other: it was "
-        "drawn from the label"
-    )
-
-
 def _standardised(name: str, x: Array, participants: Any) -> str:
     known = np.isfinite(x)
     if _is_standard(x[known]):
@@ -231,9 +211,8 @@ def _standardised(name: str, x: Array, participants: Any) -> str:
         x[known & (participants == participant)]
         for participant in np.unique(participants)
     ]
-    if len(per_participant) > 1 and all(
-        _is_standard(values) for values in per_participant if len(values) > 2
-    ):
+    several = [values for values in per_participant if len(values) >= _SEVERAL]
+    if len(several) > 1 and all(_is_standard(values) for values in several):
         return (
             f"{name} has mean 0 and standard deviation 1 in each participant: it was "
             "standardised over whole recordings, by what is tested too"

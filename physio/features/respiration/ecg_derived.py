@@ -165,10 +165,10 @@ class EcgDerivedRespiration(Stage):
         t = good[0, 0] + np.arange(int(length * _RATE) + 1) / _RATE
         fastest = min(BAND[1], 0.5 / float(np.median(good[:, 1])))
         swing, height = (np.interp(t, good[:, 0], good[:, c]) for c in (1, 2))
-        rate = _peak(swing, fastest, self.clear)
+        rate = spectral_peak(swing, fastest, self.clear)
         if np.isnan(rate):
             return _POOR
-        other = _peak(height, fastest, self.clear)
+        other = spectral_peak(height, fastest, self.clear)
         if abs(rate - other) > self.agree / 60:
             return _POOR
         return 60 * (rate if np.isnan(other) else (rate + other) / 2)
@@ -218,7 +218,7 @@ def _basis(n: int) -> tuple[Array, Array]:
     return np.ascontiguousarray(np.linalg.qr(powers)[0].T), np.hanning(n + 1)[:-1]
 
 
-def _peak(swing: Array, fastest: float, clear: float) -> float:
+def spectral_peak(swing: Array, fastest: float, clear: float) -> float:
     """Return the spectral peak (Hz) of a series sampled at 4 Hz; NaN without a peak."""
     bends, window = _basis(len(swing))
     level = bends.T @ (bends @ swing)

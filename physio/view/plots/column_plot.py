@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from physio.core.recording import Recording
-from physio.view.plots.envelope import envelope, stitched
+from physio.core.stitch import stitched
+from physio.view.plots.envelope import envelope
 
 _MOST = 24  # channels
 

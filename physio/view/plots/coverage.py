@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from physio.core.block import Array, Block
 from physio.core.printable import printable
-from physio.view.plots.envelope import stitched
+from physio.core.stitch import stitched
 from physio.view.plots.plain_text import PlainTextFigure
 from physio.view.plots.time_axes import ConditionInterval, display_unit
 from physio.view.stream_stats import ALWAYS_VARYING

@@ -11,6 +11,7 @@ from physio.core.block import Array, Block, Channel
 from physio.core.events import Events
 from physio.core.printable import printable
 from physio.core.recording import Recording
+from physio.core.stitch import stitched
 from physio.view.labels import (
     COLOURS,
     ENDS,
@@ -21,7 +22,7 @@ from physio.view.labels import (
     reason_words,
     standard_deviation,
 )
-from physio.view.plots.envelope import code_runs, envelope, stitched
+from physio.view.plots.envelope import code_runs, envelope
 from physio.view.plots.signals import signal_panels
 from physio.view.plots.time_axes import (
     INK,

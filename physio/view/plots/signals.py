@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 
 from physio.core.block import Array, Block, Channel
 from physio.core.recording import Recording
-from physio.view.plots.envelope import envelope, stitched
+from physio.core.stitch import stitched
+from physio.view.plots.envelope import envelope
 from physio.view.plots.time_axes import INK, display_unit
 
 _CENTRAL: Final = ("Cz", "Fz", "Pz", "AFz", "FCz", "CPz")

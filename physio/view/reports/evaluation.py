@@ -75,9 +75,8 @@ def _performance(protocol: str) -> str:
     if known is None or known.promise == "nothing":
         return "Performance in the test rows"
     by_participant = known.promise in ("subjects", "orders")
-    return (
-        f"Performance in held-out {'participants' if by_participant else known.promise}"
-    )
+    promise = known.promise.replace("subjects", "participants")
+    return f"Performance in held-out {'participants' if by_participant else promise}"
 
 
 def audit_report(audit: Mapping[str, Any]) -> HtmlReport:

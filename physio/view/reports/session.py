@@ -20,6 +20,7 @@ from physio.core.recording import (
     base_name,
     computed,
 )
+from physio.core.stitch import stitched
 from physio.view.labels import (
     MEANING,
     estimated_dimensions,
@@ -28,7 +29,6 @@ from physio.view.labels import (
     standard_deviation,
 )
 from physio.view.plots.coverage import feature_figure, quality_figure
-from physio.view.plots.envelope import stitched
 from physio.view.plots.plain_text import PlainTextFigure
 from physio.view.plots.session import session_figure
 from physio.view.plots.time_axes import ConditionInterval, condition_spans, display_unit

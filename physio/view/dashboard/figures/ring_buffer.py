@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array, Block, StreamInfo
-from physio.view.plots.envelope import stitched
+from physio.core.stitch import stitched
 
 _MIN_CAPACITY: Final = 64
 

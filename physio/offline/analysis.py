@@ -1,0 +1,389 @@
+"""Analysis of a whole recording: beats, responses, signals, conditions, events."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
+
+import numpy.typing as npt
+import pandas as pd
+
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.recording import Recording, computed
+from physio.datasets.base import ConditionSpan
+from physio.offline.event_responses import event_table
+from physio.offline.span_measures import span_table
+from physio.offline.whole_eeg import analyze_eeg
+from physio.offline.whole_heart import (
+    BEAT_COLUMNS,
+    analyze_beats,
+    analyze_intervals,
+    heart_rate_track,
+)
+from physio.offline.whole_movement import analyze_movement, analyze_temperature
+from physio.offline.whole_record import PROVENANCE, joined, measured_streams
+from physio.offline.whole_respiration import analyze_belt, derived_respiration
+from physio.offline.whole_skin import SCR_COLUMNS, analyze_skin
+
+
+class HasSpan(Protocol):
+    """Anything with a condition's span: its name, begin and end (s, session clock)."""
+
+    @property
+    def name(self) -> str:
+        """Name of the condition."""
+
+    @property
+    def begin(self) -> float:
+        """Begin (s)."""
+
+    @property
+    def end(self) -> float:
+        """End (s)."""
+
+
+@dataclass(frozen=True)
+class AnalysisSettings:
+    """Settings of an analysis.
+
+    Parameters
+    ----------
+    scr_threshold
+        Least amplitude of a skin conductance response (uS).
+    eeg_range
+        Greatest range of an epoch of EEG from 1 to 49 Hz (uV); above it the epoch is an
+        artifact.
+    min_pairs
+        Least number of pairs of successive intervals for a heart rate variability.
+    """
+
+    scr_threshold: float = 0.02
+    eeg_range: float = 150.0
+    min_pairs: int = 30
+
+    def __post_init__(self) -> None:
+        if not (self.scr_threshold > 0 and self.eeg_range > 0 and self.min_pairs > 0):
+            raise ValueError(
+                "an analysis needs a threshold of responses (uS), a range of EEG (uV) "
+                f"and a number of pairs above 0: {self.scr_threshold}, "
+                f"{self.eeg_range}, {self.min_pairs}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """Result of `analyze`: tables that depend on the whole recording.
+
+    Parameters
+    ----------
+    beats
+        A row per heart beat: ``time`` (s, session clock), ``stream``, ``channel``,
+        ``source`` (``ecg``, ``ppg`` or ``intervals``), ``interval`` (s) before it,
+        ``accepted``, ``corrected``, ``confidence``, ``amplitude``.
+    scrs
+        A row per skin conductance response: ``onset`` (s), ``stream``, ``channel``,
+        ``peak`` (s), ``amplitude`` (uS), ``rise_time``, ``half_recovery_time`` (s),
+        ``recovery`` (s), ``baseline`` (uS).
+    signals
+        Tracks by ``<stream>/<channel>``, indexed by time (s); their ``attrs`` hold
+        ``kind``, ``stream``, ``channel`` and ``units``.
+    begin, end
+        Begin and end of the recording (s, session clock).
+    settings
+        Settings of the analysis.
+    notes
+        Sentences on what was not analysed, and why.
+    metadata
+        Properties of the recording: see `Recording`.
+
+    Notes
+    -----
+    Nothing here may train a model that runs live: values depend on later samples. The
+    ``attrs`` of every table, and a column ``provenance`` of written ones, state it.
+    """
+
+    beats: pd.DataFrame
+    scrs: pd.DataFrame
+    signals: Mapping[str, pd.DataFrame]
+    begin: float
+    end: float
+    settings: AnalysisSettings
+    notes: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def spans(self, conditions: Iterable[HasSpan] = ()) -> pd.DataFrame:
+        """Return a row per condition, stream and measure; see `span_table`.
+
+        Without conditions, the whole recording is one, ``"recording"``.
+        """
+        chosen = list(conditions) or [ConditionSpan("recording", self.begin, self.end)]
+        table = span_table(self, chosen)
+        return _labelled(table, self.metadata)
+
+    def events(
+        self,
+        times: npt.ArrayLike,
+        window: tuple[float, float] = (1.0, 4.0),
+        labels: Sequence[str] = (),
+    ) -> pd.DataFrame:
+        """Return a row per event: response of the skin and heart; see `event_table`."""
+        table = event_table(self, times, window, labels)
+        return _labelled(table, self.metadata)
+
+
+def analyze(
+    recording: Recording, *, settings: AnalysisSettings | None = None
+) -> Analysis:
+    """Analyse a whole recording at once, both ends included.
+
+    Parameters
+    ----------
+    recording
+        The recording. Of each stream, the first channel of each kind is analysed, all
+        electrodes of EEG, and three axes of acceleration; event streams with a channel
+        ``interval`` (s) are RR intervals.
+    settings
+        Settings; by default `AnalysisSettings()`.
+
+    Returns
+    -------
+    Analysis
+        Beats, skin conductance responses and signals; tables of conditions and events
+        are computed from them.
+
+    Raises
+    ------
+    ValueError
+        If no stream can be analysed.
+
+    Notes
+    -----
+    The analysis is not causal: it is for files, and none of its values is that of a
+    live session. Missing samples stay missing, and artifacts are missing: each measure
+    comes with its coverage and its share of artifacts.
+    """
+    chosen = settings or AnalysisSettings()
+    result = _Collected([], [], {}, [])
+    for blocks in measured_streams(recording).values():
+        for kind, channels in _by_kind(blocks[0].info).items():
+            _analyze_kind(result, kind, blocks, channels, chosen)
+    for name, events in recording.events.items():
+        if "interval" in events.info.names and len(events) and not computed(name):
+            beats = analyze_intervals(events)
+            _add_heart(result, beats, name, "interval")
+    if not result.signals:
+        names = ", ".join((*recording.streams, *recording.events)) or "nothing"
+        reasons = "".join(f"; {note}" for note in result.notes)
+        raise ValueError(
+            f"no stream of this recording can be analysed ({names}){reasons}"
+        )
+    ends = [frame.index[-1] for frame in result.signals.values() if len(frame)]
+    return Analysis(
+        _labelled(_sorted(result.beats, BEAT_COLUMNS), recording.metadata),
+        _labelled(_sorted(result.scrs, SCR_COLUMNS), recording.metadata),
+        result.signals,
+        recording.begin,
+        max([recording.end, *ends]),
+        chosen,
+        tuple(result.notes),
+        dict(recording.metadata),
+    )
+
+
+class _Collected(NamedTuple):
+    beats: list[pd.DataFrame]
+    scrs: list[pd.DataFrame]
+    signals: dict[str, pd.DataFrame]
+    notes: list[str]
+
+
+_KINDS: Final = {
+    "gsr": ("skin", ("uS",), 0.9),
+    "ecg": ("heart", ("uV", "mV", "V", "nV", "1", "counts", "%"), 40.0),
+    "bio": ("heart", ("uV", "mV", "V", "nV", "1", "counts", "%"), 16.0),
+    "resp": ("belt", ("1", "%", "uV", "mV", "V", "nV", "counts"), 1.9),
+    "temperature": ("temperature", ("degC",), 0.01),
+    "eeg": ("eeg", ("uV",), 16.0),
+    "misc": ("movement", ("g",), 0.99),
+}
+"""Kinds of channels: what is analysed, units, and rate that is exceeded (Hz)."""
+
+_NAMES: Final = {
+    "gsr": "skin conductance", "ecg": "an ECG", "bio": "a pulse wave",
+    "resp": "breathing", "temperature": "temperature", "eeg": "EEG",
+    "misc": "movement",
+}  # fmt: skip
+
+
+def _by_kind(info: StreamInfo) -> dict[str, list[Channel]]:
+    """Return the channels of a stream by their kind."""
+    kinds: dict[str, list[Channel]] = {}
+    for channel in info.channels:
+        if channel.kind in _KINDS and (channel.kind != "misc" or channel.unit == "g"):
+            kinds.setdefault(channel.kind, []).append(channel)
+    return kinds
+
+
+def _analyze_kind(
+    result: _Collected,
+    kind: str,
+    blocks: Sequence[Block],
+    channels: Sequence[Channel],
+    settings: AnalysisSettings,
+) -> None:
+    """Analyse the channels of a kind in a stream, or note the reason for not."""
+    info = blocks[0].info
+    task, units, slowest = _KINDS[kind]
+    suitable = [c for c in channels if c.unit in units]
+    if not suitable:
+        given = channels[0].unit if channels[0].unit not in {"", "1"} else "no unit"
+        result.notes.append(
+            f"{info.name}: {channels[0].name} in {given} is not analysed: "
+            f"{_NAMES[kind]} is read in {', '.join(units)}"
+        )
+        return
+    if info.rate <= slowest:
+        result.notes.append(
+            f"{info.name}: {suitable[0].name} at {float(info.rate):g} Hz is not "
+            f"analysed: {_NAMES[kind]} needs more than {slowest:g} Hz"
+        )
+        return
+    if task == "movement" and len(suitable) != 3:
+        result.notes.append(
+            f"{info.name}: {len(suitable)} axes are not analysed: movement needs three"
+        )
+        return
+    if len(suitable) > 1 and task not in {"eeg", "movement"}:
+        rest = ", ".join(c.name for c in suitable[1:])
+        result.notes.append(
+            f"{info.name}: {rest} not analysed: of {_NAMES[kind]} the first channel "
+            f"is, {suitable[0].name}"
+        )
+    _TASKS[task](result, blocks, suitable, settings)
+
+
+def _skin(
+    result: _Collected,
+    blocks: Sequence[Block],
+    channels: Sequence[Channel],
+    settings: AnalysisSettings,
+) -> None:
+    _, parts, scrs = analyze_skin(blocks, channels[0], settings.scr_threshold)
+    result.scrs.append(scrs)
+    units = dict.fromkeys(("conductance", "scl", "phasic"), "uS") | {"driver": "uS/s"}
+    _add(result, parts, "skin", blocks[0].info.name, channels[0].name, units)
+
+
+def _heart(
+    result: _Collected,
+    blocks: Sequence[Block],
+    channels: Sequence[Channel],
+    _: AnalysisSettings,
+) -> None:
+    signal, beats = analyze_beats(blocks, channels[0])
+    _add_heart(result, beats, signal.stream, channels[0].name, signal.time[[0, -1]])
+
+
+def _add_heart(
+    result: _Collected,
+    beats: pd.DataFrame,
+    stream: str,
+    channel: str,
+    ends: Sequence[float] | npt.NDArray | None = None,  # type: ignore[type-arg]
+) -> None:
+    result.beats.append(beats)
+    times = beats["time"].to_numpy()
+    begin, end = (times[0], times[-1]) if ends is None else (ends[0], ends[-1])
+    track = heart_rate_track(beats, float(begin), float(end))
+    breathing = derived_respiration(beats, float(begin), float(end))
+    track["respiration_rate"] = breathing.reindex(track.index, method="nearest")
+    track["artifact"] = track["heart_rate"].isna()
+    units = dict.fromkeys(("heart_rate", "respiration_rate"), "1/min")
+    _add(result, track, "heart", stream, channel, units)
+
+
+def _belt(
+    result: _Collected,
+    blocks: Sequence[Block],
+    channels: Sequence[Channel],
+    _: AnalysisSettings,
+) -> None:
+    signal, track = analyze_belt(blocks, channels[0])
+    units = {"breathing": channels[0].unit, "respiration_rate": "1/min"}
+    _add(result, track, "belt", signal.stream, channels[0].name, units)
+
+
+def _temperature(
+    result: _Collected,
+    blocks: Sequence[Block],
+    channels: Sequence[Channel],
+    _: AnalysisSettings,
+) -> None:
+    track = analyze_temperature(blocks, channels[0])
+    units = {"temperature": "degC"}
+    name = blocks[0].info.name
+    _add(result, track, "temperature", name, channels[0].name, units)
+
+
+def _movement(
+    result: _Collected,
+    blocks: Sequence[Block],
+    channels: Sequence[Channel],
+    _: AnalysisSettings,
+) -> None:
+    track = analyze_movement(blocks, channels)
+    name = blocks[0].info.name
+    _add(result, track, "movement", name, "acceleration", {"activity": "g"})
+
+
+def _eeg(
+    result: _Collected,
+    blocks: Sequence[Block],
+    channels: Sequence[Channel],
+    settings: AnalysisSettings,
+) -> None:
+    track = analyze_eeg(blocks, channels, settings.eeg_range)
+    units = {c: "uV^2" for c in track.columns if not c.startswith("artifact")}
+    _add(result, track, "eeg", blocks[0].info.name, "eeg", units)
+
+
+_Task = Callable[
+    [_Collected, Sequence[Block], Sequence[Channel], AnalysisSettings], None
+]
+_TASKS: Final[dict[str, _Task]] = {
+    "skin": _skin,
+    "heart": _heart,
+    "belt": _belt,
+    "temperature": _temperature,
+    "movement": _movement,
+    "eeg": _eeg,
+}
+
+
+def _add(
+    result: _Collected,
+    frame: pd.DataFrame,
+    kind: str,
+    stream: str,
+    channel: str,
+    units: Mapping[str, str],
+) -> None:
+    frame.attrs = {
+        "kind": kind,
+        "stream": stream,
+        "channel": channel,
+        "units": dict(units),
+        "provenance": PROVENANCE,
+    }
+    result.signals[f"{stream}/{channel}"] = frame
+
+
+def _sorted(parts: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of all parts, in the order of the first column."""
+    by = columns[0]
+    return joined(parts, columns).sort_values(by, kind="stable", ignore_index=True)
+
+
+def _labelled(table: pd.DataFrame, metadata: Mapping[str, str]) -> pd.DataFrame:
+    table.attrs["provenance"] = PROVENANCE
+    table.attrs["participant"] = metadata.get("participant", "")
+    return table

@@ -117,9 +117,10 @@ class BeatToBeatVariability(Stage):
     Notes
     -----
     RMSSD from 60 s is that of "ultra-short" recordings [1]_; a fifth is the limit of
-    prematurity of [2]_, and pairs beside such a change do not count for RMSSD. From a pulse wave it is *pulse rate* variability (PRV), which
-    movement and pulse transit time affect too: the shipped chain is called ``prv``. The
-    delay is that of the beats.
+    prematurity of [2]_, and pairs beside such a change do not count for RMSSD. From a
+    pulse wave it is *pulse rate* variability (PRV), which movement and pulse transit
+    time affect too: the shipped chain is called ``prv``. The delay is that of the
+    beats.
 
     Shape (n, 4 or more) to (m, 2). Deviation from [1]_: pairs with an interval that is
     not accepted, and those beside an irregular change, are excluded.

@@ -39,7 +39,8 @@ class BeatDetection(Stage):
     since the previous beat (s), missing (poor quality) unless it is accepted. Its
     ``confidence`` is the correlation of its wave with those of the previous beats (0 to
     1). Its ``height`` is that of the filtered wave above the lowest value of the
-    preceding half second (ECG: 0.2 s).
+    preceding half second (ECG: 0.2 s). Its ``rr`` is the interval whatever the rhythm,
+    ectopic beats and fibrillation included, missing where it is uncertain.
 
     Parameters
     ----------
@@ -58,16 +59,22 @@ class BeatDetection(Stage):
     a pulse wave, so the beat is placed at the filtered peak itself: on wrists, the
     highest raw sample varies between the systolic and the diastolic peak.
 
+    Beats are sought in the signal and in its negative; those are given out whose peaks
+    stand out more and whose intervals are accepted more often, over the newest 20 beats
+    of both. The negative of a signal thus has the same beats.
+
     Confidence is the correlation with the mean of the last five beats' waves, after
     [3]_, each wave aligned at its beat. An interval is accepted if both its beats are
     confident, if it lasts 0.3 to 2 s, and if it is 0.6 to 1.67 times the median of the
     reliable intervals among the last 20 (at least three) and 0.6 to 1.67 times the
     previous interval, if that was accepted. For a pulse wave, the interval between the
     half-rise points of the two waves, which locate a beat equally well [4]_, must also
-    agree to 50 ms; it does not agree where a movement has distorted a wave. The delay
-    is that of the longest wave and its averages.
+    agree to 50 ms; it does not agree where a movement has distorted a wave. In an ECG,
+    ``rr`` is also given where the energy between two beats is below a tenth of theirs
+    and they differ by less than 2.5 times in energy: shape and rhythm do not matter
+    then. The delay is that of the longest wave and its averages.
 
-    Shape (n, channels) to (n, 4): a point stream, one row per sample.
+    Shape (n, channels) to (n, 5): a point stream, one row per sample.
 
     References
     ----------
@@ -242,9 +249,9 @@ class HeartRate(Stage):
 
     Notes
     -----
-    Missing (poor quality) where too few intervals are measured: in noise, on a flat signal,
-    off the wrist. The delay is that of the beats; a window ends with the newest of
-    them.
+    Missing (poor quality) where too few intervals are measured: in noise, on a flat
+    signal, off the wrist. The delay is that of the beats; a window ends with the newest
+    of them.
 
     Shape (n, 4 or more) to (m, 1). Deviation from [1]_: the mean is that of
     measured intervals.

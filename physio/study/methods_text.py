@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from physio.core.counted_nouns import counted
 from physio.study.counterbalancing import williams_design
 from physio.study.design import Design
 from physio.study.questionnaires import load
@@ -110,7 +111,7 @@ def methods_text(
 
 def _participants(flow: Mapping[str, int], record: StudyRecord) -> str:
     if not record.orders:
-        return f"The data of {flow['enrolled']} participants were analysed."
+        return f"The data of {counted(flow['enrolled'], 'participant')} were analysed."
     text = (
         f"{flow['enrolled']} of {flow['planned']} planned participants were enrolled."
     )

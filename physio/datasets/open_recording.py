@@ -203,7 +203,7 @@ LISTED: Final = (
     "docs/data.md names the formats; for a table of your own, write a map with "
     "`physio columns`"
 )
-"""Where to look up the formats, for error messages."""
+"""Place that names the formats, for error messages."""
 
 _TABLE: Final = FORMATS[-1]
 _BRAINFLOW: Final = next(f for f in FORMATS if f.reader == "physio.io.brainflow")

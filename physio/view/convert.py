@@ -281,8 +281,8 @@ def excluded_events(recording: Recording, stream: str) -> str:
     parts += [f"{unnamed} without a label"] if unnamed else []
     if not parts:
         return ""
-    left_out = counted(outside + unnamed, "event", verb="is")
-    return f"{stream}: {left_out} left out: {', '.join(parts)}"
+    excluded = counted(outside + unnamed, "event", verb="is")
+    return f"{stream}: {excluded} left out: {', '.join(parts)}"
 
 
 def _event_annotations(

@@ -501,7 +501,7 @@ def test_an_edf_export_counts_the_events_that_it_leaves_out(tmp_path: Path) -> N
     line = ["export", str(tmp_path / "a.xdf"), str(tmp_path / "out"), "--format", "edf"]
     done = CliRunner().invoke(app, line)
     assert done.exit_code == 0, done.output
-    left_out = (
+    sentence = (
         "band.eda: 3 events are left out: 2 outside its samples, 1 without a label"
     )
-    assert left_out in done.output
+    assert sentence in done.output

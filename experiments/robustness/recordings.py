@@ -54,17 +54,12 @@ def simulated(participants: int) -> Iterator[Recording]:
     """
     for number in range(participants):
         clock = FastClock(0.0)
-        setting = {
-            "participant": f"simulated-{number}",
-            "clock": clock,
-            "seed": 9000 + number,
-            "seconds": SECONDS,
-        }
+        code, seed = f"simulated-{number}", 9000 + number
         devices: list[Device] = [
-            Headset(name="headset", **setting),
-            Wristband(name="band", **setting),
+            kind(name=name, participant=code, clock=clock, seed=seed, seconds=SECONDS)
+            for name, kind in (("headset", Headset), ("band", Wristband))
         ]
-        yield _recorded(devices, clock, f"simulated-{number}")
+        yield _recorded(devices, clock, code)
 
 
 def _recorded(devices: list[Device], clock: FastClock, code: str) -> Recording:

@@ -25,7 +25,7 @@ class VariationState(NamedTuple):
 
     means: Array  # (n, channels): mean k in row k % n
     total: Array  # (channels,): sum of the present step's samples
-    count: Array  # (channels,): their number
+    present: Array  # (channels,): their number
     good: Array  # (channels,): the verdict
     clock: Counts  # (2,): samples, samples in a step
     limits: Array  # (2,): variance, ratio
@@ -35,7 +35,7 @@ class VariationState(NamedTuple):
 def _check(
     means: Array,
     total: Array,
-    count: Array,
+    present: Array,
     good: Array,
     clock: Counts,
     limits: Array,
@@ -49,14 +49,14 @@ def _check(
             v = x[i, c]
             if np.isfinite(v):
                 total[c] += v
-                count[c] += 1
+                present[c] += 1
             y[i, c] = v if np.isnan(v) else good[c]
         clock[0] += 1
         if clock[0] % clock[1] == 0:
             step = clock[0] // clock[1] - 1
             for c in range(channels):
-                means[step % n, c] = total[c] / count[c] if count[c] else np.nan
-                total[c], count[c] = 0.0, 0.0
+                means[step % n, c] = total[c] / present[c] if present[c] else np.nan
+                total[c], present[c] = 0.0, 0.0
             if (step + 1) % _STEPS == 0:
                 _judge(means, step, good, limits)
     return y

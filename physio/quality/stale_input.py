@@ -75,7 +75,7 @@ class ExpireStale(Stage):
         """Process ``x``; expire the outputs due long after the last value."""
         y = self._chain.process(state.inner, x)
         samples, outputs, since = state.counts.tolist()
-        ages = _ages(np.isnan(x).all(axis=1), since)
+        ages = _ages(np.asarray(np.isnan(x).all(axis=1)), since)
         if len(y) and ages.max(initial=0) > state.limit:
             due = range(outputs, outputs + len(y))
             rows = np.array([state.schedule.due(k) for k in due]) - samples

@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.timing import Row, compiling, interleaved, row
 from physio.core.block import Array, Channel, StreamInfo
+from physio.features.eda.contact_artifacts import contact_gain, find_artifacts
 from physio.features.eda.decomposition import decompose
 from physio.features.eda.online_decomposition import (
     AGES,
@@ -20,7 +21,6 @@ from physio.features.eda.online_decomposition import (
     eda_window,
     estimates,
 )
-from physio.quality.contact_artifacts import contact_gain, find_artifacts
 from physio.quality.range_checks import EdaQuality
 
 PEER: Final = "neurokit2 eda_phasic(cvxeda)"

@@ -15,9 +15,9 @@ from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events, events_from_grid
 from physio.core.missing import MissingReason
 from physio.core.stage import apply
+from physio.features.eda.contact_artifacts import find_artifacts
 from physio.features.eda.scl_scr import EdaFeatures
 from physio.features.eda.scr_detection import ScrDetection
-from physio.quality.contact_artifacts import find_artifacts
 
 LATE = 5.0  # s, age of the level
 

@@ -12,6 +12,7 @@ from zlib import crc32
 import typer
 
 from physio.cli.output import JsonPath, config_path, routed, say, write_text
+from physio.core.counted_nouns import counted
 from physio.core.printable import printable
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ def run(
     Example: `physio study run films --participant p07`
     """
     from physio.cli import session_folder
+    from physio.study.contrasts import completed_conditions
     from physio.study.study_folder import Study
-    from physio.study.table import completed_conditions
 
     opened = Study.open(root)
     opened.check(deviation)
@@ -347,8 +348,8 @@ def epochs(
     import pandas as pd
 
     from physio.study import epochs as events
+    from physio.study.contrasts import read_sessions
     from physio.study.study_folder import DERIVED, Study, replace_folder
-    from physio.study.table import read_sessions
 
     opened = Study.open(root)
     rows = []
@@ -387,7 +388,8 @@ def export(
     from physio.study import bids
     from physio.study.study_folder import Study
 
-    say(f"{out}: {bids.export(Study.open(root), out)} sessions")
+    exported = bids.export(Study.open(root), out)
+    say(f"{out}: {counted(exported, 'session')}")
 
 
 def marker_latency(
@@ -408,7 +410,7 @@ def marker_latency(
     say(
         f"{channel}: {1e3 * latency.median:+.2f} ms behind the marker, jitter "
         f"{1e3 * latency.jitter:.2f} ms, worst {1e3 * latency.worst:.2f} ms "
-        f"({latency.n} of {latency.markers} markers)"
+        f"({latency.n} of {counted(latency.markers, 'marker')})"
     )
 
 
@@ -431,6 +433,7 @@ def table(
     Example: `physio study table films`
     """
     from physio.study import derivatives
+    from physio.study.contrasts import value_counts
     from physio.study.study_folder import Study
 
     if plan is None:
@@ -443,8 +446,9 @@ def table(
         folder, rows, differences = derivatives.compute_results_of_dataset(
             root, plan, out
         )
-    excluded = int((rows["exclusion"] != "").sum())
-    say(f"{folder}: {len(rows)} values, {excluded} excluded")
+    counts = value_counts(rows)
+    values = counted(counts["values"], "value")
+    say(f"{folder}: {values}, {counts['values excluded']} excluded")
     for contrast in differences:
         say(
             f"{contrast.of} - {contrast.against}, {contrast.outcome}: "

@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from physio.core.block import Array, Block, Channel
+from physio.core.counted_nouns import counted
+from physio.core.events import Events
 from physio.core.missing import MissingReason
 
 SEAM: Final = 0.1
@@ -111,10 +113,31 @@ def bad_notes(
         texts = _listed(dict.fromkeys(s.text for s in marked))
         seconds = sum(_union(marked))
         notes.append(
-            f"{len(marked)} annotations of {device} ({texts}) mark {seconds:.4g} s as "
-            "bad: missing (marked bad)"
+            f"{counted(len(marked), 'annotation')} of {device} ({texts}) "
+            f"mark{'s' if len(marked) == 1 else ''} {seconds:.4g} s as bad: missing "
+            "(marked bad)"
         )
     return notes
+
+
+def unbounded_note(events: Events) -> str:
+    """Return a sentence on markers of bad spans without a duration: nothing is missing.
+
+    It is empty if there are none. Texts alone do not show where such a span ends.
+    """
+    bad = [
+        text
+        for text, time in zip(events.labels, events.times.tolist(), strict=False)
+        if is_bad(text, time) and text.lower().startswith("bad")
+    ]
+    if not bad or {"end", "seconds"} & set(events.info.names):
+        return ""
+    return (
+        f"{counted(len(bad), 'marker')} of {events.info.name} "
+        f"({_listed(dict.fromkeys(bad))}) without a duration: no "
+        "sample is marked as bad; exclude these times with a table of conditions, or "
+        "store them as annotations with durations"
+    )
 
 
 def _union(spans: Sequence[BadSpan]) -> Iterator[float]:

@@ -12,9 +12,11 @@ from physio.cli.output import (
     Columns,
     ExportSession,
     JsonPath,
+    Task,
     say,
     write_json,
 )
+from physio.core.counted_nouns import counted
 from physio.core.private_file import refuse_link
 
 if TYPE_CHECKING:
@@ -62,11 +64,13 @@ def analyze(
     output: Output = None,
     plot: Plot = None,
     participant: Annotated[
-        str, typer.Option(help="Participant in the sheet, if it is of several.")
+        str,
+        typer.Option(help="Participant in the sheet or the BIDS folder of several."),
     ] = "",
     board: Board = None,
     columns: Columns = None,
     session: ExportSession = "",
+    task: Task = "",
     channels: Channels = None,
     json_path: JsonPath = None,
 ) -> None:
@@ -89,8 +93,9 @@ def analyze(
         _refuse_present(plot)
     settings = AnalysisSettings(scr_threshold=threshold)
     at = path / "recording.xdf"
+    chosen = {"participant": participant, "session": session, "task": task}
     recording = read(
-        at if at.is_file() else path, board=board, columns=columns, session=session
+        at if at.is_file() else path, board=board, columns=columns, **chosen
     )
     recording = corrected(recording, channels)
     spans = _conditions(conditions, recording, participant)
@@ -177,13 +182,14 @@ def _line(analysis: "Analysis", frame: "pd.DataFrame") -> str:
     share = 100 * float(frame[first].notna().mean())
     if about["kind"] == "skin":
         mine = analysis.scrs["stream"] == about["stream"]
-        return f"{name}: {int(mine.sum())} SCRs, {share:.0f} % of the time valid"
+        number = counted(int(mine.sum()), "SCR")
+        return f"{name}: {number}, {share:.0f} % of the time valid"
     if about["kind"] == "heart":
         beats = analysis.beats[analysis.beats["stream"] == about["stream"]]
         fixed = int(beats["corrected"].sum())
         return (
-            f"{name}: {len(beats)} beats, {fixed} intervals corrected, accepted ones "
-            f"in {share:.0f} % of the time"
+            f"{name}: {counted(len(beats), 'beat')}, {counted(fixed, 'interval')} "
+            f"corrected, accepted ones in {share:.0f} % of the time"
         )
     return f"{name}: {about['kind']}, {share:.0f} % of the time valid"
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from physio.core import recording
 from physio.core.block import Block, StreamInfo
+from physio.core.counted_nouns import counted
 from physio.core.events import Events, Item, event_stream, single_event
 from physio.core.protocols import (
     Clock,
@@ -31,6 +32,7 @@ from physio.online.engine import (
     StallDetector,
     check_chains,
 )
+from physio.online.interval_rows import readable
 from physio.online.open_devices import OpenDevices
 from physio.online.reconnect import ReconnectingDevice
 from physio.online.stream_health import SleepDetector, StreamHealth
@@ -123,7 +125,7 @@ class Session:
             begins = {n: self.begin if t == first else t for n, t in begins.items()}
             self.plan = self._planned(streams)
             known = {info.name: info for info in streams if info.rate}
-            check_chains(self.plan, known)
+            check_chains(self.plan, readable(streams))
             self.health = {name: StreamHealth(info) for name, info in known.items()}
             self._watch = StallDetector(streams, self.plan.stall_timeout, begins)
             for sink in self._sinks:
@@ -384,7 +386,7 @@ class Session:
             self._report(self.health[item.info.name].update(item))
             self._reject(self.health[item.info.name])
             if self._watch.update(item):
-                late = f"late: {len(item)} samples of {item.info.name}"
+                late = f"late: {counted(len(item), 'sample')} of {item.info.name}"
                 self.health[item.info.name].late += len(item)
                 self._pending.append(single_event(STATUS, self.clock.now(), late))
         elif item.info.name == STREAM_TIMEOUT:

@@ -11,10 +11,10 @@ from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import events_from_grid
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import Chain, StageRunner, apply
+from physio.features.eda.contact_artifacts import find_artifacts, without_artifacts
 from physio.features.eda.decomposition import decompose
 from physio.features.eda.scr_detection import ScrDetection
 from physio.online.shipped_chains import default_chains
-from physio.quality.contact_artifacts import find_artifacts, without_artifacts
 
 SECONDS = 240
 RATES = ("4", "15.6", "64", "700", "2000")
@@ -163,7 +163,7 @@ def test_the_proportion_of_artifacts_is_a_quality() -> None:
 
 
 def test_dry_electrodes_are_dry_and_those_off_the_skin_missing() -> None:
-    y = features("4", 0.01 * skin(4, noise=0.0))
+    y = features("4", 0.01 * skin(4))
     assert (y.column("dry")[40:] == 1).all()
     assert np.isfinite(y.data[70:]).all()
     assert (features("4", skin(4)).column("dry")[40:] == 0).all()

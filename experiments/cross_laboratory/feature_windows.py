@@ -1,4 +1,4 @@
-"""Windows of a minute of four laboratories: live features, and those of plain rivals."""
+"""Windows of a minute of four laboratories: live features and plain ones."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -36,8 +36,9 @@ def windows(root: Path, tables: dict[str, Any] | None = None) -> pd.DataFrame:
     -------
     DataFrame
         As `physio.datasets.feature_table` describes it; also ``stressed``, ``task``
-        (the stressor of Stress-Predict), ``heart.certain`` (`CERTAIN`), ``device.rate`` (mean of the maker's heart
-        rate, 1/min), ``plain.slope`` (of the logarithm of skin conductance, 1/s) and
+        (the stressor of Stress-Predict, or the condition), ``heart.certain``
+        (`CERTAIN`), ``device.rate`` (mean of the maker's heart rate, 1/min),
+        ``plain.slope`` (of the logarithm of skin conductance, 1/s) and
         ``plain.activity`` (logarithm of the deviation of its differences).
     """
     parts = []
@@ -81,7 +82,7 @@ def _with_rivals(rows: pd.DataFrame, recording: Recording) -> pd.DataFrame:
 
 
 def _tasks(recording: Recording) -> dict[int, str]:
-    """Return the condition of each segment, with the names of Stress-Predict's tasks."""
+    """Return the condition of each segment; those of Stress-Predict name the task."""
     labels = recording.events["study.conditions"].labels
     named = recording.metadata["source"].startswith("Stress-Predict")
     tasks = iter(_TASKS if named else ())

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -92,8 +93,8 @@ class EmoPair:
 
     name: ClassVar[str] = "EmoPairCompete"
     citation: ClassVar[str] = (
-        "Das, Lund, Hammershoi et al. (2024): EmoPairCompete. ICLR workshop on learning "
-        "from time series for health"
+        "Das et al. (2024): EmoPairCompete. ICLR 2024 workshop on learning from time "
+        "series for health"
     )
     licence: ClassVar[str] = "unknown: measured only, no weights are made of it"
 
@@ -176,7 +177,7 @@ class NonEeg:
                 float(a),
                 float(min(b, end)),
             )
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
+            for a, b in pairwise(edges)
             if labels[a] != "PhysicalStress"
         ]
         return _recording(streams, spans, trial.subject, self, 0.0, end)

@@ -78,9 +78,7 @@ class FourLaboratories:
             table=task.table[wesad].reset_index(drop=True),
             calibration=rest[wesad],
             included=~rest[wesad],
-            order_labels=np.where(
-                task.table["task"][wesad] == "baseline", "", task.table["task"][wesad]
-            ),
+            order_labels=np.where(kinds == "baseline", "", kinds),
             dataset="WESAD",
         )
         order = evaluate(alone, LeaveOrderOut(), self.models, options)

@@ -20,6 +20,7 @@ from physio.evaluation.evaluate import (
     evaluate,
     together,
 )
+from physio.evaluation.row_index import overlapping
 from physio.evaluation.splits import LeaveLaboratoryOut, LeaveOrderOut
 
 PRIMARY: Final = "candidate"
@@ -58,18 +59,21 @@ class FourLaboratories:
             tables = {k: {"chains": v} for k, v in self.chains.items()}
             table = windows(root, tables)
         changed, rest = person_changes(table, dict(self.transforms))
+        # Windows that share samples with the rest do not count either.
+        used = ~rest
+        used[overlapping(changed, np.flatnonzero(used), np.flatnonzero(rest))] = False
         labels = np.where(table["stressed"], STRESS, "calm")
         task = Task(
             changed.assign(label=labels),
             {"calm": ("calm",), STRESS: (STRESS,)},
             columns=list(self.transforms),
             calibration=rest,
-            included=~rest,
+            included=used,
             dataset="four laboratories",
         )
         options = EvaluationOptions(("AUC",), reference=PRIMARY, seed=self.seed)
         found = evaluate(task, LeaveLaboratoryOut(), self.models, options)
-        tasks = table["task"].to_numpy()[~rest]
+        tasks = table["task"].to_numpy()[used]
         sentences = notes(found, tasks, self.seed)
         wesad = (table["dataset"] == "WESAD").to_numpy()
         kinds = table["task"].to_numpy()[wesad]
@@ -77,7 +81,7 @@ class FourLaboratories:
             task,
             table=task.table[wesad].reset_index(drop=True),
             calibration=rest[wesad],
-            included=~rest[wesad],
+            included=used[wesad],
             order_labels=np.where(kinds == "baseline", "", kinds),
             dataset="WESAD",
         )

@@ -46,7 +46,7 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
             urgent = [] if refused else _times(streams, plan, begin)
     results = [_row("alone", alone), _row(busy, loaded)]
     if "published-track" in model_card.shipped_names():
-        reads = ("eeg", "eda", "heart", "motion", "temperature")
+        reads = ("eeg", "eda", "prv", "motion", "temperature")
         whole = Estimator((Expert("published-track", reads),))
         past = _times(streams, replace(plan, estimator=whole), begin)
         results.append(_row("alone, from the last minutes", past))
@@ -74,7 +74,7 @@ def _session() -> tuple[list[list[Item]], PipelineConfig, float]:
     if names := [n for n in model_card.shipped_names() if n.startswith("published-")]:
         kinds = ("eeg", "eda", "motion")  # sensors that these devices have completely
         experts = tuple(Expert(n) for n in names if n.rpartition("-")[2] in kinds)
-        heart = Expert("published-heart", ("heart",))
+        heart = Expert("published-heart", ("prv",))
         whole = (*experts, heart) if "published-heart" in names else experts
         plan = PipelineConfig(
             plan.chains, plan.join, Estimator(whole), plan.stall_timeout

@@ -27,7 +27,7 @@ SOURCES = {
     "eda": EDA,
     "trace": EDA,
     "heart": ECG,
-    "pulse": BVP,
+    "pulse": WRIST,
     "prv": BVP,
     "resp": RESP,
     "motion": ACC,

@@ -20,7 +20,7 @@ from physio.core.recording import Recording
 CHAINS: Final[Mapping[str, str]] = {
     "eeg": "head.eeg",
     "eda": "band.eda",
-    "heart": "band.bvp",
+    "prv": "band.bvp",
     "motion": "band.acc",
     "temperature": "band.temp",
     "heart2": "chest.ecg",

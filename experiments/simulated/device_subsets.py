@@ -25,7 +25,7 @@ LATER: Final = 120.0
 
 DEVICES: Final[Mapping[str, tuple[str, ...]]] = {
     "headset": ("eeg",),
-    "wristband": ("eda", "heart", "motion", "temperature"),
+    "wristband": ("eda", "prv", "motion", "temperature"),
     "chest": ("heart2", "resp"),
 }
 """Chains that read each device."""

@@ -164,7 +164,7 @@ class TrainDemo:
         recording = record(replace(device, seed=seed, cycle=cycle), self.seconds)
         streams = {"eeg": "eeg"}
         if name == "wrist-demo":
-            streams = {"eda": "eda", "heart": "bvp", "motion": "acc"}
+            streams = {"eda": "eda", "prv": "bvp", "motion": "acc"}
         used = {column.partition(".")[0] for column, _ in self._columns(name)}
         chains = {k: f"participant.{v}" for k, v in streams.items() if k in used}
         rows = features(recording, chains)

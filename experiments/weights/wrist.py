@@ -64,7 +64,7 @@ _LIMITS: Final = (
     "movement and posture are confounded with stress in these data (see 'movement',"
     " which separates stress nearly as well), and heart rate rises with both. Where"
     " participants move for other reasons, leave the movement out: features = "
-    "['eda', 'heart'].",
+    "['eda', 'prv'].",
     "The optical pulse is lost to movement in nearly all of the stress test, so the"
     " heart rate contributes little.",
     "Valence is hardly predictable from the wrist; see the figures.",

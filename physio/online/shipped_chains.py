@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,9 +18,15 @@ CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
 
 _ACTIGRAPHY: Final = "physio.features.actigraphy:Actigraphy"
 _ENTROPY: Final = "physio.features.eeg.differential_entropy:DifferentialEntropy"
+_INTERPOLATE: Final = "physio.dsp.interpolate:Interpolate"
+_SELECT: Final = "physio.dsp.select_channels:SelectChannels"
 _WINDOW: Final = "physio.dsp.window:Window"
 _AXES: Final = ("acc.x", "acc.y", "acc.z")
 _STEPS: Final = (0.25, 0.5, 1.0)  # s, from one movement to the next
+
+_TRACKED: Final = 32.0  # Hz, of a pulse wave that is tracked beside acceleration
+_FASTEST: Final = 128.0  # Hz, up to which it is read at that rate without a mean
+_SLOWEST: Final = 16.0  # Hz, of acceleration that says something of each beat
 
 Table = Mapping[str, Any]
 
@@ -28,7 +35,8 @@ class FittedChain(NamedTuple):
     """A shipped chain for one stream: its stages, or none with the reason in `note`.
 
     ``note`` is a sentence on what of the stream is not computed; empty if all is.
-    ``complete``: whether it has all features of the shipped chain.
+    ``complete``: whether it has all features of the shipped chain. ``joined`` and
+    ``rate``: see `physio.online.chain_runner.ChainConfig`.
     """
 
     name: str
@@ -36,6 +44,8 @@ class FittedChain(NamedTuple):
     stages: list[Any]
     note: str
     complete: bool = True
+    joined: tuple[str, ...] = ()
+    rate: float = _TRACKED
 
 
 def default_chains(
@@ -65,7 +75,10 @@ def default_chains(
     for code, worn in _by_participant(tuple(streams)).items():
         every = sorted(fitted_chains(worn, on_demand), key=lambda f: not f.complete)
         for fitted in _numbered(every):
-            table = {"stream": fitted.stream.name, "stages": fitted.stages}
+            table: dict[str, Any] = {"stream": fitted.stream.name}
+            if fitted.joined:
+                table |= {"joined": list(fitted.joined), "rate": fitted.rate}
+            table["stages"] = fitted.stages
             key = PipelineConfig.key(code, fitted.name)
             chains[key] = {**table, "participant": code} if code else table
     return chains
@@ -97,11 +110,12 @@ def chain_notes(streams: Iterable[StreamInfo]) -> dict[str, list[str]]:
                 "participant of its device"
             )
     for infos in groups.values():
-        same: set[tuple[str, str]] = set()  # chains on one stream may share a reason
+        same: dict[tuple[str, str], list[str]] = defaultdict(list)
         for fitted in fitted_chains(infos):
-            if fitted.note and (fitted.stream.name, fitted.note) not in same:
-                same.add((fitted.stream.name, fitted.note))
-                notes[fitted.stream.name].append(f"{fitted.name}: {fitted.note}")
+            same[fitted.stream.name, fitted.note].append(fitted.name)
+        for (stream, note), names in same.items():
+            if note:
+                notes[stream].append(f"{', '.join(names)}: {note}")
         for info in infos:
             if reason := _unread(info):
                 notes[info.name].append(reason)
@@ -121,7 +135,10 @@ def fitted_chains(
             if table.get("on_demand") and name not in on_demand:
                 continue
             if info.rate and not _is_truth(info) and _suitable(table, info):
-                yield _fitted(table.get("name", name), table, info)
+                fitted = _fitted(table.get("name", name), table, info)
+                if table.get("with_axes") and fitted.stages:
+                    fitted = _tracked(fitted, _suitable(table, info)[0], streams)
+                yield fitted
 
 
 def device_name(info: StreamInfo) -> str:
@@ -170,8 +187,7 @@ def _fitted(name: str, table: Table, info: StreamInfo) -> FittedChain:
     if (slow := table.get("interpolated", 0.0)) > info.rate:
         # A mask of bad samples belongs before it, at the rate of the sensor.
         first = int("MaskBadSamples" in stages[0]["use"])
-        use = "physio.dsp.interpolate:Interpolate"
-        stages.insert(first, {"use": use, "rate": slow})
+        stages.insert(first, {"use": _INTERPOLATE, "rate": slow})
     if info.rate > (fast := table.get("averaged", info.rate)):
         step = 1 / fast
         stages.append({"use": _WINDOW, "window": step, "step": step})
@@ -184,9 +200,9 @@ def _fitted(name: str, table: Table, info: StreamInfo) -> FittedChain:
     reads_by_name = stages[0]["use"] == _ACTIGRAPHY
     if len(channels) < len(info.channels) and not reads_by_name:
         names = [c.name for c in channels]
-        use = "physio.dsp.select_channels:SelectChannels"
-        stages.insert(0, {"use": use, "channels": names})
-    if reason := _refusal(stages, info):
+        stages.insert(0, {"use": _SELECT, "channels": names})
+    joins = table.get("with_axes", False)  # it is checked when all are joined
+    if not joins and (reason := _refusal(stages, info)):
         return FittedChain(name, info, [], reason)
     alike = [c.name for c in _suitable(table, info) if c not in channels]
     if alike:
@@ -236,6 +252,50 @@ def _axes(names: Sequence[str]) -> tuple[str, ...]:
         return tuple(names)
     ends = [[n for n in names if n.lower().endswith(axis)] for axis in "xyz"]
     return tuple(n[0] for n in ends) if all(len(n) == 1 for n in ends) else ()
+
+
+def _tracked(
+    fitted: FittedChain, pulse: Channel, streams: Sequence[StreamInfo]
+) -> FittedChain:
+    """Return a chain on a pulse wave that reads the acceleration of its device too.
+
+    The acceleration lies in the same stream, or in another with other names of
+    channels. Between 32 and 128 samples/s, joined streams are read at 32 Hz.
+    """
+    info, other = fitted.stream, None
+    axes = _three_axes(info)
+    if not axes:
+        for stream in streams:
+            three = _three_axes(stream)
+            near = stream.rate >= _SLOWEST and device_name(stream) == device_name(info)
+            if near and three and not set(stream.names) & set(info.names):
+                other, axes = stream, three
+                break
+    rate = float(info.rate)
+    given = info.channels
+    if other is not None:
+        rate = _TRACKED if _TRACKED <= rate <= _FASTEST else rate
+        given = (*given, *other.channels)
+    names = [pulse.name, *axes]
+    stages = [s for s in fitted.stages if s["use"] != _SELECT]
+    if rate < _TRACKED:  # after the mask of bad samples
+        stages.insert(1, {"use": _INTERPOLATE, "rate": _TRACKED})
+    elif rate > 2 * _TRACKED:
+        step = 1 / _TRACKED
+        stages.insert(1, {"use": _WINDOW, "window": step, "step": step})
+    if names != [c.name for c in given]:
+        stages.insert(0, {"use": _SELECT, "channels": names})
+    joined = (other.name,) if other is not None else ()
+    source = info.with_channels(Fraction(str(rate)) if joined else None, *given)
+    if reason := _refusal(stages, source):
+        return FittedChain(fitted.name, info, [], reason)
+    return fitted._replace(stages=stages, joined=joined, rate=rate)
+
+
+def _three_axes(info: StreamInfo) -> tuple[str, ...]:
+    """Return the names of the axes of an accelerometer in g; none without three."""
+    axes = _axes([c.name for c in info.channels if c.unit == "g"])
+    return axes if len(axes) == 3 and not _is_truth(info) else ()
 
 
 def _refusal(stages: Sequence[Any], info: StreamInfo) -> str:

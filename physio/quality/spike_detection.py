@@ -21,6 +21,7 @@ _PANES: Final = 10  # in the time over which changes are taken
 class ChangeHistory(NamedTuple):
     """Greatest change of each channel in each tenth of a window."""
 
+    judged: Counts  # columns of pulse waves and ECG
     most: Array  # (panes, channels): pane k in row k % panes
     last: Array  # (channels,): the newest good sample
     away: Counts  # (channels,): bad samples since
@@ -71,6 +72,8 @@ class SpikeDetection(Stage):
     spike is thus masked without the samples after it, and a step becomes the new level
     after ``hold`` s.
 
+    Other channels of the stream are good.
+
     Parameters
     ----------
     times
@@ -99,12 +102,12 @@ class SpikeDetection(Stage):
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a mask for each channel."""
-        for c in info.channels:
-            if c.kind not in {"bio", "ecg"}:
-                raise ValueError(
-                    f"jumps are judged in a pulse or an ECG, but {c.name!r} of "
-                    f"{info.name!r} is {c.kind}"
-                )
+        if not _judged(info):
+            c = info.channels[0]
+            raise ValueError(
+                f"jumps are judged in a pulse or an ECG, but {c.name!r} of "
+                f"{info.name!r} is {c.kind}"
+            )
         clock = self.initial_state(info).clock
         return masks(info, float((_PANES * clock[1] + clock[2]) / info.rate))
 
@@ -115,10 +118,12 @@ class SpikeDetection(Stage):
                 f"jumps of {info.name!r} need times above 1, a window above 0 and a "
                 f"hold of at least 0: {self.times}, {self.window}, {self.hold}"
             )
-        n = len(info.channels)
+        judged = _judged(info)
+        n = len(judged)
         pane = ceil(info.rate * Fraction(str(self.window)) / _PANES)
         hold = int(info.rate * Fraction(str(self.hold)))
         return ChangeHistory(
+            np.array(judged, np.int64),
             np.zeros((_PANES, n)),
             np.full(n, np.nan),
             np.zeros(n, np.int64),
@@ -128,4 +133,12 @@ class SpikeDetection(Stage):
 
     def process(self, state: ChangeHistory, x: Array) -> Array:
         """Judge ``x``."""
-        return np.asarray(_find_jumps(*state, x))
+        y = np.where(np.isnan(x), x, 1.0)
+        judged = np.ascontiguousarray(x[:, state.judged])
+        y[:, state.judged] = _find_jumps(*state[1:], judged)
+        return np.asarray(y)
+
+
+def _judged(info: StreamInfo) -> list[int]:
+    """Return the columns of pulse waves and ECG."""
+    return [i for i, c in enumerate(info.channels) if c.kind in {"bio", "ecg"}]

@@ -68,7 +68,7 @@ class WearDetection(Stage):
     Shape (n, columns) to (n, 1 to 3).
     """
 
-    template_sqi: str = "heart.template_sqi"
+    template_sqi: str = "prv.template_sqi"
     stability: str = "eda.stability"
     temperature: str = "temperature.level"
     activity: str = "motion.activity"

@@ -44,7 +44,7 @@ EXAMPLES: Final = (
     _stream(
         "joined",
         4,
-        *(Channel(c) for c in ("heart.template_sqi", "eda.stability")),
+        *(Channel(c) for c in ("prv.template_sqi", "eda.stability")),
         *(Channel(c) for c in ("temperature.level", "motion.activity")),
     ),
 )

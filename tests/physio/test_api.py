@@ -43,13 +43,14 @@ def test_features_of_a_participant(data: Path) -> None:
     assert names == [
         "eda.window_end",
         "heart.window_end",
+        "prv.window_end",
         "motion.window_end",
         "temperature.window_end",
     ]
     rate = got.column("eda.scr_rate")
     assert np.isfinite(rate).mean() > 0.9
     # A row rests on nothing that came after it, and on nothing before the recording.
-    for chain in ("eda", "heart", "motion", "temperature"):
+    for chain in ("eda", "heart", "prv", "motion", "temperature"):
         begins, ends = (
             got.column(f"{chain}.{end}") for end in ("window_start", "window_end")
         )

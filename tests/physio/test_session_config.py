@@ -51,7 +51,8 @@ def test_chains_by_the_kind_of_channel() -> None:
     tables = default_chains((HEAD, EEG, EDA, BVP, ACC))
     streams = {name: table["stream"] for name, table in tables.items()}
     assert streams == {
-        "eda": "band.eda", "heart": "band.bvp", "motion": "band.acc",
+        "eda": "band.eda", "heart": "band.bvp", "prv": "band.bvp",
+        "motion": "band.acc",
         "motion2": "head.acc", "eeg": "head.eeg",
     }  # fmt: skip
 
@@ -62,7 +63,7 @@ def test_where_one_channel_is_read_the_first_is_picked() -> None:
 
 
 def test_measured_weights_for_a_measured_wrist() -> None:
-    assert experts(EDA, BVP, ACC) == {"wrist": ("eda", "heart", "motion")}
+    assert experts(EDA, BVP, ACC) == {"wrist": ("eda", "prv", "motion")}
     assert experts(EDA) == {"wrist": ("eda",)}
 
 

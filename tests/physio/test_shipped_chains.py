@@ -164,9 +164,53 @@ def test_a_stream_that_is_too_slow_says_the_rate_it_needs() -> None:
     info = stream("band.ppg", 10, ("ppg", "bio", "1"))
     assert default_chains([info]) == {}
     assert chain_notes([info])["band.ppg"] == [
-        "heart: band.ppg has 10 samples/s, and more than 16 are needed: send it at a "
-        "higher rate"
+        "heart, prv: band.ppg has 10 samples/s, and more than 16 are needed: send it "
+        "at a higher rate"
     ]
+
+
+AXES = tuple((f"acc.{axis}", "misc", "g") for axis in "xyz")
+
+
+@pytest.mark.parametrize(
+    ("rate", "axes", "joined"),
+    [
+        ("20", "same device", True), ("25", "same device", True),
+        ("64", "same device", True), ("100", "same stream", False),
+        ("64", "same names", False), ("500", "same device", True),
+        ("1000", "none", False), ("50", "another device", False),
+        ("64", "too slow", False),
+    ],
+)  # fmt: skip
+def test_a_pulse_has_a_rate_with_a_deviation(
+    rate: str, axes: str, joined: bool
+) -> None:
+    n = int(45 * float(rate))
+    t = np.arange(n) / float(rate)
+    rng = np.random.default_rng(3)
+    wave = np.cos(2.4 * np.pi * t) + 0.4 * np.cos(4.8 * np.pi * t - 1)
+    wave += 0.1 * rng.standard_normal(n)
+    beside = stream(
+        "other.acc" if axes == "another device" else "band.acc",
+        4 if axes == "too slow" else 32,
+        *AXES,
+    )
+    together = axes == "same stream"
+    pulse = stream("band.ppg", rate, ("ppg", "bio", "1"), *(AXES if together else ()))
+    if axes == "same names":
+        pulse = stream("band.ppg", rate, ("acc.x", "bio", "1"))
+    streams = (pulse,) if axes in {"same stream", "none"} else (pulse, beside)
+    data = values(pulse, 45.0).data[:n].copy()
+    data[:, 0] = 300 * wave + 5000
+    blocks = {s.name: (values(s, 45.0),) for s in streams}
+    blocks["band.ppg"] = (Block(pulse, 0, 0.0, data),)
+    assert ("joined" in default_chains(streams)["heart"]) == joined
+    features = physio.compute_features(Recording(blocks))
+    rates = features.column("heart.rate")[60:]
+    assert np.isfinite(rates).mean() > 0.9
+    assert np.nanmax(np.abs(rates - 72)) < 3
+    assert np.nanmax(features.column("heart.rate.sd")[60:]) < 5
+    assert np.nanmedian(features.column("prv.rate")) == pytest.approx(72, abs=1)
 
 
 def test_standard_streams_have_the_stages_of_the_file() -> None:

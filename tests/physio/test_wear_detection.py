@@ -18,7 +18,7 @@ from physio.quality.range_checks import EdaQuality
 from physio.quality.wear_detection import wear_stage
 from physio.quality.wristband import WearDetection
 
-NAMES = ("heart.template_sqi", "eda.stability", "temperature.level", "motion.activity")
+NAMES = ("prv.template_sqi", "eda.stability", "temperature.level", "motion.activity")
 JOINED = StreamInfo("features", Fraction(4), tuple(map(Channel, NAMES)))
 LOST = MissingReason.NO_SIGNAL.nan
 
@@ -136,7 +136,7 @@ def test_only_a_wristband_is_judged() -> None:
         }
         return wear_stage(infos, known)
 
-    heart = ("heart", "template_sqi", "band.bvp", "bio")
+    heart = ("prv", "template_sqi", "band.bvp", "bio")
     skin = ("eda", "stability", "band.eda", "gsr")
     motion = ("motion", "activity", "band.acc", "misc")
     assert made(heart, skin, motion) == WearDetection(temperature="")

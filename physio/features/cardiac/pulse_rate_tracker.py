@@ -67,7 +67,7 @@ class PulseRateTracker(Stage):
     """Pulse rate that copes with movement, with its standard deviation.
 
     ``rate`` (1/min) is the median of a distribution over 30 to 220 per minute, given
-    all samples up to now; ``rate_sd`` is its standard deviation. Both are missing (poor
+    all samples up to now; ``rate.sd`` is its standard deviation. Both are missing (poor
     quality) while the standard deviation is above ``max_sd``.
 
     Parameters
@@ -112,7 +112,7 @@ class PulseRateTracker(Stage):
     absence_weights: tuple[float, ...] = ABSENCE_WEIGHTS
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return ``rate`` and ``rate_sd``."""
+        """Return ``rate`` and ``rate.sd``."""
         pulses, _ = _columns(info)
         if not len(pulses):
             raise ValueError(
@@ -128,7 +128,7 @@ class PulseRateTracker(Stage):
         return info.with_channels(
             info.rate / self.schedule(info).step,
             Channel("rate", "misc", "1/min", self.window / 2, span),
-            Channel("rate_sd", "misc", "1/min", self.window / 2, span),
+            Channel("rate.sd", "misc", "1/min", self.window / 2, span),
         )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:

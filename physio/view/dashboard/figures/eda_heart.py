@@ -156,7 +156,7 @@ class EdaFigure:
 
 @dataclass
 class HeartFigure:
-    """Heart rate and its beat-to-beat variability (RMSSD)."""
+    """Heart rate, with its standard deviation if known, and RMSSD."""
 
     theme: Theme
     seconds: float = 120.0
@@ -175,12 +175,17 @@ class HeartFigure:
         )  # fmt: skip
         fig.add_layout(axis, "right")
         fig.yaxis[0].major_label_text_color = theme.series[0]
-        self._beats = ColumnDataSource({"t": [], "rate": [], "rmssd": []})
+        self._rate = ColumnDataSource({"t": [], "rate": [], "low": [], "high": []})
+        self._rmssd = ColumnDataSource({"t": [], "rmssd": []})
+        fig.varea(
+            "t", "low", "high", source=self._rate, fill_color=theme.series[0],
+            fill_alpha=0.2,
+        )  # fmt: skip
         rate = fig.line(
-            "t", "rate", source=self._beats, line_color=theme.series[0], line_width=2
+            "t", "rate", source=self._rate, line_color=theme.series[0], line_width=2
         )
         rmssd = fig.line(
-            "t", "rmssd", source=self._beats, line_color=theme.series[1],
+            "t", "rmssd", source=self._rmssd, line_color=theme.series[1],
             line_width=1.5, line_dash=[4, 3], y_range_name="rmssd",
         )  # fmt: skip
         _legend(fig, theme, {"heart rate": rate, "RMSSD": rmssd})
@@ -192,19 +197,26 @@ class HeartFigure:
         now = session.now
         begin = show_last(self.root, self.seconds, now, session.begin)
         buffer = session.features
-        chain = first_chain_with(buffer, "rate", "edr_rate")
+        beats = first_chain_with(buffer, "rate", "rmssd")
+        chain = first_chain_with(buffer, "rate", "rate.sd") or beats
         message = _missing_message(buffer, f"{chain}.rate", now)
         self._message.update(text=message, visible=bool(message))
         if buffer is None or not chain:
             return
         times, rate = buffer.column(f"{chain}.rate", begin, now + 1e-6)
-        column = f"{first_chain_with(buffer, 'rmssd')}.rmssd"
-        rmssd = np.full(len(times), np.nan)
-        if column in buffer.info.names:
-            _, rmssd = buffer.column(column, begin, now + 1e-6)
-        self._beats.data = {"t": times.copy(), "rate": rate.copy(), "rmssd": rmssd}
-        _expand_range(self.root.y_range, rate, least=10.0)
-        _expand_range(self.root.extra_y_ranges["rmssd"], rmssd, least=20.0)
+        sd = np.zeros(len(rate))
+        if f"{chain}.rate.sd" in buffer.info.names:
+            sd = buffer.column(f"{chain}.rate.sd", begin, now + 1e-6)[1]
+        low, high = rate - sd, rate + sd
+        self._rate.data = {"t": times.copy(), "rate": rate.copy(), "low": low,
+                           "high": high}  # fmt: skip
+        _expand_range(self.root.y_range, low, high, least=10.0)
+        if beats:
+            times, rmssd = buffer.column(f"{beats}.rmssd", begin, now + 1e-6)
+            channel = buffer.info.channels[buffer.info.names.index(f"{beats}.rmssd")]
+            rmssd = rmssd * (1e3 if channel.unit == "s" else 1.0)
+            self._rmssd.data = {"t": times.copy(), "rmssd": rmssd}
+            _expand_range(self.root.extra_y_ranges["rmssd"], rmssd, least=20.0)
 
 
 def _legend(fig: Any, theme: Theme, entries: dict[str, Any]) -> None:

@@ -101,10 +101,9 @@ class EdaRelativeChange(Stage):
         level = np.where(np.isnan(bins), bins, np.log(np.maximum(bins, _LEAST)))
         both = read_only(np.column_stack([level, _difference(bins, before)]))
         y = slide(*state.windows, both)[:, 0]
-        activity = np.sqrt(y[:, _DEVIATION, 1] ** 2 + _RESOLUTION**2)
-        activity = np.where(
-            np.isnan(y[:, _DEVIATION, 1]), y[:, _DEVIATION, 1], activity
-        )
+        spread = y[:, _DEVIATION, 1]
+        activity = np.sqrt(spread**2 + _RESOLUTION**2)
+        activity = np.where(np.isnan(spread), spread, activity)
         return np.column_stack([y[:, _SLOPE, 0] * 60 / _BIN, activity])
 
 

@@ -21,7 +21,12 @@ from physio.evaluation.evaluate import (
     together,
 )
 from physio.evaluation.row_index import overlapping
-from physio.evaluation.splits import LeaveLaboratoryOut, LeaveOrderOut
+from physio.evaluation.splits import (
+    HeldOutParticipants,
+    LeaveLaboratoryOut,
+    LeaveOrderOut,
+    Protocol,
+)
 
 PRIMARY: Final = "candidate"
 RIVAL: Final = "regression"
@@ -42,6 +47,9 @@ class FourLaboratories:
         Transform of each feature before the mean of the rest is subtracted.
     chains
         Chains by laboratory; by default those of a live session.
+    trained
+        Laboratories that train; the others are tested. By default each laboratory is
+        left out once.
     seed
         Seed of models and bootstrap.
     """
@@ -49,6 +57,7 @@ class FourLaboratories:
     models: Mapping[str, Any]
     transforms: Mapping[str, str]
     chains: Mapping[str, Any] = field(default_factory=dict)
+    trained: tuple[str, ...] = ()
     seed: int = 23
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
@@ -72,8 +81,20 @@ class FourLaboratories:
             dataset="four laboratories",
         )
         options = EvaluationOptions(("AUC",), reference=PRIMARY, seed=self.seed)
-        found = evaluate(task, LeaveLaboratoryOut(), self.models, options)
+        found = evaluate(task, self._split(table), self.models, options)
         tasks = table["task"].to_numpy()[used]
+        if self.trained:
+            return replace(
+                found,
+                config=config.describe(self),
+                notes=tuple(
+                    notes(
+                        found,
+                        tasks[~table["dataset"][used].isin(self.trained)],
+                        self.seed,
+                    )
+                ),
+            )
         sentences = notes(found, tasks, self.seed)
         wesad = (table["dataset"] == "WESAD").to_numpy()
         kinds = table["task"].to_numpy()[wesad]
@@ -92,6 +113,13 @@ class FourLaboratories:
         )
         return replace(both, notes=tuple(sentences))
 
+    def _split(self, table: pd.DataFrame) -> Protocol:
+        if not self.trained:
+            return LeaveLaboratoryOut()
+        others = table[~table["dataset"].isin(self.trained)]
+        names = dict.fromkeys(others["dataset"] + " " + others["subject"])
+        return HeldOutParticipants(tuple(names), "leave-laboratory-out")
+
 
 def notes(found: Evaluation, tasks: Array, seed: int) -> list[str]:
     """Return the primary test and the secondary figures, a sentence each.
@@ -99,7 +127,8 @@ def notes(found: Evaluation, tasks: Array, seed: int) -> list[str]:
     ``tasks`` names the stressor, or the rest, of each tested row, shape (n,).
     """
     lines = []
-    for name, less in ((PRIMARY, HEART), (PRIMARY, RIVAL), (RIVAL, HEART)):
+    pairs = [(PRIMARY, HEART), (PRIMARY, RIVAL), (RIVAL, HEART)]
+    for name, less in (p for p in pairs if set(p) <= set(found.outputs)):
         by_lab = differences(found, name, less)
         figure = _interval(equal_mean(by_lab, seed))
         each = ", ".join(
@@ -114,7 +143,8 @@ def notes(found: Evaluation, tasks: Array, seed: int) -> list[str]:
             f"{lab} {d.mean():.3f}" for lab, d in differences(found, name).items()
         )
         lines.append(f"AUC of {name}: {means}.")
-    lines.append(stroop(found, tasks, seed))
+    if "Stress-Predict" in set(found.tested["dataset"]):
+        lines.append(stroop(found, tasks, seed))
     return lines
 
 

@@ -14,6 +14,7 @@ from physio.features.eda.online_decomposition import (
     lag,
     value_length,
 )
+from physio.features.eda.relative_change import ChangeState, EdaRelativeChange
 from physio.features.eda.scr_detection import AGE, ScrDetection, ScrState, SecondResult
 
 _MEAN, _SLOPE = STATISTICS.index("mean"), STATISTICS.index("slope")
@@ -24,6 +25,7 @@ class EdaState(NamedTuple):
 
     detection: ScrState
     windows: Panes  # responses of a second, their amplitude (uS), the level (uS)
+    change: ChangeState
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class EdaFeatures(Stage):
     in the last minute and ``scr_amplitude`` (uS/min) the sum of their amplitudes;
     ``phasic_power`` (uS squared) is the mean square of the phasic part and ``slope``
     (uS/min) that of the least-squares line of the tonic level, both over that minute.
+    ``log_slope`` (1/min) and ``activity`` (uS) are those of `EdaRelativeChange` over
+    the last minute, without a decomposition.
 
     Parameters
     ----------
@@ -55,7 +59,7 @@ class EdaFeatures(Stage):
     to 0.05 uS [1]_. The delay of the first two is 5 s plus that of the average over
     0.25 s; the other features have the same delay and cover the ``past`` s before it.
 
-    Shape (n, channels) to (m, 6). Deviation from [1]_: responses are those of the
+    Shape (n, channels) to (m, 8). Deviation from [1]_: responses are those of the
     solver, and not from trough to peak.
 
     References
@@ -73,8 +77,11 @@ class EdaFeatures(Stage):
     def _responses(self) -> ScrDetection:
         return ScrDetection(self.threshold, self.setting, self.window, self.min_valid)
 
+    def _change(self) -> EdaRelativeChange:
+        return EdaRelativeChange(self.past, 1.0, self.min_valid)
+
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return the six features."""
+        """Return the eight features."""
         responses = self._responses()
         events = responses.output_info(info)
         self.initial_state(info)
@@ -90,6 +97,7 @@ class EdaFeatures(Stage):
             Channel("scr_amplitude", "misc", "uS/min", delay, far),
             Channel("phasic_power", "misc", "(uS)^2", delay, far),
             Channel("slope", "misc", "uS/min", delay, far),
+            *self._change().output_info(info).channels,
         )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
@@ -101,10 +109,11 @@ class EdaFeatures(Stage):
         watch = self._responses().initial_state(info)
         seconds = info.with_channels(info.rate / self.schedule(info).step)
         windows = panes(seconds, (self.past,), 1.0, self.min_valid, columns=4)
-        return EdaState(watch, windows)
+        return EdaState(watch, windows, self._change().initial_state(info))
 
     def process(self, state: EdaState, x: Array) -> Array:
         """Take in ``x``; return the features now due."""
+        change = self._change().process(state.change, x)
         seconds = self._responses().seconds(state.detection, x)
         parts = np.array([_tonic_phasic(s) for s in seconds]).reshape(len(seconds), 2)
         counts = np.array([_scr_counts(s) for s in seconds]).reshape(len(seconds), 2)
@@ -114,7 +123,9 @@ class EdaFeatures(Stage):
             *state.windows, read_only(np.column_stack([counts, square, level]))
         )
         means, slope = past[:, 0, _MEAN], past[:, 0, _SLOPE, 3]
-        return np.column_stack([parts, means[:, :2] * 60, means[:, 2], slope * 60])
+        return np.column_stack(
+            [parts, means[:, :2] * 60, means[:, 2], slope * 60, change]
+        )
 
 
 def _tonic_phasic(second: SecondResult) -> tuple[float, float]:

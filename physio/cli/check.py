@@ -13,6 +13,8 @@ from physio.cli.output import (
     Columns,
     ExportSession,
     JsonPath,
+    Subject,
+    Task,
     Trust,
     config_path,
     say,
@@ -54,6 +56,8 @@ def check(
     board: Board = None,
     columns: Columns = None,
     session: ExportSession = "",
+    participant: Subject = "",
+    task: Task = "",
 ) -> None:
     """Check every channel, and what can be computed of every stream.
 
@@ -87,6 +91,8 @@ def check(
                 board=board,
                 columns=columns,
                 session=session,
+                participant=participant,
+                task=task,
             )
             recording = corrected(recording, channels)
             rows, notes = _recorded(conditions, recording, source.name, tuple(trust))

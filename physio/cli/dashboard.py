@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from physio.cli.channel_option import Channels, with_channels
-from physio.cli.output import Board, Columns, ExportSession, config_path, say
+from physio.cli.output import (
+    Board,
+    Columns,
+    ExportSession,
+    Subject,
+    Task,
+    config_path,
+    say,
+)
 from physio.core.private_file import write_private
 
 if TYPE_CHECKING:
@@ -79,6 +87,8 @@ def view(
     board: Board = None,
     columns: Columns = None,
     session: ExportSession = "",
+    participant: Subject = "",
+    task: Task = "",
     channels: Channels = None,
     open_it: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
@@ -93,7 +103,10 @@ def view(
     """
     from physio.view.dashboard import playback
 
-    options = {"board": board, "columns": columns, "session": session}
+    options = {
+        "board": board, "columns": columns, "session": session,
+        "participant": participant, "task": task,
+    }  # fmt: skip
     state = _state(path, config, channels, **options)
 
     def announce(url: str) -> None:

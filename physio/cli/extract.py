@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from physio.cli.output import JsonPath, Trust, config_path, say, write_json
+from physio.cli.output import (
+    ExportSession,
+    JsonPath,
+    Subject,
+    Task,
+    Trust,
+    config_path,
+    say,
+    write_json,
+)
 from physio.cli.plugins import installed
 
 if TYPE_CHECKING:
@@ -74,6 +83,9 @@ def extract(
         Path | None,
         typer.Option(help="File for a plot of the usable data per participant."),
     ] = None,
+    participant: Subject = "",
+    session: ExportSession = "",
+    task: Task = "",
     json_path: JsonPath = None,
     trust: Trust = [],  # noqa: B006 typer wants a list
     _list: ListDatasets = False,
@@ -91,6 +103,8 @@ def extract(
     from physio.offline.extract import extract as run
 
     source = open_dataset(dataset, root, tuple(trust))
+    if any(chosen := (participant, session, task)):
+        source = _selected(source, *chosen)
     tables = files.read(config) if config is not None else {}
     settings = Windows(window, step, min_valid, tables, tuple(trust))
     participants = len({trial.subject for trial in source.trials()})
@@ -110,6 +124,27 @@ def extract(
         write_json(json_path, figures)
     if len(whole) < len(outcomes):
         raise typer.Exit(1)
+
+
+def _selected(
+    source: "Dataset", participant: str, session: str, task: str
+) -> "Dataset":
+    """Return the recordings of a BIDS folder with some entities.
+
+    Raises
+    ------
+    ValueError
+        If the data set is another one.
+    """
+    from physio.datasets.bids import Bids
+    from physio.io.bids.entities import Selection
+
+    if not isinstance(source, Bids):
+        raise ValueError(
+            f"--participant, --session and --task select recordings of BIDS, not of "
+            f"{source.name}: leave them out"
+        )
+    return Bids(source.root, Selection(participant, session, task))
 
 
 def _show_usable(shares: "pd.DataFrame", name: str, plot: Path | None) -> None:

@@ -26,7 +26,7 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.features": "signal-chain",
     "physio.features.eda": "eda",
     "physio.io": "data",
-    "physio.io.bids_export": "recording",
+    "physio.io.bids.bids_export": "recording",
     "physio.io.xdf": "recording",
     "physio.models": "affect",
     "physio.online": "session",

@@ -45,7 +45,19 @@ Columns = Annotated[
     typer.Option(help="Map of a table's columns (TOML): see `physio columns`."),
 ]
 ExportSession = Annotated[
-    str, typer.Option(help="Session of an Empatica E4 export that holds several.")
+    str,
+    typer.Option(
+        help="Session of an Empatica E4 export or a BIDS folder that holds several."
+    ),
+]
+Subject = Annotated[
+    str, typer.Option(help="Participant of a BIDS folder that holds several.")
+]
+Task = Annotated[
+    str,
+    typer.Option(
+        help="Task of a BIDS folder that holds several; a run as `rest_run-1`."
+    ),
 ]
 
 _stdout: ContextVar[TextIO | None] = ContextVar("stdout", default=None)

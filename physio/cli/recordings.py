@@ -1,9 +1,8 @@
 """Commands that repair and export recordings."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -86,8 +85,12 @@ def export(
     e4_session: ExportSession = "",
     task: Annotated[str, typer.Option(help="BIDS task.")] = "rest",
     eeg_format: Annotated[
-        str, typer.Option(help="EEG in BIDS: BrainVision or EDF.")
-    ] = "BrainVision",
+        str,
+        typer.Option(
+            help="EEG in BIDS: BrainVision, EEGLAB, EDF, BDF, or auto: BrainVision if "
+            "it holds each sample to the bit, else EEGLAB."
+        ),
+    ] = "auto",
     board: Board = None,
     columns: Columns = None,
     channels: Channels = None,
@@ -96,7 +99,8 @@ def export(
     """Export a recording as BIDS, or as tables or EDF with a file per stream.
 
     Further recordings go into the same BIDS folder by their participant, session or
-    task; files are never overwritten.
+    task; files are never overwritten. Of a BIDS folder, these options also select the
+    recording that is exported.
 
     Example: `physio export sessions/p07/recording.xdf bids --task films --anonymise`
     """
@@ -107,17 +111,14 @@ def export(
         raise ValueError(
             f"cannot export as {kind!r}: formats are bids, {', '.join(_WRITERS)}"
         )
-    recording = corrected(
-        read(path, board=board, columns=columns, session=e4_session), channels
-    )
+    entities = {"participant": participant, "session": session, "task": task}
+    chosen = _chosen(path, e4_session, entities)
+    recording = corrected(read(path, board=board, columns=columns, **chosen), channels)
     if anonymise:
         recording = without_identity(recording, keep_labels=keep_labels)
     _prepare(out, anonymise=anonymise)
     if kind == "bids":
-        entities = {"participant": participant, "session": session, "task": task}
         _to_bids(recording, path, out, entities, eeg_format, whole=not anonymise)
-        for note in _events_outside(recording):
-            say(note)
     else:
         _WRITERS[kind](recording, out)
     files = (p for p in out.rglob("*") if p.is_file())
@@ -125,6 +126,16 @@ def export(
     for file in written:
         say(str(file))
     write_json(json_path, {"files": [str(file.relative_to(out)) for file in written]})
+
+
+def _chosen(path: Path, e4_session: str, entities: dict[str, str]) -> dict[str, str]:
+    """Return the options that select the recording to read."""
+    from physio.datasets.bids import is_bids
+
+    if not is_bids(path):
+        return {"session": e4_session}
+    task = "" if entities["task"] == "rest" else entities["task"]
+    return {**entities, "session": e4_session or entities["session"], "task": task}
 
 
 def _prepare(out: Path, *, anonymise: bool) -> None:
@@ -151,14 +162,15 @@ def _to_bids(
     whole: bool,
 ) -> None:
     """Write a BIDS dataset; put the recording, or a copy, under ``sourcedata``."""
-    from physio.io import bids_export, xdf
-    from physio.view import convert
+    from physio.io import xdf
+    from physio.io.bids import bids_export
+    from physio.study.bids import answers
 
     exported = bids_export.export(
         recording,
         out,
-        convert.to_mne,
         eeg_format=eeg_format,
+        answers=answers(recording) if whole else {},
         **entities,
     )
     for names in exported[:1]:
@@ -169,29 +181,6 @@ def _to_bids(
             shutil.copyfile(path, target)
         else:
             xdf.write(target, recording)
-
-
-def _events_outside(recording: "Recording") -> Iterator[str]:
-    """Yield a sentence on each stream with markers before or after the EEG."""
-    from physio.core.recording import MARKERS, computed
-
-    eeg = [
-        block
-        for name, blocks in recording.streams.items()
-        for block in blocks
-        if len(block) and not computed(name)
-        and any(c.kind == "eeg" for c in block.info.channels)
-    ]  # fmt: skip
-    first = min((block.times[0] for block in eeg), default=float("-inf"))
-    last = max((block.times[-1] for block in eeg), default=float("inf"))
-    for name, events in recording.events.items():
-        if not any(events.labels) or (name.startswith("session.") and name != MARKERS):
-            continue
-        if n := int(((events.times < first) | (events.times > last)).sum()):
-            yield (
-                f"{name}: {n} of {len(events)} events lie before or after the EEG: "
-                "they are in sourcedata, and not in events.tsv"
-            )
 
 
 def _refuse_overwriting(targets: Iterable[Path]) -> None:
@@ -221,24 +210,22 @@ def _to_tables(recording: "Recording", out: Path, suffix: str) -> None:
 
 def _to_edf(recording: "Recording", out: Path) -> None:
     """Write each regular stream with samples; lost samples are 0 and annotated."""
-    import mne
-    import numpy as np
-
     from physio.core.filename import distinct_filenames
     from physio.core.recording import computed
+    from physio.io.edf_export import write_edf
     from physio.view import convert
 
-    if find_spec("edfio") is None:
-        raise ValueError("EDF needs edfio: pip install 'physio-affect[bids]'")
     files = distinct_filenames(recording.streams)
     _refuse_overwriting(out / f"{file}.edf" for file in files.values())
     for name, blocks in recording.streams.items():
         if not any(map(len, blocks)) or computed(name):
             continue
         raw = convert.to_mne(recording, name)
-        raw.apply_function(lambda x: np.nan_to_num(x), picks="all", verbose="error")
-        target = out / f"{files[name]}.edf"
-        mne.export.export_raw(target, raw, overwrite=True, verbose="error")
+        notes = [(float(a["onset"]), float(a["duration"]), str(a["description"]))
+                 for a in raw.annotations
+                 if a["description"] not in ("BAD_ACQ_SKIP", "BAD_NAN")]  # fmt: skip
+        began = raw.info["meas_date"]
+        write_edf(out / f"{files[name]}.edf", blocks, notes, began)
 
 
 _WRITERS: Final[dict[str, Callable[["Recording", Path], None]]] = {

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from physio.cli.channel_option import Channels
-from physio.cli.output import Board, Columns, ExportSession, say
+from physio.cli.output import (
+    Board,
+    Columns,
+    ExportSession,
+    Subject,
+    Task,
+    say,
+)
 from physio.core.input_file import refuse_endless
 from physio.core.private_file import write_private
 
@@ -44,6 +51,8 @@ def report(
     board: Board = None,
     columns: Columns = None,
     session: ExportSession = "",
+    participant: Subject = "",
+    task: Task = "",
     channels: Channels = None,
 ) -> None:
     """Write a self-contained HTML report.
@@ -55,7 +64,8 @@ def report(
     Example: `physio report sessions/p07-20260412-101500 --figures figures`
     """
     options = {
-        "board": board, "columns": columns, "session": session, "channels": channels
+        "board": board, "columns": columns, "session": session, "channels": channels,
+        "participant": participant, "task": task,
     }  # fmt: skip
     page = _page(path, protocol, options)
     beside = path / "report.html" if path.is_dir() else path.with_suffix(".html")

@@ -17,6 +17,8 @@ from physio.cli.output import (
     Columns,
     ExportSession,
     JsonPath,
+    Subject,
+    Task,
     Trust,
     config_path,
     say,
@@ -228,6 +230,8 @@ def replay(
     board: Board = None,
     columns: Columns = None,
     session: ExportSession = "",
+    participant: Subject = "",
+    task: Task = "",
     channels: Channels = None,
     calibration: Calibrations = [],  # noqa: B006 typer wants a list
     demo_weights: DemoWeights = False,
@@ -246,7 +250,14 @@ def replay(
     from physio.core.protocols import FastClock, WallClock
     from physio.datasets.open_recording import read
 
-    recording = read(path, board=board, columns=columns, session=session)
+    recording = read(
+        path,
+        board=board,
+        columns=columns,
+        session=session,
+        participant=participant,
+        task=task,
+    )
     file = with_channels(_replay_file(recording, path, config, tuple(trust)), channels)
     recording = file.channels.correct(recording)
     clock = FastClock(recording.begin) if fast else WallClock(speed)

@@ -173,11 +173,12 @@ FORMATS: Final = (
         head=polar_hrm.HEAD,
     ),
     FileFormat(
-        "a BIDS folder with one EEG",
-        "folder",
-        "dataset_description.json",
+        "a recording of a BIDS data set",
+        "folder, or a file of it: EEG, _physio, _motion, _events",
+        "dataset_description.json; names such as sub-01_task-rest_physio.tsv.gz",
         "physio.datasets.bids",
-        "a folder that mne-bids wrote",
+        "folders that mne-bids and this package wrote",
+        options=("participant", "session", "task"),
     ),
     FileFormat(
         "an export of this package as CSV or Parquet",
@@ -203,6 +204,7 @@ KINDS: Final = "; ".join(f"{f.name} ({f.files})" for f in FORMATS)
 
 _TABLE: Final = FORMATS[-1]
 _BRAINFLOW: Final = next(f for f in FORMATS if f.reader == "physio.io.brainflow")
+_BIDS: Final = next(f for f in FORMATS if f.reader == "physio.datasets.bids")
 _HEAD: Final = 4096  # bytes by which a format is recognised
 
 
@@ -213,6 +215,7 @@ def read(
     columns: Any = None,
     session: str = "",
     participant: str = "",
+    task: str = "",
 ) -> Recording:
     """Read a recording of any supported format.
 
@@ -228,10 +231,13 @@ def read(
         Meaning of the columns of a table or an OpenSignals file: the path of a map
         (TOML), as `physio columns` writes it.
     session
-        Session of an Empatica E4 export that holds several.
+        Session of an Empatica E4 export or a BIDS folder that holds several.
     participant
-        Code of the participant, for formats that do not store it; a WESAD participant
-        and the streams of an XDF file keep their own codes.
+        Participant of a BIDS folder that holds several. Code of the participant, for
+        formats that do not store it; a WESAD participant and the streams of an XDF file
+        keep their own codes.
+    task
+        Task of a BIDS folder that holds several, with its run as ``"rest_run-2"``.
 
     Raises
     ------
@@ -248,6 +254,7 @@ def read(
         "columns": columns,
         "session": session,
         "participant": participant,
+        "task": task,
     }
     with _named(path):
         return check_clocks(_read(path, options))
@@ -301,6 +308,8 @@ def _format(path: Path, head: bytes, options: dict[str, Any]) -> FileFormat:
     """Return the format of a file."""
     if options["board"] and path.suffix.lower() in (".csv", ".tsv", ".txt"):
         return _BRAINFLOW
+    if bids.is_bids(path):
+        return _BIDS
     if empatica.is_table(path):
         raise ValueError(
             f"{path} is one file of an Empatica E4 export: give the folder it is in"
@@ -352,13 +361,7 @@ def _folder(path: Path, options: dict[str, Any]) -> Recording:
     if embraceplus.is_folder(path):
         return embraceplus.read(path, participant=participant)
     if bids.is_bids(path):
-        study = bids.Bids(path)
-        first, *others = study.trials()
-        if others:
-            raise ValueError(
-                f"{path} has {len(others) + 1} recordings: give the file of one"
-            )
-        return study.load(first)
+        return _open(_BIDS, path, options)
     sessions = sorted(path.glob("*.xdf"))
     if len(sessions) == 1:
         return read(sessions[0])

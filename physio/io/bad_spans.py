@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil, inf
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -51,27 +50,6 @@ def is_bad(text: str, onset: float) -> bool:
     if _BOUNDARY.fullmatch(lower):
         return onset > 0
     return lower.startswith("bad") and text != "BAD_NAN"
-
-
-def bids_bads(path: Path) -> tuple[str, ...]:
-    """Return the channels with the status ``bad`` in the table beside a BIDS file.
-
-    The table of ``sub-01_task-rest_eeg.edf`` is ``sub-01_task-rest_channels.tsv``.
-    """
-    stem, suffix, _ = path.name.rpartition("_eeg.")
-    table = path.with_name(f"{stem}_channels.tsv")
-    if not suffix or not stem.startswith("sub-") or not table.is_file():
-        return ()
-    text = table.read_text("utf-8-sig", "replace")
-    head, *rows = [line.split("\t") for line in text.splitlines()] or [[]]
-    if not {"name", "status"} <= set(head):
-        return ()
-    name, status = head.index("name"), head.index("status")
-    return tuple(
-        row[name]
-        for row in rows
-        if len(row) == len(head) and row[status].strip().lower() == "bad"
-    )
 
 
 def mark_samples(

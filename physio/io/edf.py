@@ -18,7 +18,6 @@ from physio.io.amplitude import unit_note_by_amplitude
 from physio.io.bad_spans import (
     BadSpan,
     bad_notes,
-    bids_bads,
     is_bad,
     mark_blocks,
     mark_samples,
@@ -39,6 +38,7 @@ from physio.io.edf_header import (
     read_start,
     readable_file,
 )
+from physio.io.edf_labels import electrode_label, labelled
 from physio.io.fif_tags import refuse_cycle
 from physio.io.montage import with_references
 from physio.io.triggers import has_triggers, read_triggers
@@ -74,10 +74,6 @@ _BRAINVISION: Final = {"mV": 1e-3, "nV": 1e-9, **dict.fromkeys(
 """Factors by which MNE multiplies values of BrainVision, where not 1."""
 
 _INVERSE: Final = {1e-3: 1e3, 1e-6: 1e6, 1e-9: 1e9}
-
-_PREFIXES: Final = {"EEG": "eeg", "ECG": "ecg", "EKG": "ecg", "EOG": "eog",
-                    "EMG": "emg", "RESP": "resp", "TEMP": "temperature"}  # fmt: skip
-"""Kinds of channels by the prefix of their EDF+ labels, as in ``EEG Fp1``."""
 
 
 def read(path: str | Path, *, participant: str = "") -> Recording:
@@ -140,28 +136,14 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
                 recording = _read_edf(raw, path, header, participant)
             else:
                 recording = _recording(_loaded(raw), "eeg", participant, path)
-                recording = _with_triggers(recording, "eeg")
+                recording = with_triggers(recording, "eeg")
     except Exception as error:  # MNE raises the errors of its parsers unchanged
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise ValueError(f"{path} cannot be read: {text}") from None
-    streams, more = _with_bids_status(recording, path)
-    notes = [*notes, *more]
     about = {**recording.metadata, "source": f"{path.suffix.lstrip('.').upper()} file"}
     if messages := [*notes, *filter(None, [about.get("warnings")])]:
         about["warnings"] = "; ".join(messages)
-    return Recording(streams, recording.events, (), about)
-
-
-def _with_bids_status(
-    recording: Recording, path: Path
-) -> tuple[Mapping[str, tuple[Block, ...]], list[str]]:
-    """Return streams without the channels that a BIDS table calls bad, and notes."""
-    names = bids_bads(path)
-    if not names:
-        return recording.streams, []
-    about = tuple(n for label in names for n in _channels_of(label))
-    whole = BadSpan(0.0, recording.end + 1.0, "bads", about)
-    return mark_blocks(recording.streams, [whole]), bad_notes((), names, "channels.tsv")
+    return Recording(recording.streams, recording.events, (), about)
 
 
 def _read_edf(
@@ -198,15 +180,15 @@ def _read_edf(
         about["begin_unix"] = repr(start)
     if text := "; ".join(filter(None, notes)):
         about["warnings"] = text
-    return _with_triggers(Recording(streams, events, (), about), "eeg")
+    return with_triggers(Recording(streams, events, (), about), "eeg")
 
 
 def _channels_of(label: str) -> tuple[str, ...]:
     """Return the names that the channel of an EDF label may have."""
-    return tuple({label, _named(label, "eeg")[0]}) if label else ()
+    return tuple({label, electrode_label(label)}) if label else ()
 
 
-def _with_triggers(recording: Recording, device: str) -> Recording:
+def with_triggers(recording: Recording, device: str) -> Recording:
     """Return a recording with the codes of its trigger channels as events."""
     events, notes = dict(recording.events), [recording.metadata.get("warnings", "")]
     with_codes = [b for b in recording.streams.values() if has_triggers(b[0].info)]
@@ -346,7 +328,7 @@ def from_mne(
     """
     file = raw.filenames[0] if raw.filenames else None
     recording = _recording(raw, device, participant, Path(file) if file else None)
-    return _with_triggers(recording, device)
+    return with_triggers(recording, device)
 
 
 def _recording(
@@ -443,7 +425,7 @@ def _channels(
     units: dict[tuple[str, str, str, bool], list[str]] = {}
     unused = []
     for name, mne_kind in zip(raw.ch_names, raw.get_channel_types(), strict=True):
-        label, declared = _named(name.replace("\0", " ").strip() or name, mne_kind)
+        label, declared = labelled(name.replace("\0", " ").strip() or name, mne_kind)
         if name not in stated:
             code = int(raw.info["chs"][raw.ch_names.index(name)]["unit"])
             channels.append(_fif_channel(label, declared, _FIF_UNITS.get(code, "1")))
@@ -552,17 +534,6 @@ def _stated(
     if len(raw.ch_names) == len(names):  # also if some were renamed
         names = list(raw.ch_names)
     return dict(zip(names, headers, strict=True))
-
-
-def _named(name: str, kind: str) -> tuple[str, str]:
-    """Return name and kind of a channel, from its EDF+ label."""
-    if kind == "eeg":  # PhysioNet pads names with dots: "Fp1."
-        name = name.rstrip(". ") or name
-    prefix, _, rest = name.partition(" ")
-    if kind == "eeg" and rest.strip() and prefix.upper() in _PREFIXES:
-        label = rest.strip() if rest.strip()[0].isalpha() else name  # "EEG 001" stays
-        return label, _PREFIXES[prefix.upper()]
-    return name, kind
 
 
 def _events(raw: "mne.io.BaseRaw", name: str, participant: str) -> Events:

@@ -14,6 +14,7 @@ from physio.core.input_file import existing_file
 from physio.core.missing import MissingReason
 from physio.core.recording import Arrival, Recording
 from physio.core.stream_codec import from_dict, to_dict
+from physio.core.stream_layout import describe_stream, restore_stream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,8 +56,7 @@ def describe(
     streams = {
         name: {
             "file": f"{files[name]}.{suffix}",
-            "info": to_dict(blocks[0].info),
-            "blocks": [[b.start, len(b), b.t0] for b in blocks],
+            **describe_stream(blocks),
         }
         for name, blocks in recording.streams.items()
     }
@@ -82,9 +82,8 @@ def describe(
 def read(path: str | Path, *, participant: str = "") -> Recording:
     """Read the folder that ``physio export --format csv`` or ``parquet`` wrote.
 
-    Streams, gaps, times, events and metadata are those of the recording, to the bit;
-    of missing values in CSV, the reason is lost, and time stamps of devices are not
-    stored.
+    Streams, gaps, times, events, metadata and the reasons of missing values are those
+    of the recording, to the bit; time stamps of devices are not stored.
 
     Parameters
     ----------
@@ -118,23 +117,13 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
 
 
 def _blocks(path: Path, table: Mapping[str, Any]) -> tuple[Block, ...]:
-    info = from_dict(table["info"])
+    names = from_dict(table["info"]).names
     frame = _frame(path, table["file"])
-    values = _values(path, table["file"], frame, info.names)
-    spans = [(int(start), int(n), float(t0)) for start, n, t0 in table["blocks"]]
-    first = next((start for start, n, _ in spans if n), 0)
-    last = max((start + n for start, n, _ in spans if n), default=first)
-    if any(n < 0 or start < 0 for start, n, _ in spans) or last - first != len(values):
-        raise ValueError(
-            f"{path / table['file']} has {len(values)} rows; its description has "
-            f"{last - first}"
-        )
-    return tuple(
-        Block(info, start, t0, values[start - first : start - first + n].copy())
-        if n
-        else Block(info, start, t0, np.empty((0, len(info.channels))))
-        for start, n, t0 in spans
-    )
+    values = _values(path, table["file"], frame, names)
+    try:
+        return restore_stream(table, values)
+    except ValueError as error:
+        raise ValueError(f"{path / table['file']} {error}") from None
 
 
 def _events(path: Path, table: Mapping[str, Any]) -> Events:
@@ -160,8 +149,6 @@ def _values(
         values = chosen.to_numpy(np.float64, copy=True)
     except ValueError as error:
         raise ValueError(f"{path / name}: {error}") from None
-    if name.endswith(".csv"):
-        values[np.isnan(values)] = MissingReason.NO_SIGNAL.nan
     return np.ascontiguousarray(values).reshape(len(frame), len(columns))
 
 

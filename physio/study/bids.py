@@ -1,24 +1,21 @@
 """Export of a study to BIDS, and sessions read from a BIDS dataset."""
 
-import gzip
-import json
+import re
 from collections.abc import Iterator
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import pandas as pd
 
-from physio.core.block import Block, Channel, Origin, StreamInfo
-from physio.core.events import Events, event_stream
-from physio.core.recording import MARKERS, Recording
+from physio.core.recording import MARKERS, RATINGS, Recording, base_name
+from physio.datasets.bids import Bids
 from physio.datasets.open_recording import read
-from physio.io import bids_export
+from physio.io.bids import bids_export
+from physio.io.bids.event_tables import NAME
 from physio.study.outcomes import completed_segments, questionnaire_scores
 from physio.study.study_folder import Study
 from physio.study.table import RecordedSession
-from physio.view.convert import to_mne
 
 TASK: Final = "study"
 
@@ -38,76 +35,59 @@ def export(study: Study, root: Path) -> int:
         for number, folder in enumerate(study.sessions(code), 1):
             recording = read(folder / "recording.xdf")
             bids_export.export(
-                recording, root, to_mne, session=f"{number:02d}", task=TASK
-            )
+                recording, root, session=f"{number:02d}", task=TASK,
+                answers=answers(recording),
+            )  # fmt: skip
             count += 1
     return count
 
 
+def answers(recording: Recording) -> dict[str, dict[str, float]]:
+    """Return a participant's answers by instrument and measure, for ``phenotype/``.
+
+    The scores of each questionnaire by condition, ``stress_positive``, and the mean of
+    the ratings given during the session.
+    """
+    instruments: dict[str, dict[str, float]] = {}
+    for condition, scores in questionnaire_scores(recording).items():
+        for measure, outcome in scores.items():
+            name, _, scale = measure.partition(".")
+            column = re.sub(r"\W+", "_", f"{condition}_{scale}").strip("_")
+            instruments.setdefault(name, {})[column] = outcome.value
+    for name, events in recording.events.items():
+        if base_name(name) != RATINGS or not len(events):
+            continue
+        ratings = instruments.setdefault("ratings", {"n": float(len(events))})
+        for channel, column in zip(events.info.names, events.data.T, strict=True):
+            if not np.isnan(column).all():
+                ratings[f"{channel}_mean"] = float(np.nanmean(column))
+    return instruments
+
+
 def read_sessions(root: Path) -> Iterator[RecordedSession]:
     """Yield the sessions of a BIDS dataset.
-
-    The ``physio.tsv.gz`` files with their sidecars and ``events.tsv`` are read. The EEG
-    is not read, because no outcome of the table needs it.
 
     Raises
     ------
     FileNotFoundError
         If ``root`` is not a BIDS dataset.
     ValueError
-        If a sidecar lacks a required key.
+        If a recording cannot be read.
     """
-    if not (root / "dataset_description.json").is_file():
-        raise FileNotFoundError(
-            f"{root} is not a BIDS dataset: it has no dataset_description.json"
-        )
-    for events in sorted(root.glob("sub-*/**/*_events.tsv")):
-        stem = events.name.removesuffix("_events.tsv")
-        parts = dict(p.split("-", 1) for p in stem.split("_") if "-" in p)
-        streams = {}
-        for path in sorted(events.parent.glob(f"{stem}_recording-*_physio.tsv.gz")):
-            block = _block(path, parts["sub"])
-            streams[block.info.name] = (block,)
-        markers = _events(events)
-        recording = Recording(
-            streams, {MARKERS: markers}, (), {"participant": parts["sub"]}
-        )
-        name = "-".join(filter(None, (parts["sub"], parts.get("ses", ""))))
+    dataset = Bids(root)
+    for trial in dataset.trials():
+        recording = _with_markers(dataset.load(trial))
+        name = "-".join(filter(None, trial[:2]))
         segments = completed_segments(recording)
-        yield RecordedSession(
-            parts["sub"], name, recording, segments, questionnaire_scores(recording)
-        )
+        scores = questionnaire_scores(recording)
+        yield RecordedSession(trial.subject, name, recording, segments, scores)
 
 
-def _block(path: Path, participant: str) -> Block:
-    """Return the stream of a ``physio.tsv.gz`` file."""
-    sidecar = path.with_name(path.name.removesuffix(".tsv.gz") + ".json")
-    about: dict[str, Any] = json.loads(sidecar.read_text("utf-8"))
-    for key in ("SamplingFrequency", "StartTime", "Columns"):
-        if key not in about:
-            raise ValueError(f"{sidecar} lacks {key!r}, which BIDS requires")
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        data = pd.read_csv(file, sep="\t", header=None, na_values="n/a")
-    channels = []
-    for name in about["Columns"]:
-        column = about.get(name, {})
-        channels.append(
-            Channel(name, column.get("Type", "misc"), column.get("Units", "1"))
-        )
-    name = path.name.partition("_recording-")[2].partition("_")[0]
-    origin = Origin(about.get("Origin", Origin.MEASURED))
-    rate = Fraction(about["SamplingFrequency"]).limit_denominator(10_000)
-    info = StreamInfo(name, rate, tuple(channels), origin, participant)
-    rows = np.ascontiguousarray(data.to_numpy(np.float64))
-    return Block(info, 0, float(about["StartTime"]), rows)
-
-
-def _events(path: Path) -> Events:
-    frame = pd.read_csv(path, sep="\t", keep_default_na=False)
-    frame = frame.sort_values("onset", kind="stable")
-    times = frame["onset"].to_numpy(np.float64).copy()
-    labels = tuple(frame["trial_type"].astype(str))
-    until = float(times[-1]) if len(times) else 0.0
-    return Events(
-        event_stream(MARKERS), until, times, np.empty((len(times), 0)), labels
-    )
+def _with_markers(recording: Recording) -> Recording:
+    """Return a recording whose ``events.tsv`` of others stands for its markers."""
+    events = dict(recording.events)
+    if MARKERS in events or NAME not in events:
+        return recording
+    info = replace(events[NAME].info, name=MARKERS)
+    events[MARKERS] = replace(events.pop(NAME), info=info)
+    return replace(recording, events=events)

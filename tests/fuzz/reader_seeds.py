@@ -287,6 +287,18 @@ def exported(root: Path) -> Path:
     return path
 
 
+def exported_bids(root: Path) -> Path:
+    from typer.testing import CliRunner
+
+    from physio.cli import app
+
+    source, path = own_xdf(root), root / "study"
+    assert CliRunner().invoke(app, ["export", str(source), str(path)]).exit_code == 0
+    shutil.rmtree(path / "sourcedata")
+    source.unlink()
+    return path
+
+
 def embraceplus(root: Path) -> Path:
     import fastavro
 
@@ -413,7 +425,7 @@ SEEDS: Final[dict[str, tuple[Seed, ...]]] = {
     "physio.io.openbci": (openbci,),
     "physio.io.opensignals": (opensignals, bitalino),
     "physio.io.mind_monitor": (mind_monitor,),
-    "physio.datasets.bids": (bids,),
+    "physio.datasets.bids": (bids, exported_bids),
     "physio.io.embraceplus": (embraceplus,),
     "physio.io.emotibit": (emotibit,),
     "physio.io.enobio": (enobio,),

@@ -411,7 +411,7 @@ def test_the_status_of_bids_holds_for_a_single_file(tmp_path: Path) -> None:
     assert not reasons[:, 0].any()
     assert (reasons[:, 1] == MissingReason.MARKED_BAD).all()
     assert recording.metadata["warnings"] == (
-        "channels.tsv marks EEG Fp2 as bad: missing (marked bad)"
+        "sub-01_task-rest_channels.tsv marks EEG Fp2 as bad: missing (marked bad)"
     )
 
 

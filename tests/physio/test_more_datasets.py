@@ -162,11 +162,11 @@ def test_a_study_in_bids(tmp_path: Path) -> None:
     assert [c.unit for c in eeg.info.channels] == ["uV", "uV"]
     assert (len(eog), eog.info.rate, eog.info.participant) == (15360, 128, "02")
     assert np.std(eeg.data) == pytest.approx(20, rel=0.02)  # of 30,000 samples
-    marked = recording.events["eeg.annotations"]
+    marked = recording.events["bids.events"]
     assert (marked.labels, marked.times.tolist()) == (("eyes closed",), [2.0])
     with pytest.raises(FileNotFoundError) as missing:
         study.load(Trial("03", "", "rest"))
-    assert str(missing.value) == f"{tmp_path} has no EEG of '03 rest'"
+    assert str(missing.value) == f"{tmp_path} has no recording of '03 rest'"
     with pytest.raises(ValueError, match=r"^.* has 2 recordings: give the file of one"):
         read(tmp_path)
     path = tmp_path / "sub-01" / "eeg" / "sub-01_task-rest_eeg.edf"

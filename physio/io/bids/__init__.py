@@ -1,0 +1,1 @@
+"""The Brain Imaging Data Structure (BIDS): names, sidecars, export, reading."""

@@ -25,7 +25,6 @@ from physio.features.eda.online_decomposition import (
     eda_window,
     error_unit,
     estimates,
-    window_values,
 )
 
 QUANTILE = 0.9
@@ -49,7 +48,7 @@ def relative(y: Array, setting: str, without: str, spacing: int = 4) -> Array:
             phasic=whole.phasic[: i + 1],
             driver=whole.driver[: i + 1],
         )
-        unit = error_unit(window_values(memory), setting, memory.far[0] / memory.far[1])
+        unit = error_unit(memory.clean, setting, memory.far[0] / memory.far[1])
         pairs = [
             np.subtract(estimates(decomposed, a), estimates(part, a)) for a in AGES
         ]

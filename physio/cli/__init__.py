@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from physio.cli import (
+    analyze,
     bench,
     check,
     columns_command,
@@ -63,7 +64,13 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
         recordings.export,
         sessions.delete,
     ),
-    "Analysis": (extract.extract, extract.audit, evaluate.evaluate, report.report),
+    "Analysis": (
+        analyze.analyze,
+        extract.extract,
+        extract.audit,
+        evaluate.evaluate,
+        report.report,
+    ),
     "Models": (system.train,),
 }
 """Commands by their heading in ``physio --help``."""

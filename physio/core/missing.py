@@ -28,6 +28,7 @@ class MissingReason(IntEnum):
     UNTRAINED = 6
     DEMO_WEIGHTS = 7
     MARKED_BAD = 8
+    ARTIFACT = 9
 
     @property
     def nan(self) -> float:

@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol
 import pandas as pd
 
 from physio import config
+from physio.datasets.provenance import refuse_non_causal
 from physio.evaluation.evaluate import Evaluation
 from physio.evaluation.models.sklearn_config import ADAPTERS
 from physio.models import model_card
@@ -85,8 +86,11 @@ def train(
     Raises
     ------
     FileNotFoundError, ValueError
-        If the training file or the data are missing or invalid.
+        If the training file or the data are missing or invalid, or if the data are
+        tables of a whole-record analysis: see `refuse_non_causal`.
     """
+    if data_root is not None:
+        refuse_non_causal(data_root)
     return read(config_path, trust).train(
         data_root, model_card.STORE if out is None else out
     )

@@ -26,6 +26,7 @@ _PRIORITY: Final = (  # the most temporary of several reasons is reported
     MissingReason.WARMING_UP,
     MissingReason.TOO_SHORT,
     MissingReason.POOR_QUALITY,
+    MissingReason.ARTIFACT,
     MissingReason.MARKED_BAD,
     MissingReason.OUT_OF_DISTRIBUTION,
     MissingReason.NO_SIGNAL,

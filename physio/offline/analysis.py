@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
+import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
@@ -20,7 +21,12 @@ from physio.offline.whole_heart import (
     heart_rate_track,
 )
 from physio.offline.whole_movement import analyze_movement, analyze_temperature
-from physio.offline.whole_record import PROVENANCE, joined, measured_streams
+from physio.offline.whole_record import (
+    PROVENANCE,
+    WholeSignal,
+    joined,
+    measured_streams,
+)
 from physio.offline.whole_respiration import analyze_belt, derived_respiration
 from physio.offline.whole_skin import SCR_COLUMNS, analyze_skin
 
@@ -53,7 +59,8 @@ class AnalysisSettings:
         Greatest range of an epoch of EEG from 1 to 49 Hz (uV); above it the epoch is an
         artifact.
     min_pairs
-        Least number of pairs of successive intervals for a heart rate variability.
+        Least number of pairs of successive measured intervals for a heart rate
+        variability: per minute of a condition, and in all.
     """
 
     scr_threshold: float = 0.02
@@ -169,7 +176,10 @@ def analyze(
     for name, events in recording.events.items():
         if "interval" in events.info.names and len(events) and not computed(name):
             beats = analyze_intervals(events)
-            _add_heart(result, beats, name, "interval")
+            if len(beats):
+                _add_heart(
+                    result, beats, name, "interval", _variability(name, recording)
+                )
     if not result.signals:
         names = ", ".join((*recording.streams, *recording.events)) or "nothing"
         reasons = "".join(f"; {note}" for note in result.notes)
@@ -212,6 +222,10 @@ _NAMES: Final = {
     "resp": "breathing", "temperature": "temperature", "eeg": "EEG",
     "misc": "movement",
 }  # fmt: skip
+
+
+_WRISTBANDS: Final = frozenset({"e4", "embraceplus"})
+"""Devices whose intervals are those of a pulse wave, also in files without it."""
 
 
 def _by_kind(info: StreamInfo) -> dict[str, list[Channel]]:
@@ -280,7 +294,8 @@ def _heart(
     _: AnalysisSettings,
 ) -> None:
     signal, beats = analyze_beats(blocks, channels[0])
-    _add_heart(result, beats, signal.stream, channels[0].name, signal.time[[0, -1]])
+    kind = "hrv" if channels[0].kind == "ecg" else "prv"
+    _add_heart(result, beats, signal.stream, channels[0].name, kind, signal)
 
 
 def _add_heart(
@@ -288,17 +303,34 @@ def _add_heart(
     beats: pd.DataFrame,
     stream: str,
     channel: str,
-    ends: Sequence[float] | npt.NDArray | None = None,  # type: ignore[type-arg]
+    variability: str,
+    signal: WholeSignal | None = None,
 ) -> None:
     result.beats.append(beats)
-    times = beats["time"].to_numpy()
-    begin, end = (times[0], times[-1]) if ends is None else (ends[0], ends[-1])
-    track = heart_rate_track(beats, float(begin), float(end))
-    breathing = derived_respiration(beats, float(begin), float(end))
+    times = beats["time"].to_numpy(float) if signal is None else signal.time
+    track = heart_rate_track(beats, float(times[0]), float(times[-1]))
+    breathing = derived_respiration(beats, float(times[0]), float(times[-1]))
     track["respiration_rate"] = breathing.reindex(track.index, method="nearest")
-    track["artifact"] = track["heart_rate"].isna()
+    track["artifact"] = False
+    if signal is not None:
+        lost = np.isnan(signal.values).astype(float)
+        present = np.interp(track.index, signal.time, lost) < 0.5
+        track["artifact"] = track["heart_rate"].isna() & present
     units = dict.fromkeys(("heart_rate", "respiration_rate"), "1/min")
     _add(result, track, "heart", stream, channel, units)
+    track.attrs["variability"] = variability
+
+
+def _variability(name: str, recording: Recording) -> str:
+    """Return "prv" for intervals of a device that measures a pulse wave, else "hrv"."""
+    device = name.partition(".")[0]
+    pulse = any(
+        c.kind == "bio"
+        for info in recording.infos
+        if info.name.startswith(f"{device}.")
+        for c in info.channels
+    )
+    return "prv" if pulse or device in _WRISTBANDS else "hrv"
 
 
 def _belt(

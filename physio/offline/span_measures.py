@@ -31,7 +31,8 @@ DESCRIPTIONS: Final = {
     "hrv_sdnn": "standard deviation of accepted intervals, corrected ones included",
     "hrv_hf": "power of intervals from 0.15 to 0.4 Hz (Lomb-Scargle)",
     "share_corrected": "share of the accepted intervals that were corrected",
-    "irregular_share": "share of successive intervals that differ by 20 % or more",
+    "irregular_share": "share of intervals that were corrected, or that differ from "
+    "the interval before by 20 % or more",
     "breathing_rate": "median rate of breaths of a respiration sensor",
     "derived_breathing_rate": "median rate of breaths derived from beats",
     "skin_temperature": "mean temperature",
@@ -182,7 +183,7 @@ def _heart(
     yield SpanMeasure("mean_heart_rate", rate, "1/min", n, *shares, few)
     share = float(good["corrected"].mean()) if n else np.nan
     yield SpanMeasure("share_corrected", share, "1", n, *shares, few)
-    prefix = "prv" if "ppg" in set(inside["source"]) else "hrv"
+    prefix = frame.attrs["variability"]
     yield from _variability(analysis, frame, span, inside, prefix, shares)
     part = _inside(frame, span)["respiration_rate"].dropna()
     known = _shares(frame, "respiration_rate", span)
@@ -207,17 +208,24 @@ def _variability(
     measured = accepted & ~beats["corrected"].to_numpy(bool)
     pairs = measured[1:] & measured[:-1]
     steps = np.diff(interval)[pairs]
-    n, least = int(accepted.sum()), analysis.settings.min_pairs
+    least = round(analysis.settings.min_pairs * max(1.0, span.seconds / 60))
+    n = int(accepted.sum())
+    both = accepted[1:] & accepted[:-1]
     irregular = np.nan
-    if len(steps):
-        irregular = float(np.mean(np.abs(steps) > _IRREGULAR * interval[1:][pairs]))
-    few = "" if len(steps) else "no two successive intervals"
-    yield SpanMeasure("irregular_share", irregular, "1", len(steps), *shares, few)
+    if both.any():
+        differs = np.abs(np.diff(interval)) >= _IRREGULAR * interval[1:]
+        differs |= beats["corrected"].to_numpy(bool)[1:]
+        irregular = float(differs[both].mean())
+    few = "" if both.any() else "no two successive intervals"
+    count = int(both.sum())
+    yield SpanMeasure("irregular_share", irregular, "1", count, *shares, few)
     reason = ""
-    if len(steps) < least:
-        reason = f"{len(steps)} pairs of successive intervals, fewer than {least}"
-    elif irregular > _IRREGULAR:
-        reason = f"irregular rhythm: {irregular:.2f} of successive intervals differ"
+    if irregular > _IRREGULAR:
+        reason = (
+            f"irregular rhythm: {irregular:.2f} of the intervals differ from the last"
+        )
+    elif len(steps) < least:
+        reason = f"{len(steps)} pairs of measured intervals, fewer than {least}"
     rmssd = 1e3 * float(np.sqrt(np.mean(steps**2))) if not reason else np.nan
     yield SpanMeasure(f"{prefix}_rmssd", rmssd, "ms", len(steps), *shares, reason)
     log = float(np.log(rmssd)) if rmssd > 0 else np.nan

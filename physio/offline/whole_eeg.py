@@ -10,8 +10,10 @@ from scipy.signal import butter, detrend, sosfiltfilt
 
 from physio.core.block import Array, Block, Channel
 from physio.features.eeg.differential_entropy import BANDS
-from physio.offline.whole_record import WholeSignal, filled, whole_signal
+from physio.offline.whole_record import WholeSignal, filled, whole_signals
 from physio.quality.range_checks import EegQuality
+
+_AT_ONCE: Final = 1000  # epochs
 
 Rows = npt.NDArray[np.int64]
 
@@ -49,7 +51,7 @@ def analyze_eeg(
     Hann window and linear detrending in each epoch; the power of a band is the sum of
     the periodogram from its lower to below its upper edge (Welch's method).
     """
-    parts = [whole_signal(blocks, e, EegQuality()) for e in electrodes]
+    parts = whole_signals(blocks, electrodes, EegQuality())
     rate, time = parts[0].rate, parts[0].time
     width = round(EPOCH * rate)
     starts: Rows = np.arange(0, len(time) - width + 1, max(width // 2, 1))
@@ -78,22 +80,26 @@ def _epochs(
     artifact = np.zeros(len(starts), bool)
     if not len(starts):
         return power, artifact
-    high = min(PASS[1], 0.45 * signal.rate)
-    sos = butter(4, (PASS[0], high), "bandpass", fs=signal.rate, output="sos")
+    upper = min(PASS[1], 0.45 * signal.rate)
+    sos = butter(4, (PASS[0], upper), "bandpass", fs=signal.rate, output="sos")
     values = filled(signal.values)
     pad = min(round(2 * signal.rate), len(values) - 1)
     passed = np.asarray(sosfiltfilt(sos, values - np.median(values), padlen=pad))
     window = np.hanning(width + 1)[:-1]
     f = np.fft.rfftfreq(width, 1 / signal.rate)
-    for i, start in enumerate(starts.tolist()):
-        rows = slice(start, start + width)
-        lost = np.isnan(signal.values[rows]).any()
-        artifact[i] = signal.artifact[rows].any() or (
-            not lost and np.ptp(passed[rows]) > largest
-        )
-        if lost or artifact[i]:
+    for first in range(0, len(starts), _AT_ONCE):
+        rows = starts[first : first + _AT_ONCE, None] + np.arange(width)
+        x = signal.values[rows]
+        lost = np.isnan(x).any(1)
+        bad = signal.artifact[rows].any(1)
+        bad |= ~lost & (np.ptp(passed[rows], axis=1) > largest)
+        artifact[first : first + _AT_ONCE] = bad
+        good = np.flatnonzero(~lost & ~bad)
+        if not len(good):
             continue
-        spectrum = np.abs(np.fft.rfft(detrend(signal.values[rows]) * window)) ** 2
+        spectrum = np.abs(np.fft.rfft(detrend(x[good]) * window)) ** 2
         spectrum *= 2 / (width * np.sum(window**2))
-        power[i] = [spectrum[(f >= lo) & (f < hi)].sum() for _, lo, hi in bands]
+        for k, (_, low, high) in enumerate(bands):
+            inside = (f >= low) & (f < high)
+            power[first + good, k] = spectrum[:, inside].sum(1)
     return power, artifact

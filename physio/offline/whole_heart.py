@@ -14,6 +14,7 @@ from physio.offline.rr_artifacts import correct_beats
 from physio.offline.whole_record import (
     Flags,
     WholeSignal,
+    between_samples,
     filled,
     joined,
     runs_of,
@@ -27,14 +28,18 @@ BEAT_COLUMNS: Final = (
 RR_LIMITS: Final = 0.27, 2.2
 """The shortest and the longest interval that is accepted (s)."""
 
+RATIO: Final = 0.6, 1 / 0.6
+"""Accepted range of a pulse interval relative to the median of those around."""
+
 RATE_STEP: Final = 0.25
 """Time between two values of the heart rate (s)."""
 
 _NEIGHBOURS: Final = 10  # beats on either side with which a wave is compared
 _PEERS: Final = 5  # of them that must be alike
 _ALIKE: Final = 0.8  # correlation of two waves that are alike
+_IN_A_ROW: Final = 3  # accepted intervals, so that noise gives none by chance
 _GAP: Final = 0.2  # s without samples that can hide a beat
-_SEEN_BY: Final = 0.1  # s beside a gap in which no beat is trusted
+_NEAR_GAP: Final = 0.1  # s beside a gap in which no beat is trusted
 _AGREE: Final = 0.05  # s, by which intervals of peaks and of slopes may differ
 _LOCAL: Final = 10.0  # s, over which the mean energy is taken
 
@@ -75,13 +80,20 @@ def analyze_beats(
     A beat lies at the peak of the zero-phase filtered wave, whichever its sign. Its
     ``interval`` (s) is the time since the beat before, NaN after a gap. It is
     ``accepted`` if the waves of both beats are like at least five of the 20 around
-    (correlation 0.8), and, for a pulse wave, if the interval between the steepest rises
-    agrees to 50 ms; or if it was ``corrected``: see `correct_beats`.
+    (correlation 0.8), if it belongs to three such intervals in a row, and, for a pulse
+    wave, if the interval between the steepest rises agrees to 50 ms and is 0.6 to 1.67
+    times the median of those around; or if it was ``corrected``: see `correct_beats`.
+    Of a pulse wave, the sign with more accepted intervals is taken.
     """
     signal = whole_signal(blocks, channel)
-    source = "ecg" if channel.kind == "ecg" else "ppg"
-    frame = _intervals(signal, source, detect_whole(signal, source))
-    return signal, _corrected(frame)
+    if channel.kind == "ecg":
+        return signal, _corrected(
+            _intervals(signal, "ecg", detect_whole(signal, "ecg"))
+        )
+    turned = signal._replace(values=-signal.values)
+    ways = [_intervals(s, "ppg", detect_whole(s, "ppg")) for s in (signal, turned)]
+    best = max(ways, key=lambda f: float(f["interval"][f["accepted"]].sum()))
+    return signal, _corrected(best)
 
 
 def analyze_intervals(events: Events) -> pd.DataFrame:
@@ -152,8 +164,8 @@ def detect_whole(signal: WholeSignal, source: str) -> DetectedBeats:
     A beat is where the energy of the band-passed signal, averaged over the time of a
     peak, exceeds that averaged over the time of a beat [1]_, [2]_. Deviations: filters
     are of zero phase, and the offset rests on the 10 s around instead of the whole
-    record. A pulse wave is turned over if its steepest slopes fall; the peak of an ECG
-    is that of the larger deflection of most beats.
+    record. A pulse wave must rise to its systolic peak; the peak of an ECG is that of
+    the larger deflection of most beats.
 
     References
     ----------
@@ -166,9 +178,6 @@ def detect_whole(signal: WholeSignal, source: str) -> DetectedBeats:
     if len(signal.values) < rate or not np.isfinite(signal.values).any():
         return DetectedBeats(*(np.empty(0) for _ in range(4)))
     wave = _filtered(filled(signal.values), shape.band, rate)
-    if source == "ppg":
-        slope = np.gradient(wave)
-        wave = wave if np.mean(slope**3) >= 0 else -wave
     rows = _candidates(wave, shape, rate, positive=source == "ppg")
     rows = rows[~_beside_gap(signal, rows)]
     if source == "ecg" and len(rows):
@@ -176,7 +185,7 @@ def detect_whole(signal: WholeSignal, source: str) -> DetectedBeats:
         rows, fine = _deflections(fine, rows, round(0.06 * rate))
     else:
         fine = wave
-    at = _between_samples(fine, rows)
+    at = between_samples(fine, rows)
     times = np.interp(at, np.arange(len(signal.time)), signal.time)
     return DetectedBeats(
         times,
@@ -221,7 +230,7 @@ def _beside_gap(signal: WholeSignal, rows: Array) -> Flags:
     lost = np.isnan(signal.values)
     if not lost.any():
         return np.zeros(len(rows), bool)
-    near = uniform_filter1d(lost.astype(float), 2 * round(_SEEN_BY * signal.rate) + 1)
+    near = uniform_filter1d(lost.astype(float), 2 * round(_NEAR_GAP * signal.rate) + 1)
     return np.asarray(near[rows] > 1e-9)
 
 
@@ -232,17 +241,6 @@ def _deflections(wave: Array, rows: Array, search: int) -> tuple[Array, Array]:
     largest = np.take_along_axis(near, np.abs(near).argmax(1)[:, None], 1)
     upright = wave if np.median(largest) >= 0 else -wave
     return spans[np.arange(len(rows)), upright[spans].argmax(1)], upright
-
-
-def _between_samples(wave: Array, rows: Array) -> Array:
-    """Return the position of each peak between samples, by a parabola."""
-    inner = (rows > 0) & (rows < len(wave) - 1)
-    r = np.where(inner, rows, 1)
-    before, top, after = wave[r - 1], wave[r], wave[r + 1]
-    bend = before - 2 * top + after
-    peaked = inner & (bend < 0) & (before <= top) & (after <= top)
-    shift = 0.5 * (before - after) / np.where(peaked, bend, 1.0)
-    return rows + np.where(peaked, shift, 0.0)
 
 
 def _minimum_before(wave: Array, rows: Array, back: int) -> Array:
@@ -256,25 +254,37 @@ def _steepest(wave: Array, rows: Array, back: int) -> Array:
     spans = np.clip(rows[:, None] + np.arange(-back, 1), 0, len(wave) - 1)
     if not len(rows):
         return np.empty(0)
-    return _between_samples(slope, spans[np.arange(len(rows)), slope[spans].argmax(1)])
+    return between_samples(slope, spans[np.arange(len(rows)), slope[spans].argmax(1)])
 
 
 def _confidence(wave: Array, rows: Array, around: int) -> Array:
-    """Return the correlation with the fifth most similar of the 20 waves around."""
+    """Return the correlation with the fifth most similar of the 20 waves around.
+
+    A wave that exceeds the record is compared by its part within.
+    """
     n = len(rows)
     if n < 2:
         return np.zeros(n)
-    spans = np.clip(rows[:, None] + np.arange(-around, around + 1), 0, len(wave) - 1)
-    waves = wave[spans] - wave[spans].mean(1, keepdims=True)
-    norm = np.linalg.norm(waves, axis=1, keepdims=True)
-    waves = waves / np.where(norm > 0, norm, 1.0)
+    spans = rows[:, None] + np.arange(-around, around + 1)
+    inside = (spans >= 0) & (spans < len(wave))
+    waves = wave[np.clip(spans, 0, len(wave) - 1)]
     like = np.full((n, 2 * _NEIGHBOURS), -1.0)
     for lag in range(1, min(_NEIGHBOURS, n - 1) + 1):
-        pairs = np.sum(waves[lag:] * waves[:-lag], axis=1)
+        both = inside[lag:] & inside[:-lag]
+        pairs = _correlation(waves[lag:], waves[:-lag], both)
         like[lag:, lag - 1] = pairs
         like[:-lag, _NEIGHBOURS + lag - 1] = pairs
     rank = min(_PEERS, max((n - 1) // 2, 1))
     return np.clip(np.sort(like, axis=1)[:, -rank], 0.0, 1.0)
+
+
+def _correlation(x: Array, y: Array, there: Flags) -> Array:
+    """Return the correlation of the rows of two arrays where both are there."""
+    count = np.maximum(there.sum(1, keepdims=True), 1)
+    x, y = (np.where(there, v, 0.0) for v in (x, y))
+    x, y = (np.where(there, v - v.sum(1, keepdims=True) / count, 0.0) for v in (x, y))
+    norm = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    return np.sum(x * y, axis=1) / np.where(norm > 0, norm, np.inf)
 
 
 def _intervals(signal: WholeSignal, source: str, beats: DetectedBeats) -> pd.DataFrame:
@@ -293,6 +303,13 @@ def _intervals(signal: WholeSignal, source: str, beats: DetectedBeats) -> pd.Dat
     if source == "ppg":
         risen = np.diff(beats.rises, prepend=np.nan)
         accepted &= np.abs(interval - risen) <= _AGREE
+        _reject_short_runs(accepted)
+        usual = pd.Series(interval[accepted]).rolling(
+            2 * _NEIGHBOURS + 1, center=True, min_periods=1
+        )
+        ratio = interval[accepted] / usual.median().to_numpy()
+        accepted[accepted] = (ratio >= RATIO[0]) & (ratio <= RATIO[1])
+    _reject_short_runs(accepted)
     return pd.DataFrame(
         {
             "time": times,
@@ -307,6 +324,12 @@ def _intervals(signal: WholeSignal, source: str, beats: DetectedBeats) -> pd.Dat
         },
         columns=list(BEAT_COLUMNS),
     )
+
+
+def _reject_short_runs(accepted: Flags) -> None:
+    """Reject intervals that are not among three accepted ones in a row."""
+    for first, last in runs_of(accepted):
+        accepted[first:last] = last - first >= min(_IN_A_ROW, len(accepted) - 1)
 
 
 def _corrected(frame: pd.DataFrame) -> pd.DataFrame:

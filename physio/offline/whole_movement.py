@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from physio.core.block import Block, Channel
-from physio.offline.whole_record import binned, whole_signal
+from physio.offline.whole_record import binned, whole_signal, whole_signals
 from physio.quality.range_checks import TemperatureQuality
 
 EPOCH: Final = 5.0
@@ -29,7 +29,7 @@ def analyze_movement(blocks: Sequence[Block], axes: Sequence[Channel]) -> pd.Dat
        different physical activities using raw data of accelerometer, Clinical
        Physiology and Functional Imaging 35, 2015.
     """
-    parts = [whole_signal(blocks, axis) for axis in axes]
+    parts = whole_signals(blocks, axes)
     size = np.sqrt(np.sum([p.values**2 for p in parts], axis=0))
     signal = parts[0]._replace(values=size)
     means = binned(signal, EPOCH)

@@ -12,11 +12,12 @@ from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Recording, computed
 from physio.core.stage import MaskBadSamples, Stage, StageRunner
 from physio.core.stitch import stitched
+from physio.datasets.provenance import NON_CAUSAL
 from physio.dsp.select_channels import SelectChannels
 
 Flags = npt.NDArray[np.bool_]
 
-PROVENANCE: Final = "whole record, non-causal"
+PROVENANCE: Final = NON_CAUSAL
 """Provenance of every result: values depend on later samples, too."""
 
 _ARTIFACTS: Final = (int(MissingReason.POOR_QUALITY), int(MissingReason.MARKED_BAD))
@@ -69,14 +70,27 @@ def whole_signal(
     mask
         Stage that returns 1 for a good and 0 for a bad sample: see `MaskBadSamples`.
     """
-    chosen = _through(SelectChannels((channel.name,)), blocks)
+    return whole_signals(blocks, (channel,), mask)[0]
+
+
+def whole_signals(
+    blocks: Sequence[Block], channels: Sequence[Channel], mask: Stage | None = None
+) -> list[WholeSignal]:
+    """Return channels of a stream, in the order of the stream: see `whole_signal`."""
+    names = {c.name for c in channels}
+    info = blocks[0].info
+    ordered = [c for c in info.channels if c.name in names]
+    chosen = _through(SelectChannels(tuple(c.name for c in ordered)), blocks)
     if mask is not None:
         chosen = _through(MaskBadSamples(quality=mask), chosen)
     time, data = stitched(chosen)
-    values = np.ascontiguousarray(data[:, 0])
-    artifact = np.isin(missing_reason(values), _ARTIFACTS)
-    info = blocks[0].info
-    return WholeSignal(info.name, channel, float(info.rate), time, values, artifact)
+    signals = []
+    for channel, column in zip(ordered, data.T, strict=True):
+        values = np.ascontiguousarray(column)
+        artifact = np.isin(missing_reason(values), _ARTIFACTS)
+        rate = float(info.rate)
+        signals.append(WholeSignal(info.name, channel, rate, time, values, artifact))
+    return signals
 
 
 def binned(signal: WholeSignal, step: float) -> WholeSignal:
@@ -136,6 +150,17 @@ def joined(parts: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFram
         return pd.DataFrame(columns=list(columns))
     values = {c: np.concatenate([p[c].to_numpy() for p in full]) for c in columns}
     return pd.DataFrame(values)
+
+
+def between_samples(wave: Array, rows: Array) -> Array:
+    """Return the position of each peak between samples, by a parabola."""
+    inner = (rows > 0) & (rows < len(wave) - 1)
+    r = np.where(inner, rows, 1)
+    before, top, after = wave[r - 1], wave[r], wave[r + 1]
+    bend = before - 2 * top + after
+    peaked = inner & (bend < 0) & (before <= top) & (after <= top)
+    shift = 0.5 * (before - after) / np.where(peaked, bend, 1.0)
+    return rows + np.where(peaked, shift, 0.0)
 
 
 def _interpolated(signal: WholeSignal, step: float) -> WholeSignal:

@@ -13,6 +13,7 @@ from physio.core.block import Array, Block, Channel
 from physio.features.respiration.ecg_derived import spectral_peak
 from physio.offline.whole_record import (
     WholeSignal,
+    between_samples,
     binned,
     filled,
     whole_signal,
@@ -52,8 +53,10 @@ def analyze_belt(
     troughs, _ = find_peaks(
         -wave, prominence=_DEPTH * usual, distance=round(0.8 / BREATHING[1] / _STEP)
     )
-    for first, last in pairwise(troughs.tolist()):
-        length = (last - first) * _STEP
+    fine = between_samples(-wave, troughs).tolist()
+    pairs = zip(pairwise(troughs.tolist()), pairwise(fine), strict=True)
+    for (first, last), (begin, end) in pairs:
+        length = (end - begin) * _STEP
         if length <= 1 / BREATHING[0] and np.isfinite(signal.values[first:last]).all():
             rate[first:last] = 60 / length
     wave[np.isnan(signal.values)] = np.nan

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from physio.core.block import Array, Block, Channel
-from physio.features.eda.decomposition import decompose
+from physio.features.eda.decomposition import MIN_NOISE, decompose
 from physio.features.eda.scr_detection import responses
 from physio.offline.whole_record import (
     Flags,
@@ -25,6 +25,8 @@ SCR_COLUMNS: Final = (
 _STEP: Final = 0.25  # s from value to value
 _HUM: Final = 0.2  # s: whole periods of 50 and of 60 Hz
 _LEAST: Final = 48  # values that the solver gets at least
+_SHORT: Final = 120  # values
+_MEDIAN_TO_SD: Final = 0.6745  # median absolute value of a normal one
 _AROUND: Final = 5.0  # s before a fault that are masked, as those after it are
 
 
@@ -66,7 +68,7 @@ def analyze_skin(
     signal = binned(raw, _STEP)
     n = len(signal.values)
     padded = np.append(signal.values, np.full(max(_LEAST - n, 0), np.nan))
-    solved = decompose(padded, 1 / _STEP)
+    solved = decompose(padded, 1 / _STEP, noise=_noise_of_short(signal.values))
     parts = pd.DataFrame(
         {
             "conductance": signal.values,
@@ -78,6 +80,19 @@ def analyze_skin(
         index=pd.Index(signal.time, name="time"),
     )
     return signal, parts, _scrs(signal, solved.driver[:n], threshold)
+
+
+def _noise_of_short(values: Array) -> float | None:
+    """Return the noise (uS) of a record shorter than 30 s; None for a longer one.
+
+    Its few stretches of 5 s have responses; the median second difference has not.
+    """
+    bends = np.diff(values, 2)
+    bends = bends[np.isfinite(bends)]
+    if len(values) >= _SHORT or not len(bends):
+        return None
+    least = MIN_NOISE * float(np.nanmedian(values))
+    return max(float(np.median(np.abs(bends))) / _MEDIAN_TO_SD / np.sqrt(6), least)
 
 
 def _scrs(signal: WholeSignal, driver: Array, threshold: float) -> pd.DataFrame:

@@ -217,7 +217,9 @@ class EdaQuality(Stage):
     Parameters
     ----------
     low, high
-        Range of skin conductance (uS); below it the electrodes are off the skin.
+        Range of skin conductance (uS); below it the electrodes are off the skin. Values
+        from ``low`` to 0.05 uS, which [1]_ excludes, are those of dry electrodes: they
+        are kept, and `EdaFeatures` tells their proportion.
     rise
         Fastest permitted change (uS/s), over 0.25 s or one sample if that is longer.
     hold
@@ -225,7 +227,9 @@ class EdaQuality(Stage):
 
     Notes
     -----
-    Limits and method are those of [1]_; ours is causal, so that ``hold`` applies only
+    Limits and method are those of [1]_, but for ``low``: a wristband off the wrist
+    gives at most 0.005 uS, and half of the exams of some participants lies below 0.05
+    (exam_stress). Ours is causal, so that ``hold`` applies only
     after a fault, and skin temperature, if measured, is checked on its own stream. The
     result does not depend on the sampling rate: a change is judged over d = 0.25 s, so
     that the noise of a fast converter is no jump, and ``hold`` follows only faults that
@@ -243,7 +247,7 @@ class EdaQuality(Stage):
        Transactions on Biomedical Engineering 65, 2018.
     """
 
-    low: float = 0.05
+    low: float = 0.02
     high: float = 60.0
     rise: float = 10.0
     hold: float = 5.0

@@ -65,7 +65,7 @@ def test_a_missing_sample_stays_missing_for_its_reason() -> None:
 
 def test_skin_conductance_out_of_range_or_jumping_is_bad_for_the_hold() -> None:
     x = np.full(200, 2.0)
-    x[50:52] = 0.04
+    x[50:52] = 0.01
     x[80] = 0.0  # one sample that a device lost
     x[100:] = 5.0  # 3 uS within 0.25 s
     y = judged(EdaQuality(), EDA, x)

@@ -282,6 +282,27 @@ def _(world: World) -> Lines:
         yield ["export", path, target, f"--session={name}", f"--task={name}"]
 
 
+@case("analyze")
+def _(world: World) -> Lines:
+    path = hostile_zip(world.root / "in" / "r.zip", "x.csv")
+    world.targets += [world.out, world.out.with_suffix(".png")]
+    yield [
+        "analyze",
+        path,
+        "--output",
+        world.out,
+        "--plot",
+        world.out.with_suffix(".png"),
+    ]
+    world.targets += [world.root / "in" / "r_analysis", world.out.with_name("x")]
+    yield ["analyze", path]
+    yield ["analyze", world.xdf(), "--output", world.out.with_name("x")]
+    world.precious("in/file_analysis")
+    (world.root / "in" / "folder").symlink_to(world.root / "precious")
+    for name in ("file_analysis", "folder"):
+        yield ["analyze", path, "--output", world.root / "in" / name]
+
+
 @case("delete")
 def _(world: World) -> Lines:
     folder = session(world)

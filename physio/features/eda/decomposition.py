@@ -14,6 +14,9 @@ from physio.features.eda.deconvolution_solver import Shape, response, solve, spl
 SETTINGS: Final = ("default", "cvxeda")
 """Names of the problems that `decompose` solves."""
 
+MIN_NOISE: Final = 2e-4
+"""Least noise assumed of a sensor, relative to the level."""
+
 _KNOT: Final = 10.0  # s from knot to knot
 _BIN: Final = 0.25  # s over which noise is measured
 _NOISE_GAIN: Final = (
@@ -21,7 +24,6 @@ _NOISE_GAIN: Final = (
 )
 _ALPHA: Final = 10.0  # alpha, in that noise
 _STIFF: Final = 0.1  # of the level, at 4 samples a second
-_MIN_NOISE: Final = 2e-4  # of the level: the lowest noise assumed of a sensor
 _POOR: Final = MissingReason.POOR_QUALITY.nan
 _LEAD: Final = 3.0  # s before the record in which responses may begin
 _MIN_SECONDS: Final = 10.0  # s
@@ -72,7 +74,7 @@ def noise_at_rest(y: Array, rate: float) -> float:
         at = 0.25 * (len(powers) - 1)
         low, high = powers[int(at)], powers[min(int(at) + 1, len(powers) - 1)]
         quiet = np.sqrt(low + (at - int(at)) * (high - low))
-    return max(quiet, _MIN_NOISE * np.nanmedian(y))
+    return max(quiet, MIN_NOISE * np.nanmedian(y))
 
 
 def check_setting(setting: str) -> str:
@@ -92,6 +94,7 @@ def decompose(
     *,
     tolerance: float = 1e-7,
     begin: int = 0,
+    noise: float | None = None,
 ) -> Decomposition:
     """Decompose a whole record of skin conductance.
 
@@ -116,6 +119,9 @@ def decompose(
         Duality gap at which the solver stops, relative to the objective.
     begin
         Number of samples from a knot to the begin of the record (default setting only).
+    noise
+        Noise (uS) of a mean of 0.25 s (default setting only); by default that of
+        `noise_at_rest`, which in a record of a few stretches includes its responses.
 
     Returns
     -------
@@ -152,8 +158,10 @@ def decompose(
     if not there.any():
         none = np.where(np.isnan(x), x, MissingReason.POOR_QUALITY.nan)
         return Decomposition(none, none.copy(), none.copy(), 0.0, 0.0, 0)
-    parts = _cvxeda if setting == "cvxeda" else _default
-    p, r, t, figures, scale = parts(x, there, rate, tolerance, begin)
+    if setting == "cvxeda":
+        p, r, t, figures, scale = _cvxeda(x, there, rate, tolerance)
+    else:
+        p, r, t, figures, scale = _default(x, there, rate, tolerance, begin, noise)
     _scale_parts(x, there, scale, p, r, t)
     r = np.minimum(r, x) if setting == "default" else r  # rounding set apart
     cost = float(figures[0])
@@ -162,7 +170,7 @@ def decompose(
 
 
 def _cvxeda(
-    x: Array, there: npt.NDArray[np.bool_], rate: float, tolerance: float, _: int
+    x: Array, there: npt.NDArray[np.bool_], rate: float, tolerance: float
 ) -> tuple[Array, Array, Array, Array, float]:
     alpha, ridge = _CVXEDA
     width = round(_KNOT * rate)
@@ -186,10 +194,16 @@ def _default_shape(rate: float) -> tuple[Shape, int, int]:
 
 
 def _default(
-    x: Array, there: npt.NDArray[np.bool_], rate: float, tolerance: float, begin: int
+    x: Array,
+    there: npt.NDArray[np.bool_],
+    rate: float,
+    tolerance: float,
+    begin: int,
+    noise: float | None,
 ) -> tuple[Array, Array, Array, Array, float]:
+    stated = np.nan if noise is None else float(noise)
     return _solve_default(
-        x, there, float(rate), tolerance, begin, *_default_shape(rate)
+        x, there, float(rate), tolerance, begin, stated, _default_shape(rate)
     )
 
 
@@ -200,16 +214,16 @@ def _solve_default(
     rate: float,
     tolerance: float,
     begin: int,
-    shape: Shape,
-    width: int,
-    pad: int,
+    stated: float,
+    problem: tuple[Shape, int, int],
 ) -> tuple[Array, Array, Array, Array, float]:
     """Solve the default problem in units of the mean; return driver, phasic, tonic."""
+    shape, width, pad = problem
     scale = x[there].mean()
     scale = scale if scale != 0 else 1.0
     y = np.where(there, x / scale, np.nan)
-    noise = noise_at_rest(y, rate)
-    alpha = _ALPHA * _NOISE_GAIN * (noise if noise != 0 else _MIN_NOISE)
+    noise = noise_at_rest(y, rate) if np.isnan(stated) else abs(stated / scale)
+    alpha = _ALPHA * _NOISE_GAIN * (noise if noise != 0 else MIN_NOISE)
     filled, weights = np.zeros(pad + len(x)), np.zeros(pad + len(x))
     for i in range(len(x)):
         if there[i]:

@@ -19,6 +19,7 @@ from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.columns import column
 from physio.features.eda.decomposition import Decomposition, check_setting, decompose
 from physio.features.eda.deconvolution_solver import Shape, response, solve, splines
+from physio.quality.contact_artifacts import CONTEXT, contact_gain, find_artifacts
 
 AGES: Final = (0, 1, 2, 5, 10)
 """Ages of the estimates, relative to the newest value (s)."""
@@ -35,6 +36,7 @@ HUM: Final = 0.2
 
 _MEAN: Final = STATISTICS.index("mean")
 _WARMING: Final = MissingReason.WARMING_UP.nan
+_ARTIFACT: Final = MissingReason.ARTIFACT.nan
 _HUM_STEP: Final = 0.05  # s from one such average to the next
 _CARRIES_HUM: Final = 100  # samples a second from which a stream can contain hum
 _KNOT: Final = 40  # values
@@ -59,7 +61,9 @@ class EdaWindow(NamedTuple):
     far: Array  # (2,): sums of the far level, and of its weights
     clock: npt.NDArray[np.int64]  # (1,): number of values
     pick: int
-    window: int  # values that are solved
+    clean: Array  # (window,): the values that are solved
+    gain: Array  # (window,): see `contact_gain`
+    artifacts: bool  # whether artifacts are removed from them
     hum: Panes | None = None  # averages of samples, where they can contain hum
 
 
@@ -69,8 +73,13 @@ def _compile() -> None:
     decompose(np.ones(10 * VALUES_PER_SECOND), VALUES_PER_SECOND)
 
 
-def eda_window(info: StreamInfo, window: float) -> EdaWindow:
-    """Return an empty memory of the one skin conductance channel of ``info``."""
+def eda_window(
+    info: StreamInfo, window: float, *, artifacts: bool = False
+) -> EdaWindow:
+    """Return an empty memory of the one skin conductance channel of ``info``.
+
+    Where ``artifacts`` is true, they are removed from the values that are solved.
+    """
     pick = column(info, "gsr")
     source = info.channels[pick]
     if source.unit.lower().endswith("ohm"):
@@ -98,9 +107,16 @@ def eda_window(info: StreamInfo, window: float) -> EdaWindow:
         np.zeros(2),
         np.zeros(1, np.int64),
         pick,
-        int(window) * VALUES_PER_SECOND,
+        np.full(int(window) * VALUES_PER_SECOND, _WARMING),
+        np.ones(int(window) * VALUES_PER_SECOND),
+        artifacts,
         hum,
     )
+
+
+def window_memory(info: StreamInfo, window: float, *, artifacts: bool) -> float:
+    """Return the time (s) for which a sample can affect the values that are solved."""
+    return window + (CONTEXT if artifacts else 0) + value_length(info)
 
 
 def _has_hum(info: StreamInfo) -> bool:
@@ -130,7 +146,21 @@ def binned(memory: EdaWindow, x: Array) -> Array:
 
 def append(memory: EdaWindow, value: float) -> bool:
     """Take in a value; return whether a whole second has passed since the first."""
-    return _append_until_second(*memory[1:4], np.array([value]), 0) > 0
+    full = _append_until_second(*memory[1:4], np.array([value]), 0) > 0
+    if full:
+        _judge(memory)
+    return full
+
+
+def _judge(memory: EdaWindow) -> None:
+    """Write the values that are solved, without artifacts."""
+    n = len(memory.clean)
+    recent = memory.values[-(n + CONTEXT * VALUES_PER_SECOND) :]
+    if memory.artifacts:
+        bad = find_artifacts(recent)
+        memory.gain[:] = contact_gain(recent, bad)[-n:]
+        recent = np.where(bad, _ARTIFACT, recent)
+    memory.clean[:] = recent[-n:]
 
 
 def seconds(memory: EdaWindow, x: Array) -> Iterator[None]:
@@ -139,6 +169,7 @@ def seconds(memory: EdaWindow, x: Array) -> Iterator[None]:
     values = np.ascontiguousarray(binned(memory, x))
     at = _append_until_second(*memory[1:4], values, 0)
     while at:
+        _judge(memory)
         yield
         at = _append_until_second(*memory[1:4], values, at)
 
@@ -164,20 +195,18 @@ def _append_until_second(
     return 0
 
 
-def window_values(memory: EdaWindow) -> Array:
-    """Return the values of the window, shape (window,)."""
-    return memory.values[-memory.window :]
-
-
 def decompose_recent(
     memory: EdaWindow, setting: str, share: float, without: str = ""
 ) -> Decomposition | float:
     """Decompose the newest values, or return a NaN with the reason for missing.
 
+    Values before an artifact are put on the level after it, and their parts back again:
+    see `contact_gain`.
+
     ``without`` is the code of a WESAD participant who is held out from the weights of
     `refine_phasic`.
     """
-    x = window_values(memory)
+    x = memory.clean
     if memory.clock[0] < len(x):
         return _WARMING
     there = np.isfinite(x)
@@ -185,12 +214,13 @@ def decompose_recent(
         lost = x[np.isnan(x)]
         return float(lost[-1]) if len(lost) else MissingReason.POOR_QUALITY.nan
     begin = int(memory.clock[0] - len(x)) % _KNOT
+    x = np.where(there, x * memory.gain, x)
     if setting == "default":
         decomposition = decompose(
             x, VALUES_PER_SECOND, tolerance=_TOLERANCE, begin=begin
         )
         return (
-            decomposition
+            _on_their_level(memory, decomposition)
             if there[-1] or np.isfinite(decomposition.tonic).any()
             else _WARMING
         )
@@ -200,7 +230,17 @@ def decompose_recent(
     lost = np.where(np.isnan(x), x, MissingReason.POOR_QUALITY.nan)
     t, r, p = (np.where(there, v, lost) for v in (t + level, r, p))
     decomposition = Decomposition(t, r, p, float(figures[0]), 0.0, int(figures[4]))
+    decomposition = _on_their_level(memory, decomposition)
     return refine_phasic(memory, decomposition, without)
+
+
+def _on_their_level(memory: EdaWindow, decomposition: Decomposition) -> Decomposition:
+    """Put the parts of values before an artifact back on their own level."""
+    if not memory.artifacts:
+        return decomposition
+    there = np.isfinite(memory.clean)
+    t, r, p = (np.where(there, v / memory.gain, v) for v in decomposition[:3])
+    return decomposition._replace(tonic=t, phasic=r, driver=p)
 
 
 def refine_phasic(
@@ -213,7 +253,8 @@ def refine_phasic(
     window of twice the length and half the resolution, with a line of its own. The
     change of the phasic part is subtracted from the level.
     """
-    x = memory.values
+    x = memory.values.copy()
+    x[-len(memory.clean) :] = memory.clean
     if memory.clock[0] < len(x):
         return decomposition
     two = x.reshape(-1, _COARSE).mean(axis=1)
@@ -303,6 +344,9 @@ class EdaDecomposition(Stage):
         Length of the window of each solution (s): whole seconds, at least 20.
     min_valid
         Proportion of a window that must be present.
+    artifacts
+        Remove contact artifacts first, as `EdaFeatures` does: see
+        `physio.quality.contact_artifacts.find_artifacts`. `decompose` removes none.
 
     Notes
     -----
@@ -323,14 +367,17 @@ class EdaDecomposition(Stage):
     setting: str = "default"
     window: float = 30.0
     min_valid: float = 0.5
+    artifacts: bool = False
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return three estimates and their errors at each age, and the power."""
         check_setting(self.setting)
-        memory = eda_window(info, self.window)
+        memory = self.initial_state(info)
         source = info.channels[memory.pick]
         late = source.delay + lag(info)
-        span = source.memory + self.window + value_length(info)
+        span = source.memory + window_memory(
+            info, self.window, artifacts=self.artifacts
+        )
         channels = []
         for age in AGES:
             for part in PARTS:
@@ -351,7 +398,7 @@ class EdaDecomposition(Stage):
 
     def initial_state(self, info: StreamInfo) -> EdaWindow:
         """Return an empty memory."""
-        return eda_window(info, self.window)
+        return eda_window(info, self.window, artifacts=self.artifacts)
 
     def process(self, state: EdaWindow, x: Array) -> Array:
         """Take in ``x``; return the rows now due."""
@@ -363,7 +410,7 @@ class EdaDecomposition(Stage):
         if isinstance(decomposition, float):
             return np.full(6 * len(AGES) + 1, decomposition)
         far = memory.far[0] / memory.far[1]
-        unit = error_unit(window_values(memory), self.setting, far)
+        unit = error_unit(memory.clean, self.setting, far)
         values = np.array([estimates(decomposition, age) for age in AGES])
         off = error_quantiles(self.setting) * unit
         off = np.where(np.isnan(values), values, off)

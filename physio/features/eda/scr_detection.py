@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.events import Events
-from physio.core.missing import MissingReason
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import OutputSchedule, Stage
 from physio.dsp.jit import njit
 from physio.dsp.window import every
@@ -22,11 +22,14 @@ from physio.features.eda.online_decomposition import (
     eda_window,
     lag,
     seconds,
-    value_length,
+    window_memory,
 )
 
 AGE: Final = 5
 """Age behind the newest value at which the driver is used (s)."""
+
+DRY: Final = 0.05
+"""Conductance (uS) below which electrodes are dry: see `EdaQuality`."""
 
 _REST: Final = 3  # values without driver that end a burst
 _LONGEST: Final = 32  # values of one burst
@@ -69,12 +72,17 @@ class SecondResult(NamedTuple):
     ``decomposition`` is that of the newest window, or a NaN with the reason for
     missing. ``response`` is the response that ended: onset (s from now), amplitude
     (uS), rise and half recovery (s). ``missing`` is the NaN of a missing driver value,
-    else 0.
+    else 0. ``artifacts`` and ``dry`` are the proportions of the window that are
+    artifacts and below `DRY`; ``gain`` is the factor of each second of the window, the
+    newest last: see `physio.quality.contact_artifacts.contact_gain`.
     """
 
     decomposition: Decomposition | float
     response: tuple[float, float, float, float] | None
     missing: float
+    artifacts: float
+    dry: float
+    gain: Array
 
 
 def _burst() -> BurstState:
@@ -243,6 +251,9 @@ class ScrDetection(Stage):
         Length of the window of each solution (s): whole seconds, at least 20.
     min_valid
         Proportion of a window that must be present.
+    artifacts
+        Remove contact artifacts first, see
+        `physio.quality.contact_artifacts.find_artifacts`.
 
     Notes
     -----
@@ -265,6 +276,7 @@ class ScrDetection(Stage):
     setting: str = "default"
     window: float = 30.0
     min_valid: float = 0.5
+    artifacts: bool = True
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a point stream (see `physio.core.events.events_from_grid`)."""
@@ -274,11 +286,13 @@ class ScrDetection(Stage):
                 f"the least response on {info.name!r} must be above 0 uS: "
                 f"{self.threshold}"
             )
-        memory = eda_window(info, self.window)
+        memory = self.initial_state(info).memory
         source = info.channels[memory.pick]
         length = _LONGEST * STEP
         delay = source.delay + lag(info) + AGE + 1 + length
-        span = source.memory + self.window + value_length(info)
+        span = source.memory + window_memory(
+            info, self.window, artifacts=self.artifacts
+        )
         span += length + 1 + _SHADE[0]
         return info.with_channels(
             info.rate / self.schedule(info).step,
@@ -295,7 +309,8 @@ class ScrDetection(Stage):
 
     def initial_state(self, info: StreamInfo) -> ScrState:
         """Return an empty memory and no burst."""
-        return ScrState(eda_window(info, self.window), _burst(), lag(info))
+        memory = eda_window(info, self.window, artifacts=self.artifacts)
+        return ScrState(memory, _burst(), lag(info))
 
     def process(self, state: ScrState, x: Array) -> Array:
         """Take in ``x``; return the rows now due, NaN where no burst ended."""
@@ -306,29 +321,40 @@ class ScrDetection(Stage):
         """Take in ``x``; return the result of each second now due."""
         _compile()
         memory, burst, late = state
-        return [
-            self._detect(
-                decompose_recent(memory, self.setting, self.min_valid), burst, late
-            )
-            for _ in seconds(memory, x)
-        ]
+        return [self._detect(memory, burst, late) for _ in seconds(memory, x)]
 
     def _detect(
-        self, decomposition: Decomposition | float, burst: BurstState, late: float
+        self, memory: EdaWindow, burst: BurstState, late: float
     ) -> SecondResult:
+        decomposition = decompose_recent(memory, self.setting, self.min_valid)
+        gain = memory.gain[VALUES_PER_SECOND - 1 :: VALUES_PER_SECOND].copy()
+        shares = *_shares(memory), gain
         if isinstance(decomposition, float):
             burst.size[:] = 0
-            return SecondResult(decomposition, None, decomposition)
+            return SecondResult(decomposition, None, decomposition, *shares)
         response = np.empty(4)
         ended, lost = _take_second(
             burst, decomposition.driver, self.threshold, response
         )
         if not ended:
-            return SecondResult(decomposition, None, lost)
+            return SecondResult(decomposition, None, lost, *shares)
         ago, amplitude, rise, recovery = response.tolist()
-        return SecondResult(
-            decomposition, (-(ago + late), amplitude, rise, recovery), lost
-        )
+        mine = -(ago + late), amplitude, rise, recovery
+        return SecondResult(decomposition, mine, lost, *shares)
+
+
+def _shares(memory: EdaWindow) -> tuple[float, float]:
+    """Return the proportions of values that are artifacts and dry, NaN without any."""
+    x = memory.clean
+    if memory.clock[0] < len(x):
+        return MissingReason.WARMING_UP.nan, MissingReason.WARMING_UP.nan
+    reasons = missing_reason(x)
+    artifacts, there = reasons == MissingReason.ARTIFACT, reasons == 0
+    known = artifacts | there
+    if not known.any():
+        return float(x[-1]), float(x[-1])
+    dry = float((x[there] < DRY).mean()) if there.any() else MissingReason.ARTIFACT.nan
+    return float(artifacts.sum() / known.sum()), dry
 
 
 @cache

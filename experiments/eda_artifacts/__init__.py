@@ -1,0 +1,1 @@
+"""Contact artifacts in skin conductance: detection beside published rules."""

@@ -23,6 +23,7 @@ from physio.core.timing.measured_rate import (
     repeated_note,
 )
 from physio.core.timing.timestamps import OLDEST, TimestampAligner
+from physio.io.amplitude import unit_note_by_amplitude
 from physio.io.triggers import TriggerDecoder, has_triggers, trigger_stream
 from physio.online.commands import rating_commands
 
@@ -34,6 +35,7 @@ TESTED_WITH: Final = "LSL outlets in other processes"
 _MOST = 4096  # samples read at once, if no more wait
 _SILENT = 3.0  # s without a sample before the source_id is looked up again
 _PEEK = 1.5  # s for which the rate of a stream in doubt is measured
+_JUDGED = 4.0  # s of EEG without a unit by which it is suggested
 _CORRECT = 1.0  # s between two comparisons with the sender's clock
 
 
@@ -106,9 +108,6 @@ class Inlet(Device):
             raise ValueError(
                 f"an LSL inlet needs at least one of {', '.join(self._wanted)}"
             )
-        for key, value in self._wanted.items():
-            if "'" in value:
-                raise ValueError(f"{key} must be without quotes, not {value!r}")
 
     def __enter__(self) -> Self:
         inlet = pylsl.StreamInlet(
@@ -141,6 +140,7 @@ class Inlet(Device):
         is_local = about.hostname() == gethostname()
         self._sender_clock = SenderClock(info.name, oldest, is_local=is_local)
         self._samples, self._alarmed = 0, False
+        self._unitless: list[Array] | None = [] if self._description.unitless else None
         self._last_arrival, self._rivals = self.clock.now(), None
         self._commands: list[Command] = []
         return self
@@ -241,7 +241,7 @@ class Inlet(Device):
             return
         if self._rivals is None:
             like = {"source_id": self._like.source_id, "name": self._like.name}
-            fits = [f"{k}='{v}'" for k, v in like.items() if v and "'" not in v]
+            fits = [f"{k}={_quoted(v)}" for k, v in like.items() if v]
             self._rivals = pylsl.ContinuousResolver(pred=" or ".join(fits))
             self._asked, self._warned = now, not fits
         elif not self._warned and now >= self._asked + _CORRECT:
@@ -294,6 +294,7 @@ class Inlet(Device):
             note = repeated_note(about.info.name, repeated, self._samples)
             self._alarmed = bool(note)
             self._notices += note
+        self._suggest_unit(about, data)
         items: list[Item] = []
         for p in placed:
             block = Block(about.info, p.start, p.t0, p.rows, p.stamps)
@@ -302,6 +303,20 @@ class Inlet(Device):
                 items.append(codes)
         self._notices += self._triggers.notices()
         return items
+
+    def _suggest_unit(self, about: StreamDescription, data: Array) -> None:
+        """Report the unit that EEG without one has by its first seconds, once."""
+        if self._unitless is None:
+            return
+        columns = [about.info.names.index(name) for name in about.unitless]
+        self._unitless.append(data[:, columns])
+        if sum(map(len, self._unitless)) < _JUDGED * about.info.rate:
+            return
+        first, rate = np.concatenate(self._unitless), float(about.info.rate)
+        self._unitless = None
+        name = about.info.name
+        if text := unit_note_by_amplitude(name, about.unitless, first, rate, "uV"):
+            self._notices.append(text)
 
     def _events(self, about: StreamDescription, rows: Any, times: Array) -> Events:
         times = np.maximum.accumulate(np.maximum(times, self._last))
@@ -326,7 +341,7 @@ class Inlet(Device):
     def _resolve(self) -> pylsl.StreamInfo:
         """Return the only stream that matches."""
         terms = ((k.removeprefix("stream_"), v) for k, v in self._wanted.items() if v)
-        asked = " and ".join(f"{key}='{value}'" for key, value in terms)
+        asked = " and ".join(f"{key}={_quoted(value)}" for key, value in terms)
         fitting = pylsl.resolve_bypred(asked, 1, self.timeout)
         if fitting:  # a second one may answer later
             fitting = pylsl.resolve_bypred(asked, 2, 1.0) or fitting
@@ -349,6 +364,16 @@ class Inlet(Device):
 def discover(seconds: float = 1.0) -> list[DiscoveredStream]:
     """Return the streams that answer within some seconds."""
     return sorted(_discovered(info) for info in pylsl.resolve_streams(seconds))
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a string of XPath, which has no escapes for quotes."""
+    if "'" not in text:
+        return f"'{text}'"
+    if '"' not in text:
+        return f'"{text}"'
+    parts = ', "\'", '.join(f"'{part}'" for part in text.split("'"))
+    return f"concat({parts})"
 
 
 def _is_same(stream: DiscoveredStream, other: DiscoveredStream) -> bool:

@@ -1,17 +1,21 @@
-"""Errors and coverage of `PulseRateTracker` on recordings that did not train it."""
+"""Errors and coverage of `PulseRateTracker` on participants who did not train it."""
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from experiments.pulse_rate.mixtures import RATIOS, mixed
 from experiments.pulse_rate.recordings import (
     RATE,
     WristRecording,
+    gap_reference,
     interval_reference,
+    laboratory,
     treadmill,
     wristbands,
 )
@@ -29,12 +33,27 @@ WRONG: Final = 5.0
 
 _START: Final = 12  # s, before which nothing is scored
 _NORMAL: Final = 1.2816  # half width of an 80 % interval in standard deviations
+_SHIPPED: Final = PulseRateTracker(max_sd=1e9)
 
 
-def tracked(recording: WristRecording) -> Array:
+Weights = Mapping[str, Mapping[str, list[float]]]
+"""By name: ``rate`` and ``absence``, as `experiments.pulse_rate.train` prints them."""
+
+
+def tracked(recording: WristRecording, tracker: PulseRateTracker = _SHIPPED) -> Array:
     """Return rate and standard deviation at the end of each second."""
-    rates = apply(PulseRateTracker(max_sd=1e9), recording.block)
+    rates = apply(tracker, recording.block)
     return np.asarray(rates.data[1:])  # the first is due with the first sample
+
+
+def held_out(recording: WristRecording, weights: Weights) -> PulseRateTracker:
+    """Return the tracker trained without the laboratory of a wristband."""
+    part = weights[f"without {laboratory(recording)}"]
+    return replace(
+        _SHIPPED,
+        rate_weights=tuple(part["rate"]),
+        absence_weights=tuple(part["absence"]),
+    )
 
 
 def errors(rates: Array, reference: Array) -> dict[str, float]:
@@ -61,8 +80,11 @@ def errors(rates: Array, reference: Array) -> dict[str, float]:
         "wrong_if_all_answered": float((error > WRONG).mean()),
         "mae": float(error[given].mean()),
         "interval_80": float(inside.mean()),
-        "mae_lowest_sd_quartile": float(error[quartile == 0].mean()),
-        "mae_highest_sd_quartile": float(error[quartile == 3].mean()),
+        **{
+            f"mae_sd_quartile_{q + 1}": float(error[quartile == q].mean())
+            for q in range(4)
+            if (quartile == q).any()
+        },
     }
 
 
@@ -134,41 +156,41 @@ def clock_lag(clips: list[tuple[WristRecording, Array]]) -> tuple[float, float]:
     return float(lags[best]), float(shared[best])
 
 
-def seated_errors(data: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the errors on seated participants, as the clocks say and aligned."""
-    raw: dict[str, dict[str, float]] = {}
-    aligned: dict[str, dict[str, float]] = {}
-    for participant, clips in seated(data):
+def seated_errors(data: Path, worn: Sequence[WristRecording]) -> dict[str, Any]:
+    """Return the errors on seated participants, alone and with others' artifacts."""
+    rows: dict[str, dict[str, dict[str, float]]] = {}
+    for i, (participant, clips) in enumerate(seated(data)):
         lag, misfit = clock_lag(clips)
-        for shift, rows in ((0.0, raw), (lag, aligned)):
-            rates, references = [], []
-            for clip, peaks in clips:
+        parts: dict[str, list[tuple[Array, Array]]] = {}
+        for j, (clip, peaks) in enumerate(clips):
+            rates = tracked(clip)
+            for name, shift in (("as dated", 0.0), ("aligned", lag)):
                 pairs = np.column_stack([peaks[1:] - shift, np.diff(peaks)])
-                rates.append(tracked(clip))
-                reference = interval_reference(pairs, len(rates[-1]))
+                reference = interval_reference(pairs, len(rates))
                 reference[:_START] = np.nan
-                references.append(reference)
-            padding = np.full((_START, 2), np.nan)
-            row = errors(
-                np.vstack([padding, *rates]),
-                np.concatenate([padding[:, 0], *references]),
-            )
-            rows[participant] = {**row, "lag": lag, "misfit": misfit}
-    return summary(raw), summary(aligned)
+                parts.setdefault(name, []).append((rates, reference))
+            for ratio in RATIOS:
+                other = worn[(i + j) % len(worn)]
+                noisy = mixed(clip, other, ratio, seed=1000 * i + j)
+                pair = tracked(noisy), reference
+                parts.setdefault(f"artifacts at {ratio:+g} dB", []).append(pair)
+                parts.setdefault("artifacts at all ratios", []).append(pair)
+        for name, pairs_of in parts.items():
+            rows.setdefault(name, {})[participant] = {
+                **_pooled(pairs_of), "lag": lag, "misfit": misfit
+            }  # fmt: skip
+    return {name: summary(part) for name, part in rows.items()}
 
 
-def gap_reference(reference: Array) -> Array:
-    """Return the reference inside gaps of 8 to 30 s whose ends agree to 6/min.
-
-    It is interpolated, at least 4 s from both ends, and NaN elsewhere.
-    """
-    known = np.flatnonzero(np.isfinite(reference))
-    inside = np.full(len(reference), np.nan)
-    for a, b in zip(known[:-1].tolist(), known[1:].tolist(), strict=True):
-        if 8 < b - a <= 30 and abs(reference[a] - reference[b]) <= 6:
-            at = np.arange(a + 4, b - 3)
-            inside[at] = np.interp(at, [a, b], reference[[a, b]])
-    return inside
+def _pooled(parts: Sequence[tuple[Array, Array]]) -> dict[str, float]:
+    """Return the errors over the clips of a participant."""
+    padding = np.full((_START, 2), np.nan)
+    n = [min(len(rates), len(reference)) for rates, reference in parts]
+    rates = [r[:k] for (r, _), k in zip(parts, n, strict=True)]
+    references = [r[:k] for (_, r), k in zip(parts, n, strict=True)]
+    return errors(
+        np.vstack([padding, *rates]), np.concatenate([padding[:, 0], *references])
+    )
 
 
 def controls() -> dict[str, float]:
@@ -192,29 +214,108 @@ def _answered(recording: WristRecording) -> float:
     return float(np.mean(tracked(recording)[_START:, 1] <= ANSWER))
 
 
+def cadences(recording: WristRecording) -> Array:
+    """Return the strongest rhythm of the acceleration at the end of each second."""
+    strongest = np.full(len(recording.pulse) // RATE, np.nan)
+    frequency = 60 * np.fft.rfftfreq(64 * RATE, 1 / RATE)
+    inside = (frequency > 30) & (frequency < 220)
+    for second in range(8, len(strongest) + 1):
+        part = recording.acceleration[(second - 8) * RATE : second * RATE]
+        shaped = (part - part.mean(axis=0)) * np.hanning(len(part))[:, np.newaxis]
+        power = np.abs(np.fft.rfft(shaped, 64 * RATE, axis=0)) ** 2
+        strongest[second - 1] = frequency[inside][power.sum(axis=1)[inside].argmax()]
+    return strongest
+
+
+def follows_cadence(recording: WristRecording, rates: Array) -> float:
+    """Return the proportion of answers that are the cadence instead of the pulse.
+
+    They lie within 3/min of the cadence, its half or its double, while the reference is
+    more than 8/min away from the answer.
+    """
+    n = min(len(rates), len(recording.reference))
+    rate, sd = rates[:n].T
+    reference, cadence = recording.reference[:n], cadences(recording)[:n]
+    counted = (sd <= ANSWER) & np.isfinite(reference) & (np.arange(n) >= _START)
+    near = [np.abs(rate - factor * cadence) < 3 for factor in (0.5, 1.0, 2.0)]
+    wrong = np.any(near, axis=0) & (np.abs(rate - reference) > 8)
+    return float(wrong[counted].mean())
+
+
+def strangers(worn: Sequence[WristRecording]) -> dict[str, dict[str, float]]:
+    """Return answers where the acceleration is not that of the pulse wave.
+
+    The acceleration is that of another participant, or of ten minutes earlier.
+    """
+    rows: dict[str, list[dict[str, float]]] = {}
+    for i, recording in enumerate(worn):
+        other = worn[(i + 1) % len(worn)].acceleration
+        n = min(len(recording.pulse), len(other))
+        axes_worn = recording.acceleration
+        for name, axes, m in (
+            ("the same", axes_worn, len(axes_worn)),
+            ("of another participant", other, n),
+            (
+                "of ten minutes earlier",
+                np.roll(axes_worn, 600 * RATE, axis=0),
+                len(axes_worn),
+            ),
+        ):
+            moved = replace(recording, pulse=recording.pulse[:m], acceleration=axes[:m])
+            row = errors(y := tracked(moved), recording.reference)
+            row["answered"] = float(np.mean(y[_START:, 1] <= ANSWER))
+            rows.setdefault(name, []).append(row)
+    return {
+        name: {k: float(np.mean([r[k] for r in part])) for k in ("answered", "wrong")}
+        for name, part in rows.items()
+    }
+
+
+def coverage(recording: WristRecording, rates: Array) -> list[float]:
+    """Return the proportion of answers in each quartile of movement."""
+    n = len(rates)
+    samples = recording.acceleration[: n * RATE].reshape(n, RATE, 3)
+    moved = np.sqrt(samples.var(axis=1).sum(axis=1))
+    smooth = np.convolve(moved, np.ones(8) / 8)[:n]
+    quartile = np.searchsorted(np.quantile(smooth, [0.25, 0.5, 0.75]), smooth)
+    given = rates[:, 1] <= ANSWER
+    return [float(given[quartile == q].mean()) for q in range(4)]
+
+
 def _by_recording(recordings: Iterable[WristRecording]) -> dict[str, Any]:
-    rows = {r.name: errors(tracked(r), r.reference) for r in recordings}
+    rows = {}
+    for recording in recordings:
+        rates = tracked(recording)
+        row = errors(rates, recording.reference)
+        rows[recording.name] = row | {"cadence": follows_cadence(recording, rates)}
     return summary(rows)
 
 
-def evaluate(data: Path) -> dict[str, Any]:
+def evaluate(data: Path, weights: Weights) -> dict[str, Any]:
     """Return all figures on the data sets in a folder."""
-    worn = [(r, tracked(r)) for r in wristbands(data)]
-    known = [(r, y) for r, y in worn if np.isfinite(r.reference).sum() > 60]
-    raw, aligned = seated_errors(data)
-    gaps = {r.name: errors(y, gap_reference(r.reference)) for r, y in known}
+    worn = list(wristbands(data))
+    rates = {r.name: tracked(r, held_out(r, weights)) for r in worn}
+    known = [r for r in worn if np.isfinite(r.reference).sum() > 60]
+    gaps = {r.name: errors(rates[r.name], gap_reference(r.reference)) for r in known}
+    moved = {r.name: coverage(r, rates[r.name]) for r in worn}
     return {
         "treadmill, chest ECG (TROIKA)": _by_recording(treadmill(data)),
-        "seated, ECG as dated (RCQoEA-360VR)": raw,
-        "seated, ECG aligned by its intervals (RCQoEA-360VR)": aligned,
-        "wristbands, maker's intervals (in the training)": summary(
-            {r.name: errors(y, r.reference) for r, y in known}
+        "seated, ECG (RCQoEA-360VR)": seated_errors(data, worn),
+        "wristbands, maker's intervals": summary(
+            {r.name: errors(rates[r.name], r.reference) for r in known}
         ),
         "wristbands, gaps of the maker's intervals": summary(gaps),
         "simulated, new seeds": _by_recording(simulated(3000 + i) for i in range(30)),
         "answered on wristbands": {
-            r.name: float(np.mean(y[_START:, 1] <= ANSWER)) for r, y in worn
+            r.name: float(np.mean(rates[r.name][_START:, 1] <= ANSWER)) for r in worn
         },
+        "answered on wristbands by quartile of movement": {
+            "mean": np.mean(list(moved.values()), axis=0).tolist(),
+            "participants": moved,
+        },
+        "answered with an acceleration that is": strangers(
+            [r for r in worn if laboratory(r) == "stress_predict"][:3]
+        ),
         "answered without a pulse": controls(),
     }
 
@@ -223,9 +324,11 @@ def main() -> None:
     """Evaluate, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser.add_argument("--weights", type=Path, required=True, help="output of train")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     options = parser.parse_args()
-    figures = evaluate(options.data)
+    weights = json.loads(options.weights.read_text("utf-8"))
+    figures = evaluate(options.data, weights)
     options.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 

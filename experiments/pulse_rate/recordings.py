@@ -62,6 +62,11 @@ def wristbands(data: Path) -> Iterator[WristRecording]:
         yield wristband(path)
 
 
+def laboratory(recording: WristRecording) -> str:
+    """Return the data set of a wristband, by its name."""
+    return "wesad" if recording.name.endswith("_E4_Data") else "stress_predict"
+
+
 def wristband(path: Path) -> WristRecording:
     """Return an Empatica E4 export, with the maker's intervals as the reference."""
     recording = physio.read(path)
@@ -115,6 +120,20 @@ def interval_reference(intervals: Array, seconds: int) -> Array:
         if inside.sum() >= COVERED * WINDOW:
             reference[i] = 60 / inside.mean()
     return reference
+
+
+def gap_reference(reference: Array) -> Array:
+    """Return the reference inside gaps of 8 to 30 s whose ends agree to 6/min.
+
+    It is interpolated, at least 4 s from both ends, and NaN elsewhere.
+    """
+    known = np.flatnonzero(np.isfinite(reference))
+    inside = np.full(len(reference), np.nan)
+    for a, b in zip(known[:-1].tolist(), known[1:].tolist(), strict=True):
+        if 8 < b - a <= 30 and abs(reference[a] - reference[b]) <= 6:
+            at = np.arange(a + 4, b - 3)
+            inside[at] = np.interp(at, [a, b], reference[[a, b]])
+    return inside
 
 
 def _at(blocks: list[Block], ticks: Array) -> Array:

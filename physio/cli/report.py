@@ -16,6 +16,7 @@ from physio.cli.output import (
     Task,
     say,
 )
+from physio.cli.report_overview import overview, recordings_of
 from physio.core.input_file import refuse_endless
 from physio.core.private_file import write_private
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from physio.core.recording import Recording
+    from physio.datasets.recording_folder import RecordingPlace
     from physio.view.reports.html_report import HtmlReport
 
 
@@ -30,13 +32,17 @@ def report(
     path: Annotated[
         Path,
         typer.Argument(
-            help="Folder of a session, evaluation or training run; recording; results "
-            "of an evaluation or audit (JSON); or a table of features."
+            help="Folder of a session, evaluation or training run; recording, or a "
+            "folder of recordings; results of an evaluation or audit (JSON); or a "
+            "table of features."
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="The HTML file; default: PATH/report.html."),
+        typer.Option(
+            help="The HTML file; default: PATH/report.html, of a folder of recordings "
+            "PATH_report.html."
+        ),
     ] = None,
     protocol: Annotated[
         str,
@@ -54,22 +60,41 @@ def report(
     participant: Subject = "",
     task: Task = "",
     channels: Channels = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes for the recordings of a folder.")
+    ] = 1,
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="Parallel backend in place of --workers: dask:tcp://HOST:PORT ..."
+        ),
+    ] = "",
 ) -> None:
     """Write a self-contained HTML report.
 
     Of a session: streams and signal quality, estimates by condition, a data sheet and a
-    methods text. Of an evaluation: audit, tables and figures. Of a table of features:
-    usable data per participant and the reasons for missing values.
+    methods text. Of a folder of recordings: who, for how long, which sensors are
+    usable, what is excluded and why, and a report of each recording, which the same
+    command does not write again. Of an evaluation: audit, tables and figures. Of a
+    table of features: usable data per participant and the reasons for missing values.
 
     Example: `physio report sessions/p07-20260412-101500 --figures figures`
+
+    Example: `physio report films-bids --workers 2`
     """
     options = {
         "board": board, "columns": columns, "session": session, "channels": channels,
         "participant": participant, "task": task,
     }  # fmt: skip
-    page = _page(path, protocol, options)
     beside = path / "report.html" if path.is_dir() else path.with_suffix(".html")
-    into = out or beside
+    if places := _recordings(path, options):
+        whole = path.resolve()  # nothing is written into a data set
+        into = out or whole.with_name(f"{whole.name}_report.html")
+        engine = backend or (f"loky:{workers}" if workers > 1 else "serial")
+        page = overview(places, whole.name, into, engine, options)
+    else:
+        page = _page(path, protocol, options)
+        into = out or beside
     write_private(into, str(page))
     say(f"report: {into}")
     for file in page.save_figures(figures) if figures else ():
@@ -130,22 +155,38 @@ def _of_result(path: Path) -> "HtmlReport":
     )
 
 
+def _recordings(path: Path, options: Mapping[str, Any]) -> "list[RecordingPlace]":
+    """Return the recordings of a folder that is none, no run and no table itself."""
+    is_other = any(path.glob("subject=*/windows.parquet"))
+    is_other |= (path / "evaluation.json").is_file()
+    return [] if is_other else recordings_of(path, options)
+
+
 def _of_session(path: Path, options: Mapping[str, Any]) -> "HtmlReport":
     """Return the report of a session, or of a recording, which is computed now."""
+    from physio.view.stream_table import stream_lines
+
+    page, _, rows = session_page(path, options)
+    for line in stream_lines(rows):
+        say(line)
+    return page
+
+
+def session_page(
+    path: Path, options: Mapping[str, Any]
+) -> "tuple[HtmlReport, Recording, list[dict[str, Any]]]":
+    """Return the report of a recording, the recording, and its table of streams."""
     from physio.cli.dashboard import session_or_computed
     from physio.online.session_table import recording_rows
     from physio.view.reports.session import session_report
-    from physio.view.stream_table import stream_lines
 
     recording, features, estimates = session_or_computed(path, **options)
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
     conditions = named[0] if named else None
     rows = recording_rows(recording, features)
-    for line in stream_lines(rows):
-        say(line)
-    return session_report(
-        recording, features, estimates, conditions, _timing(recording), rows
-    )
+    timing = _timing(recording)
+    page = session_report(recording, features, estimates, conditions, timing, rows)
+    return page, recording, rows
 
 
 def _timing(recording: "Recording") -> dict[str, str]:

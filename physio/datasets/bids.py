@@ -99,15 +99,21 @@ class Bids:
             If there are several; the message lists them.
         """
         keys = list(self._keys.values())
-        if len(keys) > 1:
-            sessions = {shared_session(self._folder, key) for key in keys}
-            if len(sessions) > 1 or "" in sessions:
-                raise ValueError(
-                    f"{self.root} has {len(keys)} recordings ({_listed(keys)}): choose "
-                    "with --participant, --session, --task (a run as "
-                    "--task rest_run-1), or give the file of one"
-                )
+        if not self.is_single_session():
+            raise ValueError(
+                f"{self.root} has {len(keys)} recordings ({_listed(keys)}): choose "
+                "with --participant, --session, --task (a run as --task rest_run-1), "
+                "or give the file of one"
+            )
         return self._cited(read_recording(self._folder, keys))
+
+    def is_single_session(self) -> bool:
+        """Return whether all recordings are one, or of people in one session."""
+        keys = list(self._keys.values())
+        if len(keys) == 1:
+            return True
+        sessions = {shared_session(self._folder, key) for key in keys}
+        return len(sessions) == 1 and "" not in sessions
 
     @cached_property
     def _folder(self) -> BidsFolder:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from physio.core.block import Array, Block, Channel
+from physio.core.events import Events
 from physio.core.missing import MissingReason
 
 SEAM: Final = 0.1
@@ -115,6 +116,26 @@ def bad_notes(
             "bad: missing (marked bad)"
         )
     return notes
+
+
+def unbounded_note(events: Events) -> str:
+    """Return a sentence on markers of bad spans without a duration: nothing is missing.
+
+    It is empty if there are none. Texts alone do not show where such a span ends.
+    """
+    bad = [
+        text
+        for text, time in zip(events.labels, events.times.tolist(), strict=False)
+        if is_bad(text, time) and text.lower().startswith("bad")
+    ]
+    if not bad or {"end", "seconds"} & set(events.info.names):
+        return ""
+    markers = "1 marker" if len(bad) == 1 else f"{len(bad)} markers"
+    return (
+        f"{markers} of {events.info.name} ({_listed(dict.fromkeys(bad))}) have no "
+        "duration, so no sample is marked as bad: exclude these times with a table of "
+        "conditions, or store them as annotations with durations"
+    )
 
 
 def _union(spans: Sequence[BadSpan]) -> Iterator[float]:

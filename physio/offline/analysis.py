@@ -186,6 +186,7 @@ def analyze(
         raise ValueError(
             f"no stream of this recording can be analysed ({names}){reasons}"
         )
+    result.notes.extend(_remarks(recording))
     ends = [frame.index[-1] for frame in result.signals.values() if len(frame)]
     return Analysis(
         _labelled(_sorted(result.beats, BEAT_COLUMNS), recording.metadata),
@@ -197,6 +198,18 @@ def analyze(
         tuple(result.notes),
         dict(recording.metadata),
     )
+
+
+def _remarks(recording: Recording) -> list[str]:
+    """Return the warnings of the reader, and a remark on several participants."""
+    notes = [w for w in recording.metadata.get("warnings", "").split("; ") if w]
+    codes = dict.fromkeys(i.participant for i in recording.infos if i.participant)
+    if len(codes) > 1:
+        notes.append(
+            f"the recording is of {', '.join(codes)}: each stream is analysed, and "
+            "events use the first stream of a kind"
+        )
+    return notes
 
 
 class _Collected(NamedTuple):

@@ -248,7 +248,7 @@ def _metadata(
         "subject": subject,
         "windows": config.describe(settings),
         "versions": {k: version(k) for k in ("physio-affect", *_LIBRARIES)},
-        "code": _code(),
+        "code": source_fingerprint(),
         "sources": _sources(dataset, participants, subject),
     }
     if extensions := _extension_code(dataset, settings.trust):
@@ -317,7 +317,7 @@ def _extension_code(dataset: Dataset, trust: tuple[str, ...]) -> dict[str, str]:
 
 
 @cache
-def _code() -> str:
+def source_fingerprint() -> str:
     """Return the fingerprint of the code that rows depend on."""
     return code_fingerprint(Path(str(files("physio"))))
 

@@ -17,6 +17,9 @@ SPAN_COLUMNS: Final = (
     *("condition", "begin", "end", "stream", "channel", "measure"),
     *("value", "unit", "n", "coverage", "artifact", "reason"),
 )
+DRY: Final = 0.05
+"""Conductance of dry electrodes is below this value (uS)."""
+
 HF: Final = 0.15, 0.4
 """Band of high-frequency power (Hz), in which breathing must lie."""
 
@@ -25,6 +28,7 @@ DESCRIPTIONS: Final = {
     "scr_per_minute": "responses (by onset) per minute of valid signal",
     "scr_mean_amplitude": "mean amplitude of these responses; missing without any",
     "scr_mean_rise_time": "mean time from onset to peak of these responses",
+    "dry_share": "share of valid conductance below 0.05 uS: dry electrodes",
     "mean_heart_rate": "60 / mean accepted interval",
     "hrv_rmssd": "root mean square of successive differences of measured intervals",
     "hrv_ln_rmssd": "natural logarithm of hrv_rmssd in ms",
@@ -156,6 +160,9 @@ def _skin(
     reason = "" if valid else "no valid sample"
     rate = 60 * n / valid if valid else np.nan
     yield SpanMeasure("scr_per_minute", rate, "1/min", n, *shares, reason)
+    level = _inside(frame, span)["conductance"].dropna().to_numpy(float)
+    dry = float(np.mean(level < DRY)) if len(level) else np.nan
+    yield SpanMeasure("dry_share", dry, "1", len(level), *shares, reason)
     reason = reason or ("" if n else "no response")
     for name, column, unit in (
         ("scr_mean_amplitude", "amplitude", "uS"),

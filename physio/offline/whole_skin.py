@@ -16,6 +16,7 @@ from physio.offline.whole_record import (
     runs_of,
     whole_signal,
 )
+from physio.quality.contact_artifacts import contact_gain, find_artifacts
 from physio.quality.range_checks import EdaQuality
 
 SCR_COLUMNS: Final = (
@@ -58,28 +59,44 @@ def analyze_skin(
     -----
     The solver of `physio.features.eda.decomposition.decompose` sees the whole record at
     once. Samples outside the limits of `EdaQuality` are missing, and so are the 5 s on
-    both sides of a fault that lasts. A missing sample has no weight, and stays missing
-    in every result; a response with a missing sample is none.
+    both sides of a fault that lasts, and contact artifacts: see `find_artifacts`. The
+    record before an artifact is solved on the level after it, and its parts are put
+    back: see `contact_gain`. A missing sample has no weight, and stays missing in every
+    result; a response with a missing sample is none.
     """
     raw = whole_signal(blocks, channel, EdaQuality())
     raw = _without_onset(raw)
     if raw.rate >= 100:
         raw = raw._replace(values=_smooth(raw.values, round(_HUM * raw.rate)))
-    signal = binned(raw, _STEP)
+    signal, gain = _without_contact_artifacts(binned(raw, _STEP))
     n = len(signal.values)
-    padded = np.append(signal.values, np.full(max(_LEAST - n, 0), np.nan))
-    solved = decompose(padded, 1 / _STEP, noise=_noise_of_short(signal.values))
+    scaled = signal.values * gain
+    padded = np.append(scaled, np.full(max(_LEAST - n, 0), np.nan))
+    solved = decompose(padded, 1 / _STEP, noise=_noise_of_short(scaled))
+    tonic, phasic, driver = (
+        p[:n] / gain for p in (solved.tonic, solved.phasic, solved.driver)
+    )
     parts = pd.DataFrame(
         {
             "conductance": signal.values,
-            "scl": solved.tonic[:n],
-            "phasic": solved.phasic[:n],
-            "driver": solved.driver[:n],
+            "scl": tonic,
+            "phasic": phasic,
+            "driver": driver,
             "artifact": signal.artifact,
         },
         index=pd.Index(signal.time, name="time"),
     )
-    return signal, parts, _scrs(signal, solved.driver[:n], threshold)
+    return signal, parts, _scrs(signal, driver, threshold)
+
+
+def _without_contact_artifacts(signal: WholeSignal) -> tuple[WholeSignal, Array]:
+    """Return a signal without contact artifacts, and the gain of each value."""
+    values = np.ascontiguousarray(signal.values)
+    bad = find_artifacts(values)
+    clean = np.where(bad, np.nan, values)
+    return signal._replace(values=clean, artifact=signal.artifact | bad), contact_gain(
+        values, bad
+    )
 
 
 def _noise_of_short(values: Array) -> float | None:

@@ -17,6 +17,7 @@ from physio.core.timing.clock_model import (
     StartTimeEstimator,
     WrappingCounter,
 )
+from physio.core.timing.sample_counter import CounterAligner
 
 
 def described(board: str) -> dict[str, tuple[int, tuple[str, ...]]]:
@@ -399,3 +400,35 @@ def test_a_counter_that_does_not_count_is_not_believed(
     assert (np.diff(times) > 0).all()
     assert np.abs(times - 1000 - k[: len(times)] / rate)[rate:].max() < 0.2
     assert bool(lane.notices) is not trusted
+
+
+@pytest.mark.parametrize("last", [100, 200, 240])
+def test_a_counter_that_turns_elsewhere_is_not_believed(last: int) -> None:
+    """At most one turn's counts are declared lost, and times stay right."""
+    aligner = CounterAligner(250.0, WrappingCounter())
+    k = np.arange(6000)
+    counts, arrives, placed = k % (last + 1), 100 + (k + 1) / 250, []
+    for a in range(0, len(k), 10):
+        part, now = slice(a, a + 10), float(arrives[a + 9]) + 0.002
+        rows = k[part, None].astype(float)
+        placed += aligner.push(counts[part], arrives[part], rows, now)
+    assert aligner.stamped is not None
+    values = np.concatenate([p.rows[:, 0] for p in placed])
+    np.testing.assert_array_equal(values, k[: len(values)])
+    numbers = np.concatenate([p.start + np.arange(len(p.rows)) for p in placed])
+    assert numbers[-1] + 1 - len(numbers) <= 2 * (255 - last)
+    times = np.concatenate(
+        [p.t0 + (p.start + np.arange(len(p.rows))) / 250 for p in placed]
+    )
+    assert (np.diff(times) > 0).all()
+    assert np.abs(times - arrives[: len(times)])[3000:].max() < 0.01
+
+
+def test_losses_at_the_end_of_a_turn_leave_the_counter_trusted() -> None:
+    aligner = CounterAligner(250.0, WrappingCounter())
+    k = np.arange(6000)
+    k = k[(k % 256 != 255) | (k > 2000)]  # seven turns lack their last count
+    for a in range(0, len(k), 10):
+        part = k[a : a + 10]
+        aligner.push(part % 256, part / 250, part[:, None] * 1.0, part[-1] / 250)
+    assert aligner.stamped is None

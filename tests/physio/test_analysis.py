@@ -174,6 +174,18 @@ def test_artifacts_and_losses_are_told_apart() -> None:
     assert scl["coverage"] == pytest.approx(40 / 60, abs=0.02)
 
 
+def test_a_return_from_a_contact_dip_is_no_response() -> None:
+    eda = skin([5.0, 45.0], 60.0)
+    eda[100:108] -= np.array([0.5, 0.9, 1.0, 1.0, 0.9, 0.7, 0.4, 0.1])
+    result = analyze(recording(block("d.eda", "gsr", "uS", 4, eda)))
+    assert np.allclose(result.scrs["onset"], [5.0, 45.0], atol=0.6)
+    tonic = result.signals["d.eda/gsr"]["scl"]
+    assert tonic.max() - tonic.min() < 0.3
+    row = values(result.spans()).loc["scl"]
+    assert row["artifact"] > 0.02
+    assert row["coverage"] > 0.9
+
+
 def test_artifacts_of_intervals_are_corrected_as_published() -> None:
     from neurokit2.signal.signal_fixpeaks import _find_artifacts
 
@@ -333,17 +345,26 @@ def test_events_change_the_heart_rate() -> None:
 
 
 def test_no_measure_shares_a_name_with_a_live_feature() -> None:
+    from physio import config
+    from physio.core.stage import Chain
+    from physio.online.shipped_chains import default_chains
     from physio.study.outcomes import UNITS
 
-    pulse = waves(beat_times(30), 30, 64, "")
-    live = physio.compute_features(
-        recording(
-            block("e4.eda", "gsr", "uS", 4, skin([5.0], 30.0)),
-            block("e4.bvp", "bio", "1", 64, pulse),
-            block("e4.temp", "temperature", "degC", 4, np.full(120, 33.0)),
-        )
-    )
-    names = {*live.info.names, *UNITS}
+    kinds = (("gsr", "uS"), ("ecg", "mV"), ("bio", "1"), ("resp", "1"))
+    kinds += (("temperature", "degC"), ("eeg", "uV"))
+    infos = [
+        StreamInfo(f"d.{kind}", Fraction(128), (Channel("F3", kind, unit),))
+        for kind, unit in kinds
+    ]
+    axes = tuple(Channel(f"acc.{axis}", "misc", "g") for axis in "xyz")
+    infos.append(StreamInfo("d.acc", Fraction(32), axes))
+    streams = {info.name: info for info in infos}
+    names = set(UNITS)
+    for chain, table in default_chains(infos).items():
+        stages = tuple(config.build(s, chain) for s in table["stages"])
+        out = Chain(stages).output_info(streams[table["stream"]])
+        names |= {f"{chain}.{name}" for name in out.names}
+    assert {"eda.tonic", "motion.activity", "temperature.level"} & names
     names |= {name.partition(".")[2] for name in names}
     assert not set(DESCRIPTIONS) & names
 
@@ -431,3 +452,19 @@ def test_training_refuses_the_tables(short: Analysis, tmp_path: Path) -> None:
 
 def test_the_package_offers_it() -> None:
     assert physio.analyze is analyze
+
+
+@pytest.mark.parametrize("rate", [2.0, 8.0, 15.6, 64.0, 1000.0])
+def test_responses_do_not_depend_on_the_rate(rate: float, short: Analysis) -> None:
+    x = skin([1.0, 12.0, 30.0, 55.0], 60.0, rate)
+    x = x + 5e-4 * np.random.default_rng(6).standard_normal(len(x))
+    x = np.round(x, 4)
+    result = analyze(recording(block("e4.eda", "gsr", "uS", rate, x)))
+    assert np.allclose(result.scrs["onset"], short.scrs["onset"], atol=0.51)
+    assert np.allclose(result.scrs["amplitude"], short.scrs["amplitude"], rtol=0.15)
+    rows, expected = values(result.spans()), values(short.spans())
+    for name in ("scl", "scr_per_minute"):
+        assert rows.loc[name, "value"] == pytest.approx(
+            expected.loc[name, "value"], rel=0.02
+        )
+        assert rows.loc[name, "coverage"] == pytest.approx(1.0, abs=0.02)

@@ -72,3 +72,15 @@ def test_a_file_of_a_minute_loses_no_response() -> None:
     for onset in (0.8, 5.8, 17.2, 32.8, 39.8, 55.0):
         assert np.abs(scrs["onset"] - onset).min() < 1.6
     assert len(scrs) <= 8
+
+
+def test_returns_from_contact_dips_are_no_responses() -> None:
+    x = np.loadtxt(WEAR / "25-contact-dips" / "eda_4hz_300to550s.txt")
+    info = StreamInfo("d.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+    block = Block(info, 0, 300.0, np.ascontiguousarray(x[:, None]))
+    result = analyze(Recording({"d.eda": (block,)}))
+    assert not (result.scrs["amplitude"] > 0.3).any()
+    artifact = result.signals["d.eda/eda"]["artifact"]
+    for dip in (361.0, 452.0):
+        assert artifact.loc[dip - 2 : dip + 2].any()
+    assert artifact.mean() < 0.15

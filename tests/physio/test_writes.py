@@ -8,6 +8,7 @@ table fails the test, so that a new one is not forgotten.
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -426,6 +427,13 @@ def _(world: World) -> Lines:
     world.targets.append(path.with_suffix(".html"))
     yield ["report", path]
     yield ["report", rows(world), "--out", world.out / "t.html"]
+    several = world.root / "in" / "several"
+    several.mkdir()
+    for name in ("a", "b"):
+        shutil.copyfile(world.xdf(), several / f"{name}.xdf")
+    whole = several.with_name("several_report.html")
+    world.targets += [whole, whole.with_name("several_report_recordings")]
+    yield ["report", several]
 
 
 TRAINING = """

@@ -15,7 +15,7 @@ from physio.core.block import Array
 from physio.core.timing.dejitter import SampleGrid, fit
 from physio.datasets.open_recording import read as open_recording
 from physio.io.xdf import read
-from physio.io.xdf.chunks import MAGIC, Tag, chunk, numbers
+from physio.io.xdf.chunks import MAGIC, Tag, chunk, numbers, texts
 from sessions import cuts, survives, whole_or_told
 
 
@@ -300,3 +300,21 @@ def test_a_compressed_file_is_bounded_and_whole(data: Path, tmp_path: Path) -> N
     path.write_bytes(packed[:40] + bytes(20) + packed[60:])
     with pytest.raises(ValueError, match=r"a\.xdfz"):
         read(path)
+
+
+@pytest.mark.parametrize(("text", "named"), [("BAD_blink", True), ("badge", False)])
+def test_markers_of_bad_spans_without_a_duration_are_named(
+    text: str, named: bool, tmp_path: Path
+) -> None:
+    xml = (
+        "<info><name>Notes</name><type>Markers</type><channel_count>1</channel_count>"
+        "<nominal_srate>0</nominal_srate><channel_format>string</channel_format></info>"
+    )
+    labels = (text,) * 3
+    parts = [chunk(Tag.FILE_HEADER, b"<info><version>1.0</version></info>")]
+    parts += [chunk(Tag.STREAM_HEADER, xml.encode(), 1)]
+    parts += [texts(1, 100 + np.arange(3.0), labels)]
+    (tmp_path / "a.xdf").write_bytes(MAGIC + b"".join(parts))
+    notes = read(tmp_path / "a.xdf").metadata.get("warnings", "")
+    sentence = "3 markers of notes.markers (BAD_blink) have no duration"
+    assert (sentence in notes) == named

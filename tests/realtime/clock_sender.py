@@ -54,6 +54,7 @@ MODES = {
     "slow": Mode(249.7, 250),
     "half": Mode(128, 256, 4),
     "tenth": Mode(225, 250),
+    "single": Mode(245, 250, 1, stamp=None),
     "bursts": Mode(300, size=9, stamp=None),
     "muse12": Mode(256, size=12, stamp=None),
     "irregular": Mode(128, 0, 4),

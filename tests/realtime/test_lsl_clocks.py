@@ -22,7 +22,7 @@ from physio.online.session import Session
 
 SENDER = Path(__file__).with_name("clock_sender.py")
 QUICK = (
-    *("slow", "tenth", "bursts", "muse12", "irregular", "int16", "unix"),
+    *("slow", "tenth", "single", "bursts", "muse12", "irregular", "int16", "unix"),
     *("milliseconds", "jump", "back", "dropping", "late", "rated-markers"),
     "unix-markers",
 )
@@ -115,6 +115,14 @@ def test_times_and_losses_are_true(quick: Recorded, mode: str) -> None:
     assert quick.blocks(mode)[0].info.rate == {
         "bursts": 300, "muse12": 256, "irregular": 128,
     }.get(mode, 250)  # fmt: skip
+
+
+def test_single_samples_two_per_cent_slow_lose_hardly_any(quick: Recorded) -> None:
+    """Their stamps stray by more than a period while this machine is busy."""
+    counted, missing = quick.lost("single")
+    assert missing == 0
+    assert counted <= 8  # of 40 that the nominal rate would miss
+    assert abs(np.median(quick.errors("single"))) < 0.01
 
 
 def test_packets_of_one_stamp_lose_nothing(quick: Recorded) -> None:

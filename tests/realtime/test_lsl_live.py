@@ -132,6 +132,26 @@ def wait(inlet: Inlet, samples: int) -> None:
         time.sleep(0.01)
 
 
+def test_volts_without_a_unit_are_suggested_once_and_not_scaled() -> None:
+    """The same sentence as for a file; the name has quotes of both kinds."""
+    name = 'M\N{LATIN SMALL LETTER U WITH DIAERESIS}se\'s "EEG"'
+    info = pylsl.StreamInfo(name, "EEG", 1, 250, pylsl.cf_double64, "")
+    out, begin = pylsl.StreamOutlet(info), pylsl.local_clock() - 5
+    values = 2e-5 * np.sin(2 * np.pi * np.arange(1250) / 25)
+    with Inlet(stream_name=name, name="h") as inlet:
+        out.push_chunk(values[:, None].tolist(), begin + 5)
+        wait(inlet, 1250)
+        items, notices = inlet.read(), inlet.notices()
+        out.push_chunk(values[:, None].tolist(), begin + 10)
+        items += listen([inlet], 0.3)
+        assert inlet.notices() == []
+    (notice,) = (n for n in notices if "amplitude" in n)
+    assert "is that of EEG in V: if so, state this unit" in notice
+    np.testing.assert_array_equal(
+        blocks(items, "h.eeg")[0].data[:, 0][:99], values[:99]
+    )
+
+
 @pytest.mark.parametrize("age", [20.0, 44.0])
 def test_samples_that_waited_long_keep_their_time(age: float) -> None:
     """Read first when the oldest sample is old; then live, to 5 ms throughout."""

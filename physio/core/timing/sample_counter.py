@@ -16,6 +16,8 @@ from physio.core.timing.timestamps import NEVER, PlacedSamples, TimestampAligner
 
 PAUSE: Final = 0.5  # s without a sample after which a device may have slept
 _TRIAL: Final = 16  # samples by which a counter is judged
+_TURNS: Final = 3  # turns that end alike, and not where they should ...
+_OMITTED: Final = 24  # ... and the counts omitted in them, which are no losses
 BACK: Final = 1.0  # s by which stamps go back when a device restarts
 
 
@@ -37,7 +39,9 @@ class CounterAligner:
     -----
     Samples that repeat a count with other values put the counter on trial: all samples
     are held until `_TRIAL` have come. If a third of these repeat it, the counter does
-    not count, and from then on the stamps determine losses.
+    not count, and from then on the stamps determine losses. They also do once the
+    counter has begun anew at the same unexpected count in three turns or more: losses
+    would not omit the same counts again and again.
     """
 
     def __init__(self, rate: float, counter: WrappingCounter) -> None:
@@ -46,6 +50,8 @@ class CounterAligner:
         """Alignment by stamps, once the counter is not trusted."""
         self._held: list[tuple[npt.NDArray[np.int64], Array, Array]] = []
         self._stuck = 0  # of the samples that are held
+        self._turn = (-1, -1)  # last and first count about the newest turn
+        self._turns = 0  # in which they were the same
         self._last_count, self._run = -1, 0  # the newest count, samples that have it
         self._last_row: Array | None = None
         self._offset, self._lag = 0, 0.0  # number and delay of the first by stamps
@@ -93,6 +99,9 @@ class CounterAligner:
         self, counts: npt.NDArray[np.int64], stamps: Array, rows: Array
     ) -> tuple[npt.NDArray[np.int64], Array, Array]:
         """Return the samples that can be placed; hold them while there is doubt."""
+        if self._turns_elsewhere(counts):
+            self._trust_stamps()
+            return counts, stamps, rows
         stuck = self._repeats(counts, rows)
         if not self._held and not stuck:
             return counts, stamps, rows
@@ -105,10 +114,29 @@ class CounterAligner:
             np.concatenate([part[i] for part in self._held]) for i in range(3)
         )
         if self._stuck > n / 3:
-            self.stamped = TimestampAligner(self.rate, repeats=False)
-            self._offset = self.counted.newest + 1
+            self._trust_stamps()
         self._held, self._stuck = [], 0
         return counts, stamps, rows
+
+    def _trust_stamps(self) -> None:
+        """Align the following samples by their stamps."""
+        self.stamped = TimestampAligner(self.rate, repeats=False)
+        self._offset = self.counted.newest + 1
+
+    def _turns_elsewhere(self, counts: npt.NDArray[np.int64]) -> bool:
+        """Return whether the counter begins anew at a count that is not its last."""
+        counter = self.counted.counter
+        before = np.concatenate([[self._last_count], counts[:-1]])
+        for last, first in zip(before.tolist(), counts.tolist(), strict=True):
+            if not 0 <= first < last:
+                continue
+            omitted = (first - last) % counter.wrap // counter.step - 1
+            same = (last, first) == self._turn and omitted > 0
+            self._turns = self._turns + 1 if same else 1
+            self._turn = last, first
+            if self._turns >= _TURNS and self._turns * omitted >= _OMITTED:
+                return True
+        return False
 
     def _repeats(self, counts: npt.NDArray[np.int64], rows: Array) -> int:
         """Return how many samples repeat a count too often, with other values."""
@@ -132,6 +160,7 @@ class CounterAligner:
             if np.isfinite(self._end):
                 self._lag = max(self._end + 1 / self.rate - first, 0.0)
                 self._end = -np.inf
+            self._lag = max(self._lag - 0.4 / self.rate, 0.0)  # and time goes on
             t0 = p.t0 + self._lag - self._offset / self.rate
             placed.append(p._replace(start=p.start + self._offset, t0=t0))
         return placed

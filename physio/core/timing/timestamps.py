@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array
-from physio.core.timing.clock_model import STEEPEST, slewed
+from physio.core.timing.clock_model import SETTLE, STEEPEST, slewed
+from physio.core.timing.rate_trial import RateTrial
 
 OLDEST: Final = 360.0  # s: 60 s of a buffer, unread while its sender paused for 300 s
 NEVER: Final = 1e12  # s (31,700 years): no time
@@ -21,10 +22,14 @@ _CERTAIN: Final = 22.0  # time in which one packet at least is hardly delayed
 _NEVER_LATE: Final = 10.0  # delay that no packet has
 _SEVERAL: Final = 20.0  # time whose least delayed sample counts
 _ROUGH: Final = 0.15  # error of the least delayed sample
+_SUDDEN: Final = 0.2  # delay that no drift explains (s)
 _DOUBT: Final = 4.0  # s after which a loss in doubt is estimated
 _UNSURE: Final = 0.002  # delay that stamps of packets do not show (s)
 _CONTINUES: Final = 0.25  # s after a step of the clock that are no gap, but a delay
 _WINDOW: Final = 5.0  # s whose least delayed sample places another clock
+_NEAR: Final = 0.6  # share by which a step differs from a period that it shows
+_LAG: Final = 0.003  # lag behind a changing start time that is accepted (s)
+_FOLLOWED: Final = 0.005  # error of a rate that needs no measurement
 _FEWEST: Final = 8  # samples that show the unit of another clock ...
 _WAIT: Final = 2.0  # ... and how long they are waited for (s)
 
@@ -45,10 +50,12 @@ class TimestampAligner:
     later sample is on time, the stamps were only jittered; if none is, samples were
     lost, as many as fit in between. Where packets have long delays, as of a radio, a
     loss is counted once so many packets are late that it cannot be chance: up to 4 s
-    after it. The least delayed samples determine the start time, and a rate that
-    differs slightly from the nominal one is followed. Where stamps jump back by 1 s or
-    more, or beyond the present, their clock was set, and the time of arrival determines
-    the size of the step.
+    after it. In the first 8 to 20 s of such a stream, a slow sender and losses look the
+    same: see `RateTrial`; the times follow the stamps, and losses are counted
+    afterwards. The least delayed samples determine the start time, and a rate that
+    differs by up to 5 % from the nominal one is followed. Where stamps jump back by 1 s
+    or more, or beyond the present, their clock was set, and the time of arrival
+    determines the size of the step.
 
     A first sample that is old has waited in a buffer, and its time is kept. Only a time
     that cannot be of the session clock, ahead of the present or older than any buffer,
@@ -80,15 +87,16 @@ class TimestampAligner:
         self.rate, self.repeats, self.oldest = rate, repeats, oldest
         self.hold = max(hold, 1.5 / rate)
         self._enough = min(4, 1 + int(self.hold * rate))
-        self._next, self._start = 0, 0
+        self._next, self._start, self._stop = 0, 0, 0
         self._correction = 0.0  # correction of the clock of the stamps (s)
         self._target_t0 = np.nan  # start time by the least delayed stamps (s)
         self._slope = 0.0  # its change per sample (s)
-        self._current_t0 = np.nan  # start time of the last block (s)
+        self._current_t0 = np.nan  # start time of the last block (s) ...
+        self._shown = 0.0  # ... which is later by losses in doubt (s)
         self._jitter = _UNKNOWN  # jitter of the least delayed stamps (s)
         # Sizes of the newest packets: samples with, nearly, one stamp.
         self._sizes: deque[int] = deque(maxlen=32)
-        self._steps: deque[float] = deque(maxlen=64)  # time between them (s)
+        self._steps: deque[float] = deque(maxlen=256)  # time between them (s)
         self._steady = False  # whether most are equal, as by the sender's clock
         self._packet = 1  # their usual size, 1 if it varies
         self._size, self._before = 0, -np.inf  # of the present one; its newest stamp
@@ -100,6 +108,9 @@ class TimestampAligner:
         self._since = 0  # samples of this period, those in doubt included
         self._periods = 0
         self._learned = False  # whether the jitter is measured
+        self._trial = RateTrial(rate)
+        self._came = 0  # samples placed since the trial began
+        self._hides_losses = False
         # A loss in doubt: least delay of the samples after it (s), their arrivals, and
         # the number at which it is decided.
         self._doubt, self._doubted, self._decided = np.inf, 0, np.inf
@@ -157,8 +168,8 @@ class TimestampAligner:
             return []
         if len(times):
             self._track(now)
-        numbers = self._number(now)
-        placed = self._cut(numbers)
+        numbers, doubts = self._number(now)
+        placed = self._cut(numbers, doubts)
         n = len(numbers)
         self._times, self._stamps = self._times[n:], self._stamps[n:]
         self._rows = self._rows[n:]
@@ -193,6 +204,21 @@ class TimestampAligner:
             steps = np.array(self._steps)
             usual = np.median(steps)
             self._steady = bool(np.mean(np.abs(steps - usual) < 0.02 * usual) > 0.5)
+            self._measure_period(steps)
+
+    def _measure_period(self, steps: Array) -> None:
+        """Take the rate from steps of the stamps, in the first seconds."""
+        period = max(self._packet, self._at_once) / self.rate
+        near = steps[np.abs(steps - period) < _NEAR * period]
+        few = len(near) < max(0.7 * len(steps), 2 * _PACKETS)
+        if few or self._periods > _PACKETS:
+            return
+        # Errors of steps that follow each other cancel.
+        others = len(steps) - len(near)
+        error = float(near.std()) * np.sqrt(1.0 + others) / len(near) / period
+        slope = float(near.mean()) / period - 1
+        if max(8 * error, _FOLLOWED) < abs(slope) < STEEPEST:
+            self._slope = slope / self.rate
 
     def _packet_size(self) -> int:
         """Return how many samples are sent, and lost, at once; 1 if it varies."""
@@ -240,9 +266,13 @@ class TimestampAligner:
             self._correction += by
             self._target_t0 += by
 
-    def _number(self, now: float) -> list[int]:
-        """Return the number of each sample that has a place."""
+    def _number(self, now: float) -> tuple[list[int], list[float]]:
+        """Return number and doubt of each sample that has a place.
+
+        The doubt is the time of losses that may have been before it (s).
+        """
         numbers: list[int] = []
+        doubts: list[float] = []
         hold = self._hold
         trusted = 0  # samples before this one have their place
         for i, time in enumerate(self._times.tolist()):
@@ -258,6 +288,7 @@ class TimestampAligner:
                     late = 0.0
                 self._by_arrival = not continues
                 self._offsets.clear()
+                self._restart_trial()
                 trusted = i
             if late <= most:
                 self._doubt = self._decided = np.inf
@@ -275,8 +306,61 @@ class TimestampAligner:
                     late -= self._lose(least, self._arrivals(i, time + hold))
             self._last = time
             numbers.append(self._next)
-            self._follow(late)
-        return numbers
+            unsure = self._doubt - _ROUGH * self._spread
+            doubts.append(
+                max(unsure, 0.0) if self._delayed and self._doubt < np.inf else 0.0
+            )
+            moved = self._try_rate(time + self._correction)
+            self._follow(0.0 if moved else late)
+        return numbers, doubts
+
+    @property
+    def _on_trial(self) -> bool:
+        """True while a slow sender could be taken for one that loses samples.
+
+        So it is where delays are so long that a lost packet does not show at once.
+        """
+        return self._hides_losses and not self._trial.decided
+
+    def _restart_trial(self) -> None:
+        self._trial.restart()
+        self._came = 0
+
+    def _try_rate(self, time: float) -> bool:
+        """Add the time of a sample (s) to the trial; return if it sets the start."""
+        trial = self._trial
+        if trial.decided:
+            return False
+        late = time - self._came / self.rate
+        self._came += 1
+        if not trial.push(late, self._packet):
+            return False
+        hides = not self._steady and 2 * self._spread > self._packet / self.rate
+        if not self._hides_losses and not (hides and not trial.decided):
+            return False
+        if not self._hides_losses:
+            self._hides_losses, self._doubt, self._decided = True, np.inf, np.inf
+        several = _SEVERAL * self._spread
+        drift, now = trial.line(several)
+        placed = (self._next + 1 - self._came) / self.rate
+        self._target_t0 = now - placed
+        self._slope = drift / self.rate
+        if not trial.decided:
+            return True
+        self._late.clear()
+        self._slope = trial.drift / self.rate
+        if trial.drift:
+            self._jitter, self._learned = max(self._jitter, trial.noise), True
+            return True
+        first, newest = trial.ends(several)
+        unit = self._packet / self.rate  # what is not certain is counted as always
+        sure = newest - first - (_ROUGH if trial.falls_behind else 4.0) * self._spread
+        lost = max(int(sure / unit), 0)
+        self._next += lost * self._packet
+        self._target_t0 = min(first, newest) - placed
+        self._current_t0 -= lost * unit
+        self._shown += lost * unit
+        return True
 
     def _arrivals(self, i: int, until: float) -> int:
         """Return at how many times the samples from i to a time arrived."""
@@ -287,8 +371,7 @@ class TimestampAligner:
         """Count packets as lost: those that are certain to be missing.
 
         If delays can explain the rest, it is in doubt until one packet is on time, or
-        until so many are late that none would be by chance. The time of a sample is
-        meanwhile early by the packets in doubt.
+        until so many are late that none would be by chance.
 
         Parameters
         ----------
@@ -309,7 +392,8 @@ class TimestampAligner:
         waited = self._next >= self._decided
         evidence = arrivals * size / self.rate * (packets - whole + 1)
         certain = self._steady or (
-            len(self._sizes) >= _PACKETS
+            not self._on_trial
+            and len(self._sizes) >= _PACKETS
             and max(evidence, self.hold) >= _CERTAIN * spread
         )
         if not certain:  # at least those that no delay explains
@@ -318,7 +402,14 @@ class TimestampAligner:
                 delay = min(_NEVER_LATE, 2 * _CERTAIN / arrivals)
             whole = int(max(packets - delay * spread * self.rate / size, 0.0))
         lost = size * whole
+        if self._on_trial:
+            sudden = least > _SUDDEN + _NEVER_LATE * spread
+            lost = size * round(packets) if sudden else 0
+            if lost:
+                self._restart_trial()
         self._next += lost
+        if self._on_trial:
+            return lost / self.rate
         if certain or waited:
             self._doubt = self._decided = np.inf
         elif self._doubt == np.inf:
@@ -390,13 +481,17 @@ class TimestampAligner:
         if len(self._late) < enough:
             return
         least = min(self._late)
-        if long and least > self._tolerance:  # none of them shows it
+        if self._on_trial:
+            least = 0.0  # see `_try_rate`
+        elif long and least > self._tolerance:  # none of them shows it
             self._late.clear()
             return
         period, self._since = self._since, 0
         self._periods += 1
         share = min(len(self._late) / (4.0 * self.rate), 1.0)
-        self._spread += max(share, 1 / self._periods) * (self._delay - self._spread)
+        grown = self._delay - self._spread  # by the drift too, in a trial
+        if grown < 0 or not self._on_trial or self._periods < 3:
+            self._spread += max(share, 1 / self._periods) * grown
         self._late.clear()
         gain = 0.2 if long and least > 0 else 0.5
         self._target_t0 += least * max(gain, 1 / self._periods)
@@ -426,24 +521,32 @@ class TimestampAligner:
         inside = (self._at_once - 1) / 2 / self.rate  # the first waits for the last
         return max(mean - min(self._late) - inside, 0.0)
 
-    def _cut(self, numbers: list[int]) -> list[PlacedSamples]:
+    def _cut(self, numbers: list[int], doubts: list[float]) -> list[PlacedSamples]:
         if not numbers or self._rows is None:
             return []
         jumps = np.flatnonzero(np.diff(numbers) > 1) + 1
         if np.isnan(self._current_t0):
             self._current_t0 = self._target_t0
+        lag = self._slope * self.rate * SETTLE
+        ahead = lag - min(max(lag, -_LAG), _LAG)  # noise of a small slope does no good
+        if self._target_t0 + ahead < self._current_t0 - 1 / self.rate:
+            # A block moves back by half a period at most: many short ones are needed.
+            short = np.arange(0, len(numbers), round(0.5 / STEEPEST))
+            jumps = np.union1d(jumps, short[1:])
         placed = []
         for part in np.split(np.arange(len(numbers)), jumps):
             a, b = int(part[0]), int(part[-1]) + 1
             moved = numbers[a] - self._start
-            self._start = numbers[a]
+            gap = numbers[a] - self._stop
+            back = self._shown - (gap + 0.4) / self.rate  # and time goes on
+            self._shown = max(doubts[a], back)
+            self._start, self._stop = numbers[a], numbers[b - 1] + 1
             self._current_t0 = slewed(
-                self._current_t0, self._target_t0, moved, self.rate
+                self._current_t0, self._target_t0 + ahead, moved, self.rate
             )
             data = np.ascontiguousarray(self._rows[a:b])
-            placed.append(
-                PlacedSamples(self._start, self._current_t0, data, self._stamps[a:b])
-            )
+            t0 = self._current_t0 + self._shown
+            placed.append(PlacedSamples(self._start, t0, data, self._stamps[a:b]))
         return placed
 
 

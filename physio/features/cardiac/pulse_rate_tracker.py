@@ -24,20 +24,20 @@ from physio.features.cardiac.pulse_evidence import (
 Counts = npt.NDArray[np.int64]
 
 RATE_WEIGHTS: Final = (
-    *(2.1316, -0.2723, -0.4922, 0.5719, 1.1523),
-    *(1.9208, 1.0657, -0.6306, 0.5366, 0.8499),
+    *(0.8442, -0.0196, -0.1254, 0.2214, 0.4709),
+    *(0.7659, 0.4166, -0.1737, 0.2247, 0.456),
 )
 """Weights of the scores of a rate, trained by `experiments.pulse_rate`."""
 
-ABSENCE_WEIGHTS: Final = (-5.5769, -1.1227, 3.3371, -2.6867, 1.4164)
+ABSENCE_WEIGHTS: Final = (-2.5205, -0.5231, 1.4417, -1.8715, 0.5799)
 """Weights of the scores of the absence of a pulse wave, trained likewise."""
 
 _BAND: Final = 0.5, 8.0  # Hz
 _BRIDGE: Final = 0.05  # s
-_STEP: Final = 2.0  # 1/min, mean absolute change of the rate in a second
+_STEP: Final = 1.2  # 1/min, mean absolute change of the rate in a second
 _JUMP: Final = 1e-3  # probability of any other rate
-_WANDER: Final = 12.0  # 1/min, mean absolute change while there is no pulse wave
-_WANDER_JUMP: Final = 0.02
+_WANDER: Final = 2.0  # 1/min, mean absolute change while there is no pulse wave
+_WANDER_JUMP: Final = 0.005
 _SWITCH: Final = 0.02  # probability that the pulse wave vanishes or returns
 _AT_REST: Final = 78.0, 22.0  # 1/min, mean and standard deviation before any sample
 _BEATS: Final = 32  # newest beats of a channel

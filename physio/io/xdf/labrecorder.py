@@ -20,6 +20,7 @@ from physio.core.timing.dejitter import SampleGrid, fit
 from physio.core.timing.measured_rate import kind_note, measured_rate
 from physio.core.timing.timestamps import clock_unit
 from physio.io.amplitude import unit_note_by_amplitude
+from physio.io.bad_spans import unbounded_note
 from physio.io.channel_kinds import STREAM_TYPES, slug
 from physio.io.stream_header import (
     StreamHeader,
@@ -93,6 +94,8 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
         header = replace(header, info=info)
         if not rate:
             events[info.name] = _events(header, stream.times, stream.values)
+            if text := unbounded_note(events[info.name]):
+                warnings.append(text)
             continue
         session = session_span(file.offsets, file.regular(headers), number)
         streams_out[info.name], messages = _blocks(header, stream, session)

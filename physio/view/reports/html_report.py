@@ -1,7 +1,7 @@
 """Self-contained HTML report with embedded figures."""
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
@@ -25,6 +25,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums;
   font-size: .9rem; margin: 1rem 0; }
 th, td { padding: .2rem .45rem; text-align: right; border-bottom: 1px solid #eaeef2; }
 thead th { border-bottom: 2px solid #8c959f; } tbody th { text-align: left; }
+table.cells thead th:first-child, td:has(span.left) { text-align: left; }
+span.share { display: inline-block; min-width: 3.2rem; border-radius: .2rem; }
 tr.leak td:first-child { color: #b42318; font-weight: 600; }
 @media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } }
 """
@@ -67,6 +69,22 @@ class HtmlReport:
             border=0, justify="right", formatters=formatters, na_rep="-"
         )  # fmt: skip
         return self._add(f'<div class="wide">{html}</div>')
+
+    def cells(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Self:
+        """Add a table whose cells are HTML; a shorter row ends in a wide cell."""
+        head = "".join(f"<th>{escape(name)}</th>" for name in header)
+        lines = []
+        for row in rows:
+            first, *others = row
+            rest = len(header) - len(row)
+            cells = [f"<td>{cell}</td>" for cell in others]
+            if rest and cells:
+                cells[-1] = f'<td colspan="{rest + 1}">{others[-1]}</td>'
+            lines.append(f"<tr><th>{first}</th>{''.join(cells)}</tr>")
+        return self._add(
+            f'<div class="wide"><table class="cells"><thead><tr>{head}</tr></thead>'
+            f"<tbody>{''.join(lines)}</tbody></table></div>"
+        )
 
     def figure(self, figure: Figure, caption: str, name: str = "") -> Self:
         """Add a figure with a caption, which is also its alternative text."""

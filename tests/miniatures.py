@@ -1,6 +1,8 @@
 """Small folders in the exact formats in which data sets are published."""
 
+import io
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,3 +158,48 @@ MINIATURES: dict[str, Callable[[Path], None]] = {
     "WesadChest": wesad_chest,
 }
 """By class, for data sets that nobody may pass on."""
+
+
+def wristband(path: Path, *, shift: float = 0.0, seed: int = 1) -> None:
+    """Write an E4 export (zip) of 180 s from 2022-02-07 10:00 UTC.
+
+    Rest for 90 s with 60 beats a minute and a level of 2 uS; a task for 90 s with 80
+    beats and 3 uS; a response of 0.5 uS at 20 s, and every 15 s from 100 s on.
+    ``shift`` is added to the level of the skin (uS), and tenfold to the heart rate.
+    """
+    rng = np.random.default_rng(seed)
+    skin_t, pulse_t = np.arange(4 * 180) / 4, np.arange(64 * 180) / 64
+    skin = 2 + shift + 1 / (1 + np.exp(-(skin_t - 92) / 1.5))
+    for at in (20.0, *np.arange(100.0, 170.0, 15.0)):
+        since = np.clip(skin_t - at, 0, None)
+        skin += 0.93 * (np.exp(-since / 2.0) - np.exp(-since / 0.75))
+    beats = np.where(pulse_t < 90, 1.0, 80 / 60) + shift / 6
+    phase = np.cumsum(beats) / 64
+    wave = 40 * np.sin(2 * np.pi * phase) + 12 * np.sin(4 * np.pi * phase + 0.6)
+    tables = {
+        "EDA": (4, skin + rng.normal(0, 0.002, len(skin))),
+        "BVP": (64, wave + rng.normal(0, 0.5, len(wave))),
+        "TEMP": (4, 33 + 0.002 * skin_t),
+        "ACC": (32, np.round(rng.normal((0, 0, 64), 0.6, (32 * 180, 3)))),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, (rate, values) in tables.items():
+            rows = values.reshape(len(values), -1)
+            head = [[1_644_228_000.0] * rows.shape[1], [rate] * rows.shape[1]]
+            text = io.StringIO()
+            np.savetxt(text, np.vstack([head, rows]), "%.6f", delimiter=", ")
+            archive.writestr(f"{name}.csv", text.getvalue())
+        tags = "".join(f"{1_644_228_000 + t:.2f}\n" for t in (100, 115, 130))
+        archive.writestr("tags.csv", tags)
+
+
+def wristbands(root: Path) -> None:
+    """Write three wristbands, ``raw/S01.zip`` ..., and their sheet of conditions."""
+    rows = ["participant,condition,begin,end"]
+    for number in range(1, 4):
+        code = f"S0{number}"
+        wristband(root / "raw" / f"{code}.zip", shift=0.3 * number - 0.3, seed=number)
+        rows.append(f"{code},rest,2022-02-07T10:00:00Z,2022-02-07T10:01:10Z")
+        rows.append(f"{code},task,10:01:39,10:03:00")
+    (root / "conditions.csv").write_text("\n".join(rows) + "\n", "utf-8")

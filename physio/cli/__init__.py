@@ -26,7 +26,9 @@ from physio.cli import (
     sessions,
     study,
     system,
+    table_command,
 )
+from physio.cli.baseline_option import BaselineCommand
 from physio.cli.output import routed, say
 from physio.core.installation import install_hint, other_devices
 from physio.core.operating_system import tolerant_output
@@ -65,6 +67,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
         sessions.delete,
     ),
     "Analysis": (
+        table_command.table,
         analyze.analyze,
         extract.extract,
         extract.audit,
@@ -75,11 +78,23 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
 }
 """Commands by their heading in ``physio --help``."""
 
+WITH_BASELINE: Final = (
+    table_command.table,
+    sessions.live,
+    sessions.replay,
+    report.report,
+)
+"""Commands with the option ``--baseline BEGIN END`` or ``--baseline NAME``."""
+
 for panel, commands in PANELS.items():
     for command in commands:
         # A rating holds negative numbers, which are not options.
         context = {"ignore_unknown_options": command is personal.rate}
-        app.command(rich_help_panel=panel, context_settings=context)(routed(command))
+        app.command(
+            cls=BaselineCommand if command in WITH_BASELINE else None,
+            rich_help_panel=panel,
+            context_settings=context,
+        )(routed(command))
 app.add_typer(study.study, rich_help_panel="Study")
 for command in (system.devices, system.doctor, bench.bench):
     app.command(rich_help_panel="System")(routed(command))

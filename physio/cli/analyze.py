@@ -12,6 +12,7 @@ from physio.cli.output import (
     Columns,
     ExportSession,
     JsonPath,
+    Task,
     say,
     write_json,
 )
@@ -62,11 +63,13 @@ def analyze(
     output: Output = None,
     plot: Plot = None,
     participant: Annotated[
-        str, typer.Option(help="Participant in the sheet, if it is of several.")
+        str,
+        typer.Option(help="Participant in the sheet or the BIDS folder of several."),
     ] = "",
     board: Board = None,
     columns: Columns = None,
     session: ExportSession = "",
+    task: Task = "",
     channels: Channels = None,
     json_path: JsonPath = None,
 ) -> None:
@@ -89,8 +92,9 @@ def analyze(
         _refuse_present(plot)
     settings = AnalysisSettings(scr_threshold=threshold)
     at = path / "recording.xdf"
+    chosen = {"participant": participant, "session": session, "task": task}
     recording = read(
-        at if at.is_file() else path, board=board, columns=columns, session=session
+        at if at.is_file() else path, board=board, columns=columns, **chosen
     )
     recording = corrected(recording, channels)
     spans = _conditions(conditions, recording, participant)

@@ -128,12 +128,12 @@ def _state(
 
 
 def session_or_computed(
-    path: Path, channels: Path | None = None, **options: Any
+    path: Path, channels: Path | None = None, baseline: str = "", **options: Any
 ) -> "tuple[Recording, Block | None, Block | None]":
     """Return a recording, its features and its estimates, computed where missing."""
     from physio.cli.summary import merge_blocks
 
-    recording, items = _computed(path, None, channels, **options)
+    recording, items = _computed(path, None, channels, baseline, **options)
     kinds: dict[str, list[Block]] = {"features": [], "estimates": []}
     for item in items:
         if item.info.name in kinds:
@@ -146,28 +146,48 @@ def session_or_computed(
 
 
 def _computed(
-    path: Path, config: Path | None, channels: Path | None, **options: Any
+    path: Path,
+    config: Path | None,
+    channels: Path | None,
+    baseline: str = "",
+    **options: Any,
 ) -> "tuple[Recording, Iterable[Item]]":
     """Return a recording and, where it lacks them, computed features and estimates."""
+    from physio.cli.baseline_option import chosen_times
+    from physio.core.events import Events
     from physio.core.recording import computed
     from physio.datasets.open_recording import read
     from physio.online import session_config
     from physio.online.engine import run
+    from physio.online.personal_calibration import (
+        baseline_markers,
+        with_baseline,
+        with_markers,
+    )
 
     at = path / "recording.xdf"
     recording = read(at if at.is_file() else path, **options)
     is_stored = any(computed(name) for name in recording.streams)
     if config is None and channels is None and is_stored:
+        if baseline:
+            raise ValueError(
+                f"{path} stores estimates, whose baseline was chosen in the session: "
+                "`physio replay --baseline` computes others"
+            )
         return recording, ()
     file = session_config.read(config) if config else session_config.recorded(recording)
     file = with_channels(file or session_config.SessionConfig(at=path.name), channels)
     recording = file.channels.correct(recording)
     pipeline = file.plan(recording.inputs)
+    markers: list[Events] = []
+    if (times := chosen_times(baseline, recording)) is not None:
+        pipeline = with_baseline(pipeline, times[1] - times[0])
+        markers = baseline_markers(*(recording.begin + t for t in times))
     measured = {n: b for n, b in recording.streams.items() if not computed(n)}
     about = {**recording.metadata, "config": json.dumps(file.resolved(pipeline))}
-    return replace(recording, streams=measured, metadata=about), run(
-        recording, pipeline
-    )
+    events = with_markers(recording, markers)
+    whole = replace(recording, streams=measured, events=events, metadata=about)
+    return whole, run(recording, pipeline, markers)
 
 
 def _page(url: str) -> Path:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from physio.cli.baseline_option import Baseline
 from physio.cli.channel_option import Channels
 from physio.cli.output import (
     Board,
@@ -60,6 +61,7 @@ def report(
     participant: Subject = "",
     task: Task = "",
     channels: Channels = None,
+    baseline: Baseline = "",
     workers: Annotated[
         int, typer.Option(min=1, help="Processes for the recordings of a folder.")
     ] = 1,
@@ -84,7 +86,7 @@ def report(
     """
     options = {
         "board": board, "columns": columns, "session": session, "channels": channels,
-        "participant": participant, "task": task,
+        "baseline": baseline, "participant": participant, "task": task,
     }  # fmt: skip
     beside = path / "report.html" if path.is_dir() else path.with_suffix(".html")
     if places := _recordings(path, options):

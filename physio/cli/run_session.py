@@ -28,6 +28,7 @@ from physio.core.operating_system import fine_timer
 from physio.core.protocols import Clock, Device, FastClock, Sink, View
 from physio.core.recording import computed
 from physio.inference.agreement import Agreement
+from physio.inference.baseline_use import BaselineObserver
 from physio.inference.calibration import Calibration
 from physio.inference.estimator import Estimator
 from physio.inference.montage_adaptation import unplaced
@@ -69,6 +70,9 @@ class RunOptions:
         Further metadata.
     calibrations
         Files of personal calibrations.
+    baseline
+        Begin and end of the participant's baseline (s after the beginning); by default
+        markers of the session state it.
     notes
         Sentences of the reader of a recording, on what it does not read.
     pages
@@ -82,6 +86,7 @@ class RunOptions:
     view: Callable[[Session], AbstractContextManager[View]] | None = None
     about: Mapping[str, str] = field(default_factory=dict)
     calibrations: Sequence[Path] = ()
+    baseline: tuple[float, float] | None = None
     notes: Sequence[str] = ()
     pages: Callable[[Dashboard], str] | None = None
 
@@ -144,6 +149,11 @@ class _Run:
         """Run the session on these devices."""
         self.sinks = self._sinks()
         options = self.options
+        if options.baseline is not None:
+            guide = personal_calibration.baseline_prompts(
+                *options.baseline, self.clock, lambda _: None
+            )
+            devices = [*devices, guide]
         self.session = session = Session(
             self._plan, devices, self.sinks, self.clock, options.poll, options.seconds
         )
@@ -168,6 +178,7 @@ class _Run:
             observers.add("the table of streams", table.take)
             observers.add("the count of estimates", summary.count)
             observers.add("the agreement with ratings", summary.compare)
+            observers.add("the baseline", summary.baseline(self.resolved).take)
             if view is not None:
                 observers.add("the view", view.take)
             self._announce_pages(view)
@@ -183,6 +194,8 @@ class _Run:
     def _plan(self, streams: Sequence[StreamInfo]) -> PipelineConfig:
         """Return the computation on these streams, and take note of it."""
         plan = self.config.plan(streams, demo_weights=self.options.demo_weights)
+        if (chosen := self.options.baseline) is not None:
+            plan = personal_calibration.with_baseline(plan, chosen[1] - chosen[0])
         self.resolved = self.config.resolved(plan)
         self.about["config"] = json.dumps(self.resolved)
         self.about["begin"] = repr(self.session.begin)
@@ -255,6 +268,7 @@ class _Run:
             "streams": streams,
             **_durations(session, taken),
             **summary.estimates(),
+            "baselines": summary.baselines(session.begin),
             "ended": session.ended,
             "state": session.ended.partition(":")[0].split()[0],
             "faults": faults,
@@ -376,6 +390,7 @@ class _Summary:
         codes = session.plan.participants
         self._counts = {code: EstimateCounts() for code in codes}
         self._agreements = {code: Agreement(participant=code) for code in codes}
+        self._baselines = BaselineObserver({})
 
     def count(self, item: Item) -> None:
         """Count estimates."""
@@ -387,6 +402,18 @@ class _Summary:
         """Compare ratings with estimates."""
         for agreement in self._agreements.values():
             agreement.take(item)
+
+    def baseline(self, config: Mapping[str, Any]) -> BaselineObserver:
+        """Return the observer of the baselines of a configuration."""
+        self._baselines = BaselineObserver(config)
+        return self._baselines
+
+    def baselines(self, begin: float) -> list[str]:
+        """Return a sentence on each baseline that served the estimates."""
+        total = self.estimates()["estimates"]
+        if not total["rows"]:
+            return []
+        return [use.sentence(begin) for use in self._baselines.uses()]
 
     def estimates(self) -> dict[str, Any]:
         """Return the counts of all participants, and of each of several."""

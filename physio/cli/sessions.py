@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from physio.cli import dashboard as dashboards
+from physio.cli.baseline_option import Baseline, chosen_times
 from physio.cli.channel_option import Channels, with_channels
 from physio.cli.output import (
     Board,
@@ -148,6 +149,7 @@ def live(
     participant: Participant = None,
     consent: Consent = None,
     calibration: Calibrations = [],  # noqa: B006 typer wants a list
+    baseline: Baseline = "",
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
     dashboard: Dashboard = None,
@@ -175,6 +177,7 @@ def live(
             tuple(trust),
             demo_weights=demo_weights,
             calibrations=tuple(calibration),
+            baseline=chosen_times(baseline),
             dashboard=bool(dashboard) or open_it,
             open_it=open_it,
         )
@@ -234,6 +237,7 @@ def replay(
     task: Task = "",
     channels: Channels = None,
     calibration: Calibrations = [],  # noqa: B006 typer wants a list
+    baseline: Baseline = "",
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
@@ -271,6 +275,7 @@ def replay(
             view=None if fast else _view,
             about={**about, "began": began, "replayed": path.name},
             calibrations=calibration,
+            baseline=chosen_times(baseline, recording),
             notes=reader_notes(recording),
         )
         outcome = run_session(file, [Replay(recording, clock)], clock, folder, options)
@@ -369,6 +374,7 @@ class DeviceSession:
     demo_weights: bool = False
     only_record: bool = False
     calibrations: tuple[Path, ...] = ()
+    baseline: tuple[float, float] | None = None
     guide: "Callable[[Clock], Device] | None" = None
     dashboard: bool = False
     open_it: bool = False
@@ -419,6 +425,7 @@ def run_devices(session: DeviceSession) -> Path:
             seconds=float("inf") if session.seconds is None else session.seconds,
             view=_view,
             calibrations=session.calibrations,
+            baseline=session.baseline,
             pages=dashboards.announcer(open_it=session.open_it),
         )
         outcome = run_session(file, devices, clock, folder, options)

@@ -87,8 +87,8 @@ def run(
     Example: `physio study run films --participant p07`
     """
     from physio.cli import session_folder
+    from physio.study.contrasts import completed_conditions
     from physio.study.study_folder import Study
-    from physio.study.table import completed_conditions
 
     opened = Study.open(root)
     opened.check(deviation)
@@ -347,8 +347,8 @@ def epochs(
     import pandas as pd
 
     from physio.study import epochs as events
+    from physio.study.contrasts import read_sessions
     from physio.study.study_folder import DERIVED, Study, replace_folder
-    from physio.study.table import read_sessions
 
     opened = Study.open(root)
     rows = []
@@ -431,6 +431,7 @@ def table(
     Example: `physio study table films`
     """
     from physio.study import derivatives
+    from physio.study.contrasts import value_counts
     from physio.study.study_folder import Study
 
     if plan is None:
@@ -443,8 +444,8 @@ def table(
         folder, rows, differences = derivatives.compute_results_of_dataset(
             root, plan, out
         )
-    excluded = int((rows["exclusion"] != "").sum())
-    say(f"{folder}: {len(rows)} values, {excluded} excluded")
+    counts = value_counts(rows)
+    say(f"{folder}: {counts['values']} values, {counts['values excluded']} excluded")
     for contrast in differences:
         say(
             f"{contrast.of} - {contrast.against}, {contrast.outcome}: "

@@ -27,6 +27,7 @@ def session_lines(figures: Mapping[str, Any]) -> list[str]:
             given = f"{count} of {estimates['rows']} estimates"
             why = f"; missing: {reasons}" if reasons else ""
             lines.append(f"{participant} {name}: {given}{why}".lstrip())
+    lines += figures.get("baselines", [])
     seconds, taken = figures["seconds_of_data"], figures["seconds_taken"]
     lines.append(f"{seconds:.1f} s of data in {taken:.1f} s")
     return [*lines, *figures["notes"], *(f"fault: {f}" for f in figures["faults"])]

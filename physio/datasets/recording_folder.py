@@ -142,7 +142,9 @@ def _walk(root: Path, folder: Path, depth: int) -> Iterator[RecordingPlace]:
                 for place in _of_bids(path, Selection()):
                     yield place._replace(name=f"{name}/{place.name}")
             elif is_single(path):
-                yield RecordingPlace(name, path, {}, _sorted(path.rglob("*")))
+                # A data set may describe all participants in one file.
+                files = [*path.rglob("*"), *folder.glob("*.json")]
+                yield RecordingPlace(name, path, {}, _sorted(files))
             elif depth < _DEEPEST:
                 yield from _walk(root, path, depth + 1)
         elif _may_be_recording(path):

@@ -38,7 +38,7 @@ def baseline_correct(
     table: pd.DataFrame,
     columns: Sequence[str],
     *,
-    baseline_seconds: float = 300.0,
+    baseline_seconds: float,
     embargo: float = 60.0,
     label: str = "baseline",
 ) -> BaselineCorrected:

@@ -20,6 +20,7 @@ _MEAN, _DEVIATION, _SLOPE = (
 
 _POOR = MissingReason.POOR_QUALITY.nan
 _GRAVITY = (0.5, 2.0)  # g, range of a window's mean magnitude
+_RANGE = 32.0  # g, twice the range of the widest sensors that are worn
 
 
 class AxisWindows(NamedTuple):
@@ -53,9 +54,10 @@ class Actigraphy(Stage):
     -----
     If the mean magnitude over ``window`` s differs from gravity, below 0.5 or above 2
     g, the sensor is dead or saturated and both outputs are missing (poor quality;
-    ours). The activity follows the mean amplitude deviation of [1]_, with the root mean
-    square deviation in place of the mean absolute one, and 10 s in place of 6. No delay
-    is added.
+    ours). A sample beyond 32 g, twice the range of the widest sensors that are worn, or
+    an infinite one is missing. The activity follows the mean amplitude deviation of
+    [1]_, with the root mean square deviation in place of the mean absolute one, and 10
+    s in place of 6. No delay is added.
 
     activity = sqrt(mean((abs(a) - mean(abs(a)))^2)). Shape (n, channels) to (m, 2).
     These are the deviations from [1]_.
@@ -137,7 +139,8 @@ def _axes_and_magnitude(x: Array, picks: npt.NDArray[np.intp]) -> Array:
     y = np.empty((len(x), 4))
     for i in range(len(x)):
         for k in range(3):
-            y[i, k] = x[i, picks[k]]
+            v = x[i, picks[k]]
+            y[i, k] = _POOR if abs(v) > _RANGE else v
         y[i, 3] = _norm(y[i, 0], y[i, 1], y[i, 2])
         for k in range(3):
             if np.isnan(y[i, k]):

@@ -1,12 +1,13 @@
 """Features and estimates of a recording, computed by the engine of live sessions."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from physio.core.block import Block
 from physio.core.events import Events, Item
-from physio.core.recording import Recording, stream_timeout
+from physio.core.recording import Recording, computed, stream_timeout
 from physio.online import session_config
 from physio.online.engine import STATUS, Engine, PipelineConfig, run
 from physio.online.session_config import SessionConfig
@@ -158,6 +159,39 @@ def _config(
         return session_config.read(Path(config), trust)
     file = session_config.recorded(recording, trust)
     return SessionConfig(trust=trust) if file is None else file
+
+
+def computed_blocks(
+    recording: Recording, plan: PipelineConfig, events: Sequence[Events] = ()
+) -> dict[str, Block]:
+    """Return features and estimates of a recording of one participant, by their names.
+
+    Parameters
+    ----------
+    recording
+        The recording.
+    plan
+        The computation.
+    events
+        Further events of the session, as markers of a baseline, in order of time.
+
+    Raises
+    ------
+    ValueError
+        If the engine refuses the plan, or nothing is computed.
+    """
+    engine = Engine(plan, recording.infos, recording.begin)
+    parts: dict[str, list[Block]] = {}
+    for item in run(recording, plan, events, engine):
+        if isinstance(item, Block) and computed(item.info.name):
+            parts.setdefault(item.info.name, []).append(item)
+    if not parts:
+        names = ", ".join(info.name for info in recording.inputs) or "nothing"
+        raise ValueError("; ".join(engine.notices) or f"no chain reads {names}")
+    return {
+        name: Block(b[0].info, b[0].start, b[0].t0, np.concatenate([x.data for x in b]))
+        for name, b in parts.items()
+    }
 
 
 def _computed(

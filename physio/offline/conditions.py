@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, time, tzinfo
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -23,6 +23,9 @@ __all__ = [
     "recorded_conditions",
     "time_zone",
 ]
+
+STUDY: Final = "study.conditions"
+"""Name of the stream with the conditions of a data set."""
 
 _UNIX: Final = 1e9  # s; a larger number is a Unix time
 _LAST_UNIX: Final = 1e11
@@ -188,24 +191,24 @@ def read_conditions(
 def recorded_conditions(recording: Recording) -> tuple[ConditionSpan, ...]:
     """Return the conditions that the events of a recording state (s, session clock).
 
-    A stream of conditions comes first. Otherwise these are the events with a duration,
-    and the markers from ``begin NAME`` (or ``start``) to ``end NAME``; a marker without
-    its end states none.
+    The conditions of a study come first; then the events with a duration and the
+    markers from ``begin NAME`` (or ``start``) to ``end NAME``, where a marker without
+    its end states none; then the conditions that a device states.
     """
     named = [n for n in recording.events if n.endswith(".conditions")]
-    for name in named:
-        if spans := list(_with_durations(recording, name)):
-            return tuple(sorted(spans, key=lambda s: s.begin))
-    spans = []
+    if STUDY in named:
+        return _sorted(_with_durations(recording, STUDY))
+    spans: list[ConditionSpan] = []
     for name, events in recording.events.items():
         is_foreign = not name.startswith("session.") or name.startswith(MARKERS)
-        if not events.labels or computed(name) or not is_foreign:
+        if not events.labels or computed(name) or not is_foreign or name in named:
             continue
         if {"end", "seconds"} & set(events.info.names):
             spans += _with_durations(recording, name)
         spans += _between_markers(events.times.tolist(), events.labels)
-    distinct = {(s.name, s.begin, s.end): s for s in spans}
-    return tuple(sorted(distinct.values(), key=lambda s: (s.begin, s.end)))
+    for name in named if not spans else ():
+        spans += _with_durations(recording, name)
+    return _sorted(spans)
 
 
 def time_zone(name: str) -> tzinfo | None:
@@ -224,6 +227,12 @@ def time_zone(name: str) -> tzinfo | None:
         raise ValueError(
             f"there is no time zone {name!r}: give a name as Europe/Dublin or UTC"
         ) from None
+
+
+def _sorted(spans: Iterable[ConditionSpan]) -> tuple[ConditionSpan, ...]:
+    """Return distinct conditions by their begin."""
+    distinct = {(s.name, s.begin, s.end): s for s in spans}
+    return tuple(sorted(distinct.values(), key=lambda s: (s.begin, s.end)))
 
 
 def _with_durations(recording: Recording, name: str) -> Iterator[ConditionSpan]:

@@ -1,12 +1,13 @@
 """Personal calibration: computed from a recording, applied to a session."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from physio.core.events import Events, single_event
+from physio.core.protocols import Clock
 from physio.core.recording import (
     BASELINE_END,
     BASELINE_START,
@@ -18,6 +19,7 @@ from physio.inference.calibration import Calibration, ExpertBaseline
 from physio.inference.estimator import Estimator
 from physio.online.default_pipeline import feature_info
 from physio.online.engine import STATUS, Engine, PipelineConfig, run
+from physio.online.prompts import PromptSequence, Step
 from physio.online.session import MARKERS, Session
 
 SHORTEST: Final = 120.0
@@ -64,11 +66,7 @@ def calibrate(
             f"the baseline of {seconds:.0f} s is too short: record two to five minutes"
         )
     # Use the whole baseline, whatever the duration in the training of an expert.
-    plan = replace(
-        plan,
-        estimator=_with_baseline(plan.estimator, seconds),
-        estimators={k: _with_baseline(v, seconds) for k, v in plan.estimators.items()},
-    )
+    plan = with_baseline(plan, seconds)
     engine = Engine(plan, recording.infos, recording.begin)
     code = participant if participant in engine.pipelines else ""
     if code not in engine.pipelines:
@@ -80,11 +78,7 @@ def calibrate(
     stage = runner.stage if runner is not None else None
     if runner is None or not isinstance(stage, Estimator) or not stage.experts:
         raise ValueError("no available weights read the features of this recording")
-    markers = [
-        single_event(MARKERS, begin, BASELINE_START),
-        single_event(MARKERS, end, BASELINE_END),
-    ]
-    for _ in run(recording, plan, markers, engine):
+    for _ in run(recording, plan, baseline_markers(begin, end), engine):
         pass
     calibration = stage.calibration(runner.state[0], participant)
     limitations = _missing_features(calibration, seconds)
@@ -122,6 +116,52 @@ def apply_calibrations(
     for text in notices:
         session.inject(single_event(STATUS, session.begin, text))
     return notices
+
+
+def with_baseline(plan: PipelineConfig, seconds: float) -> PipelineConfig:
+    """Return a computation whose estimators take a baseline of this length (s)."""
+    return replace(
+        plan,
+        estimator=_with_baseline(plan.estimator, seconds),
+        estimators={k: _with_baseline(v, seconds) for k, v in plan.estimators.items()},
+    )
+
+
+def baseline_prompts(
+    begin: float, end: float, clock: Clock, say: Callable[[str], object]
+) -> PromptSequence:
+    """Return a device that marks a baseline from ``begin`` to ``end`` (s)."""
+    steps = (
+        Step(begin, BASELINE_START, f"The baseline begins, until {end:g} s."),
+        Step(end, BASELINE_END, "The baseline ends."),
+    )
+    return PromptSequence(steps, clock, say)
+
+
+def baseline_markers(begin: float, end: float) -> list[Events]:
+    """Return the markers of a baseline (s, session clock)."""
+    return [
+        single_event(MARKERS, begin, BASELINE_START),
+        single_event(MARKERS, end, BASELINE_END),
+    ]
+
+
+def with_markers(recording: Recording, markers: Sequence[Events]) -> dict[str, Events]:
+    """Return the events of a recording, with further markers of the session."""
+    events = dict(recording.events)
+    if not markers:
+        return events
+    parts = [*(e for n, e in events.items() if n == MARKERS.name), *markers]
+    rows = sorted(
+        (float(t), label)
+        for part in parts
+        for t, label in zip(part.times, part.labels, strict=True)
+    )
+    times = np.array([t for t, _ in rows])
+    labels = tuple(label for _, label in rows)
+    nothing = np.empty((len(rows), 0))
+    events[MARKERS.name] = Events(MARKERS, recording.end, times, nothing, labels)
+    return events
 
 
 def _with_baseline(stage: Stage, seconds: float) -> Stage:

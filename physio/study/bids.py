@@ -13,9 +13,10 @@ from physio.datasets.bids import Bids
 from physio.datasets.open_recording import read
 from physio.io.bids import bids_export
 from physio.io.bids.event_tables import NAME
-from physio.study.outcomes import completed_segments, questionnaire_scores
+from physio.offline.conditions import recorded_conditions
+from physio.study.contrasts import RecordedSession
+from physio.study.outcomes import questionnaire_scores
 from physio.study.study_folder import Study
-from physio.study.table import RecordedSession
 
 TASK: Final = "study"
 
@@ -78,7 +79,7 @@ def read_sessions(root: Path) -> Iterator[RecordedSession]:
     for trial in dataset.trials():
         recording = _with_markers(dataset.load(trial))
         name = "-".join(filter(None, trial[:2]))
-        segments = completed_segments(recording)
+        segments = recorded_conditions(recording)
         scores = questionnaire_scores(recording)
         yield RecordedSession(trial.subject, name, recording, segments, scores)
 

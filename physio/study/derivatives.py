@@ -9,32 +9,35 @@ import pandas as pd
 
 from physio.core.block import Origin
 from physio.datasets.wesad import Wesad
+from physio.offline.conditions import recorded_conditions
 from physio.study import bids, write_up
-from physio.study.design import Design
-from physio.study.methods_text import StudyRecord, methods_text, study_record
-from physio.study.outcomes import completed_segments, questionnaire_scores
-from physio.study.study_folder import DERIVED, Study, replace_folder
-from physio.study.table import (
+from physio.study.contrasts import (
     ContrastEstimate,
     RecordedSession,
     estimate_contrasts,
     mixed_model,
-    outcome_table,
     participant_flow,
     read_sessions,
+    study_table,
+    value_counts,
     write_table,
 )
+from physio.study.design import Design
+from physio.study.methods_text import StudyRecord, methods_text, study_record
+from physio.study.outcomes import questionnaire_scores
+from physio.study.study_folder import DERIVED, Study, replace_folder
 
 
 def compute_results(study: Study) -> tuple[Path, pd.DataFrame, list[ContrastEstimate]]:
     """Compute the results of a study and write them into ``derived``.
 
-    ``table.csv`` and ``.parquet``, ``codebook.csv``, ``results.json`` (participant
+    ``table.csv`` and ``.parquet``, ``table_wide.csv``, ``table_coverage.csv``,
+    ``codebook.csv``, ``results.json`` (participant
     flow, planned contrasts, a mixed model for the first of them), ``methods.txt`` and
     ``contrasts.png``.
     """
     recorded = list(read_sessions(study, study.participants))
-    table = outcome_table(recorded, study.design.exclusions)
+    table = _table(recorded, study.design)
     deviations = [li["why"] for li in study.log() if li["event"] == "deviation"]
     return (
         study.root / DERIVED,
@@ -81,13 +84,12 @@ def compute_results_of_dataset(
     recorded = list(bids.read_sessions(root) if described else _wesad(root))
     if not recorded:
         raise ValueError(f"{root} has no recording with conditions")
-    table = outcome_table(recorded, design.exclusions)
+    table = _table(recorded, design)
     flow = {
         "planned": design.study.participants,
         "enrolled": len({s.participant for s in recorded}),
         "withdrew and were deleted": 0,
-        "values": len(table),
-        "values excluded": int((table["exclusion"] != "").sum()),
+        **value_counts(table),
     }
     record = study_record(recorded, simulated=_simulated(recorded))
     return out, table, write_results(out, table, design, flow, record)
@@ -98,7 +100,7 @@ def _wesad(root: Path) -> Iterator[RecordedSession]:
     data = Wesad(root)
     for trial in data.trials():
         recording = data.load(trial)
-        segments = completed_segments(recording)
+        segments = recorded_conditions(recording)
         yield RecordedSession(
             trial.subject,
             trial.subject,
@@ -136,6 +138,10 @@ def write_results(
         about = {"source": "physio study table", "plan": design.hash}
         (new / "provenance.json").write_text(json.dumps(about) + "\n", "utf-8")
     return contrasts
+
+
+def _table(recorded: Sequence[RecordedSession], design: Design) -> pd.DataFrame:
+    return study_table(recorded, design.exclusions, design.study.baseline)
 
 
 def _models(table: pd.DataFrame, design: Design) -> list[Any]:

@@ -9,9 +9,12 @@ from typing import Any, Final, Literal, Self
 
 from physio import config
 from physio.core.filename import valid_name
+from physio.offline.exclusions import Exclusion
+from physio.offline.table_methods import is_measure
 from physio.study import questionnaires
 from physio.study.questionnaires import Questionnaire
 
+SHOWN: Final = ("scl", "scr_per_minute", "mean_heart_rate", "prv_rmssd")
 TABLES: Final = ("study", "conditions", "contrasts", "exclusions")
 
 
@@ -35,6 +38,8 @@ class Settings:
         Session file with the devices, beside the study file.
     preflight
         True to begin sessions with the checks of `physio.study.preflight`.
+    baseline
+        Condition from which the differences in the table are taken; empty for none.
     """
 
     name: str
@@ -44,6 +49,7 @@ class Settings:
     seed: int = 1
     session: str = "session.toml"
     preflight: bool = True
+    baseline: str = ""
 
     def __post_init__(self) -> None:
         if self.participants < 1:
@@ -95,36 +101,12 @@ class Contrast:
     of, against
         Two conditions; the contrast is the first minus the second, within participants.
     outcomes
-        Names of outcomes: see `physio.study.outcomes`.
+        Names of measures, as of `physio table`, or of scores: ``sam.arousal``.
     """
 
     of: str
     against: str
     outcomes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Exclusion:
-    """A table of ``[[exclusions]]``: a rule that excludes values.
-
-    Parameters
-    ----------
-    outcomes
-        Prefixes of the names of outcomes, such as ``"eda"``; empty for all.
-    coverage
-        Smallest valid fraction of a condition, 0 to 1.
-    """
-
-    coverage: float
-    outcomes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.coverage <= 1:
-            raise ValueError(f"coverage must be from 0 to 1, not {self.coverage:g}")
-
-    def applies_to(self, outcome: str) -> bool:
-        """Return True if the rule applies to an outcome."""
-        return not self.outcomes or outcome.startswith(self.outcomes)
 
 
 @dataclass(frozen=True)
@@ -151,13 +133,18 @@ class Design:
     def __post_init__(self) -> None:
         if not self.conditions:
             raise ValueError("a study has conditions: add a table [conditions.NAME]")
+        named = [("a contrast", c) for k in self.contrasts for c in (k.of, k.against)]
+        if self.study.baseline:
+            named.append(("the baseline", self.study.baseline))
+        for kind, name in named:
+            if name not in self.conditions:
+                raise ValueError(
+                    f"{kind} names the condition {name!r}; the study has "
+                    f"{', '.join(self.conditions)}"
+                )
         for contrast in self.contrasts:
-            for name in (contrast.of, contrast.against):
-                if name not in self.conditions:
-                    raise ValueError(
-                        f"a contrast names the condition {name!r}; the study has "
-                        f"{', '.join(self.conditions)}"
-                    )
+            for name in contrast.outcomes:
+                _check_measure(name)
         for condition in self.conditions.values():
             for name in condition.questionnaires:
                 self.questionnaire(name)
@@ -232,3 +219,14 @@ def _from_table(kind: type, parts: Any, at: str) -> Any:
     if not isinstance(parts, dict):
         raise ValueError(f"{at} = {parts!r} must be a table")
     return config.make(kind, config.build(parts, at), at)
+
+
+def _check_measure(name: str) -> None:
+    """Raise ValueError if a name is neither a measure nor a score."""
+    stem = name.partition(".")[0]
+    if is_measure(name) or stem in questionnaires.questionnaire_names():
+        return
+    raise ValueError(
+        f"a contrast names the outcome {name!r}, which is no measure of a table "
+        f"({', '.join(SHOWN)} ...) and no score"
+    )

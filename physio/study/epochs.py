@@ -5,87 +5,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from physio.core.recording import Recording
-from physio.features.eda.scr_detection import event_related
-from physio.study.outcomes import Signals, iter_markers
+from physio.offline.condition_measures import Measures, MeasureSettings
 from physio.view.convert import to_mne
 
-WITHIN: Final = (1.0, 3.0)
-BEFORE: Final = (-5.0, 0.0)
-AFTER: Final = (0.0, 6.0)
 _ICA_ITERATIONS: Final = 500
 _EOG_CORRELATION: Final = 0.7  # with few electrodes no z-score is an outlier
 
 
-def event_related_responses(
-    recording: Recording,
-    label: str,
-    *,
-    within: tuple[float, float] = WITHIN,
-    signals: Signals | None = None,
-) -> pd.DataFrame:
-    """Return the event-related SCR and heart rate change of the events.
+def event_related_responses(recording: Recording, label: str) -> pd.DataFrame:
+    """Return the event-related responses of the markers that begin with a label.
 
-    Parameters
-    ----------
-    recording
-        Recording with events and signals.
-    label
-        Prefix of the markers of the events.
-    within
-        Window after an event for the onset of its SCR (s).
-    signals
-        Result of `Signals.of`, if already computed.
-
-    Returns
-    -------
-    DataFrame
-        A row per event: ``time`` (s, session clock), ``label``, ``scr`` (1 with a
-        response), ``latency`` (s), ``amplitude`` (uS, NaN without response),
-        ``magnitude`` (uS, 0 without response) and ``heart.change`` (1/min: mean rate of
-        the 6 s after minus that of the 5 s before). NaN where the sensor is absent or
-        not usable.
-
-    References
-    ----------
-    Boucsein et al. (2012), Psychophysiology 49:1017: the window of 1 to 3 s.
+    A row per event: see `physio.offline.condition_measures.Measures.events`.
     """
-    measured = signals or Signals.of(recording)
-    chosen = [
-        (t, text) for t, text in iter_markers(recording) if text.startswith(label)
-    ]
-    times = np.array([t for t, _ in chosen])
-    frame = pd.DataFrame({"time": times, "label": [text for _, text in chosen]})
-    frame["scr"], frame["latency"], frame["amplitude"] = np.nan, np.nan, np.nan
-    frame["magnitude"] = np.nan
-    if measured.responses is not None and measured.skin is not None and len(times):
-        count, latency, total = event_related(times, measured.responses, within).T
-        usable = ~np.isnan(count) & _usable(measured.skin, times, within)
-        responded = usable & (count > 0)
-        frame.loc[usable, "scr"] = responded[usable].astype(float)
-        frame.loc[usable, "magnitude"] = np.where(responded, total, 0.0)[usable]
-        frame.loc[responded, "amplitude"] = total[responded]
-        frame.loc[responded, "latency"] = latency[responded]
-    frame["heart.change"] = [
-        measured.heart_rate(t + AFTER[0], t + AFTER[1])
-        - measured.heart_rate(t + BEFORE[0], t + BEFORE[1])
-        for t in times
-    ]
-    return frame
+    settings = MeasureSettings(estimates=False)
+    return Measures.of(recording, settings).events((label,))
 
 
 def summary(frame: pd.DataFrame) -> dict[str, float]:
     """Return means: amplitude over responses, magnitude over all events."""
     return {
         "events": float(len(frame)),
-        "usable": float(frame["scr"].notna().sum()),
-        "responses": float(frame["scr"].sum()),
+        "usable": float(frame["responder"].notna().sum()),
+        "responses": float(frame["responder"].sum()),
         "amplitude": float(frame["amplitude"].mean()),
         "magnitude": float(frame["magnitude"].mean()),
-        "heart.change": float(frame["heart.change"].mean()),
+        "heart_rate_change": float(frame["heart_rate_change"].mean()),
     }
 
 
@@ -205,15 +152,3 @@ def save(
     (folder / f"{name}.json").write_text(
         json.dumps(processing, indent=1) + "\n", "utf-8"
     )
-
-
-def _usable(
-    skin: tuple[np.ndarray, np.ndarray], times: np.ndarray, within: tuple[float, float]
-) -> np.ndarray:
-    """Return a mask of the events with valid EDA in the whole window."""
-    t, x = skin
-    usable = np.zeros(len(times), np.bool_)
-    for i, time in enumerate(times):
-        segment = x[(t >= time + within[0]) & (t <= time + within[1])]
-        usable[i] = len(segment) > 0 and not np.isnan(segment).any()
-    return usable

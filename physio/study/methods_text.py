@@ -9,10 +9,12 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from physio.offline.condition_measures import MeasureSettings
+from physio.offline.table_methods import signal_sentences
+from physio.study.contrasts import ContrastEstimate, RecordedSession, value_counts
 from physio.study.counterbalancing import williams_design
 from physio.study.design import Design
 from physio.study.questionnaires import load
-from physio.study.table import ContrastEstimate, RecordedSession
 
 LIBRARIES: Final = ("physio-affect", "numpy", "scipy", "pandas", "statsmodels")
 
@@ -61,7 +63,7 @@ def study_record(
     durations: dict[str, list[float]] = {}
     for session in recorded:
         for span in session.segments:
-            durations.setdefault(span.condition, []).append(span.end - span.begin)
+            durations.setdefault(span.name, []).append(span.end - span.begin)
     at = datetime.fromisoformat(frozen) if frozen else None
     dates = [session.recording.date for session in recorded]
     early = sum(date is None or date < at for date in dates) if at else 0
@@ -85,7 +87,7 @@ def methods_text(
     design
         The plan.
     flow
-        Numbers of participants: see `physio.study.table.participant_flow`.
+        Numbers of participants: see `physio.study.contrasts.participant_flow`.
     table
         The outcomes.
     contrasts
@@ -99,7 +101,7 @@ def methods_text(
         _conditions(design, record),
         _order(design, table, record),
         _questionnaires(design, table),
-        *_signals(table),
+        *signal_sentences(_with_values(table), MeasureSettings().scr_threshold),
         _exclusions(design, table),
         _contrasts(contrasts),
         _plan(design, record),
@@ -184,34 +186,14 @@ def _questionnaires(design: Design, table: pd.DataFrame) -> str:
     return text.strip()
 
 
-def _signals(table: pd.DataFrame) -> list[str]:
-    """Describe the processing of the signals that gave a value."""
-    names = _with_values(table)
-    sentences = []
-    if any(name.startswith("eda.scr") for name in names):
-        sentences.append(
-            "Skin conductance responses of at least 0.02 uS were detected by a convex "
-            "decomposition (after Greco et al. 2015)."
-        )
-    if any(name.startswith("heart.") for name in names):
-        sentences.append(
-            "Beats were detected after Elgendi et al. (2013), and intervals accepted "
-            "by beat form and length."
-        )
-    return sentences
-
-
 def _exclusions(design: Design, table: pd.DataFrame) -> str:
     if not design.exclusions:
         return ""
-    rules = "; ".join(
-        f"{', '.join(r.outcomes) or 'all outcomes'} below a coverage of {r.coverage:g}"
-        for r in design.exclusions
-    )
-    excluded = int((table["exclusion"] != "").sum())
+    rules = "; ".join(rule.words for rule in design.exclusions)
+    counts = value_counts(table)
     return (
-        f"Exclusion rules of the plan: {rules}; {excluded} of {len(table)} values were "
-        "excluded or missing."
+        f"Exclusion rules of the plan: {rules}; {counts['values excluded']} of "
+        f"{counts['values']} values were excluded or missing."
     )
 
 
@@ -240,4 +222,4 @@ def _plan(design: Design, record: StudyRecord) -> str:
 
 def _with_values(table: pd.DataFrame) -> list[str]:
     """Return the outcomes with at least one value."""
-    return sorted(set(table.loc[table["value"].notna(), "outcome"]))
+    return sorted(set(table.loc[table["value"].notna(), "measure"]))

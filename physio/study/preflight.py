@@ -16,11 +16,13 @@ from physio.core.protocols import Clock, Device
 from physio.core.recording import Recording
 from physio.core.stage import StageRunner
 from physio.core.stitch import stitched
+from physio.datasets.base import ConditionSpan
+from physio.offline.analysis import Analysis, analyze
 from physio.online.prompts import Step
 from physio.online.remote_control import send
 from physio.online.session import MARKERS
 from physio.quality.range_checks import EegQuality
-from physio.study.outcomes import Signals, iter_markers
+from physio.study.outcomes import iter_markers
 
 STEPS: Final = (
     Step(1.0, "check blink", "Blink ten times, about once a second."),
@@ -100,12 +102,11 @@ class MarkerEcho(Device):
 def checks(recording: Recording, folder: Path) -> list[PreflightCheck]:
     """Return all checks of a recording of `STEPS`; ``folder``: parent of sessions."""
     at = {label: t for t, label in iter_markers(recording)}
-    signals = Signals.of(recording)
     return [
         *_electrodes(recording),
         *_resistances(recording),
         *_eyes(recording, at),
-        *_body(recording, signals, at),
+        *_body(recording, _analysis(recording), at),
         *_machine(recording, folder),
     ]
 
@@ -189,13 +190,15 @@ def _alpha(times: Array, x: Array, begin: float, end: float, rate: float) -> flo
 
 
 def _body(
-    recording: Recording, signals: Signals, at: dict[str, float]
+    recording: Recording, analysis: Analysis | None, at: dict[str, float]
 ) -> Iterator[PreflightCheck]:
     """Check pulse, movement and the SCR to a deep breath."""
     begin, end = at.get("check open", 0.0), at.get("check closed", 0.0)
     pulse = np.nan
-    if signals.beats is not None and end > begin:
-        pulse = signals.outcomes(begin, end)["heart.rate"].coverage
+    if analysis is not None and end > begin:
+        rows = analysis.spans([ConditionSpan("open", begin, end)])
+        rates = rows[rows["measure"] == "mean_heart_rate"]
+        pulse = float(rates["coverage"].max()) if len(rates) else np.nan
     need = "0.8 or more accepted"
     yield PreflightCheck(
         "pulse valid", pulse, "of 1", need, _passed(pulse, pulse >= 0.8)
@@ -205,15 +208,26 @@ def _body(
         "sitting still", still, "g", "0.05 or less", _passed(still, still <= 0.05)
     )
     size = np.nan
-    if signals.responses is not None and "check breath" in at:
-        since = signals.responses.times - at["check breath"]
-        column = signals.responses.info.names.index("amplitude")
-        sizes = signals.responses.data[(since >= 0.5) & (since < 8.0), column]
+    if analysis is not None and _has_skin(analysis) and "check breath" in at:
+        since = analysis.scrs["onset"] - at["check breath"]
+        sizes = analysis.scrs.loc[(since >= 0.5) & (since < 8.0), "amplitude"]
         size = float(sizes.max()) if len(sizes) else 0.0
     need = "0.02 or more: else a non-responder or dry electrodes"
     yield PreflightCheck(
         "SCR to a breath", size, "uS", need, _passed(size, size >= 0.02)
     )
+
+
+def _analysis(recording: Recording) -> Analysis | None:
+    """Return the analysis of a recording; None without a signal for it."""
+    try:
+        return analyze(recording)
+    except ValueError:
+        return None
+
+
+def _has_skin(analysis: Analysis) -> bool:
+    return any(frame.attrs["kind"] == "skin" for frame in analysis.signals.values())
 
 
 def _acceleration_sd(recording: Recording, begin: float, end: float) -> float:

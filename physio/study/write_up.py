@@ -9,19 +9,22 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from physio.study.outcomes import DESCRIPTIONS, UNITS
+from physio.offline.table_methods import describe_measures, is_measure
+from physio.study.contrasts import ContrastEstimate
 from physio.study.questionnaires import load
-from physio.study.table import ContrastEstimate
 
 _PANELS_PER_ROW: Final = 4  # panels in a row
 
 
 def codebook(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the codebook of a table: outcome, unit, definition, source."""
+    """Return the codebook of a table: measure, unit, definition, source."""
     rows = []
-    for name in sorted(set(table["outcome"])):
-        if name in UNITS:
-            rows.append((name, UNITS[name], DESCRIPTIONS[name], "physio-affect"))
+    measures = table[table["measure"] != ""].drop_duplicates("measure")
+    units = dict(zip(measures["measure"], measures["unit"], strict=True))
+    for name in sorted(units):
+        if is_measure(name):
+            ((_, words),) = describe_measures([name]).itertuples(index=False)
+            rows.append((name, units[name], words, "physio-affect"))
             continue
         questionnaire = load(name.partition(".")[0])
         scale = questionnaire.scales[name.partition(".")[2]]
@@ -29,7 +32,7 @@ def codebook(table: pd.DataFrame) -> pd.DataFrame:
         if scale.reverse:
             meaning += f" ({', '.join(scale.reverse)} reversed)"
         rows.append((name, "1", meaning, questionnaire.citation))
-    return pd.DataFrame(rows, columns=["outcome", "unit", "definition", "source"])
+    return pd.DataFrame(rows, columns=["measure", "unit", "definition", "source"])
 
 
 def results_json(differences: Sequence[ContrastEstimate], **more: Any) -> str:
@@ -64,8 +67,9 @@ def plot_contrasts(
     for ax in axes.flat[len(shown) :]:
         ax.set_visible(False)
     included = table[table["exclusion"] == ""]
+    units = dict(zip(table["measure"], table["unit"], strict=True))
     for ax, contrast in zip(axes.flat, shown, strict=False):
-        values = included[included["outcome"] == contrast.outcome]
+        values = included[included["measure"] == contrast.outcome]
         wide = values.pivot_table(
             index="participant", columns="condition", values="value"
         )
@@ -74,7 +78,8 @@ def plot_contrasts(
             rows = wide[pair].dropna().to_numpy()
             ax.plot([0, 1], rows.T, color="0.6", lw=1, marker="o", ms=4)
             ax.plot([0, 1], rows.mean(axis=0), color="#0072B2", lw=2.5, marker="o")
-        unit = UNITS.get(contrast.outcome, "points")
+        is_score = not is_measure(contrast.outcome)
+        unit = "points" if is_score else units.get(contrast.outcome, "")
         ax.set_xticks([0, 1], pair)
         ax.set_xlim(-0.3, 1.3)
         ax.set_ylabel(f"{contrast.outcome} ({unit})")

@@ -218,6 +218,26 @@ def test_a_data_set_is_read(tmp_path: Path) -> None:
     assert "biosemi.eeg" in room["recording"].streams
 
 
+def test_the_commands_of_the_table_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    import miniatures
+
+    miniatures.wristbands(tmp_path)
+    page = ROOT / "docs" / "table.md"
+    monkeypatch.chdir(tmp_path)
+    for line in commands(page):
+        words = [*shlex.split(line)[1:], "--backend", "serial"]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, (line, result.output, result.exception)
+    named = re.findall(r"^\| `([\w.]+)/?` \|", page.read_text("utf-8"), re.M)
+    written = {path.name for path in tmp_path.iterdir()} | {"table_events.csv"}
+    assert set(named) - written == set()
+    assert (tmp_path / "events_events.sav").exists()
+
+
 def test_a_device_of_ones_own_is_read() -> None:
     (code,) = blocks(ROOT / "docs" / "devices.md", "python")
     room: dict[str, Any] = {}

@@ -95,3 +95,13 @@ def test_refuses(stage: Stage, source: StreamInfo, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         stage.output_info(source)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 50.0])
+def test_an_impossible_sample_of_an_axis_is_missing(value: float) -> None:
+    x = 0.1 * np.random.default_rng(1).standard_normal((32 * 90, 3)) + [0, 0.6, 0.8]
+    gap = x.copy()
+    x[500::97, 1] = value
+    gap[500::97] = MissingReason.POOR_QUALITY.nan
+    np.testing.assert_allclose(acc(x)[:, 0], acc(gap)[:, 0])
+    assert np.isfinite(acc(x)[240:]).all()

@@ -163,7 +163,7 @@ def test_the_proportion_of_artifacts_is_a_quality() -> None:
 
 
 def test_dry_electrodes_are_dry_and_those_off_the_skin_missing() -> None:
-    y = features("4", 0.01 * skin(4, noise=0.0))
+    y = features("4", 0.01 * skin(4))
     assert (y.column("dry")[40:] == 1).all()
     assert np.isfinite(y.data[70:]).all()
     assert (features("4", skin(4)).column("dry")[40:] == 0).all()

@@ -167,11 +167,11 @@ def test_a_study_in_bids(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as missing:
         study.load(Trial("03", "", "rest"))
     assert str(missing.value) == f"{tmp_path} has no recording of '03 rest'"
-    with pytest.raises(ValueError, match=r"^.* has 2 recordings: give the file of one"):
+    with pytest.raises(ValueError, match=r"^.* has 2 recordings \(sub-01_task-rest, "):
         read(tmp_path)
     path = tmp_path / "sub-01" / "eeg" / "sub-01_task-rest_eeg.edf"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match=r"^.*_task-rest_eeg\.edf cannot be read"):
+    with pytest.raises(ValueError, match=r"^.*_task-rest_eeg\.edf is no EDF"):
         study.load(Trial("01", "", "rest"))
 
 

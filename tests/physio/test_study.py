@@ -16,23 +16,24 @@ from physio.core.block import Block, Channel, StreamInfo
 from physio.core.events import Events, event_stream
 from physio.core.protocols import FastClock
 from physio.core.recording import MARKERS, Recording
+from physio.datasets.base import ConditionSpan
+from physio.offline.condition_table import LONG
 from physio.study import bids, epochs, questionnaires
-from physio.study.counterbalancing import draw_orders, williams_design
-from physio.study.design import Contrast, Design, Exclusion
-from physio.study.epochs import event_related_responses, summary
-from physio.study.marker_latency import marker_latency
-from physio.study.methods_text import methods_text, study_record
-from physio.study.outcomes import Segment, Signals, questionnaire_scores
-from physio.study.protocol_runner import ProtocolRunner
-from physio.study.study_folder import Study
-from physio.study.table import (
-    COLUMNS,
+from physio.study.contrasts import (
     ContrastEstimate,
     RecordedSession,
     estimate_contrasts,
-    exclusion_reason,
     read_sessions,
+    study_table,
 )
+from physio.study.counterbalancing import draw_orders, williams_design
+from physio.study.design import Contrast, Design
+from physio.study.epochs import event_related_responses, summary
+from physio.study.marker_latency import marker_latency
+from physio.study.methods_text import methods_text, study_record
+from physio.study.outcomes import Outcome, questionnaire_scores
+from physio.study.protocol_runner import ProtocolRunner
+from physio.study.study_folder import Study
 from physio.study.withdrawal import find_code
 
 EXAMPLE = Path(physio.assets.__file__).parent / "study"
@@ -303,7 +304,7 @@ def test_the_rehearsal_ends_in_a_table_that_is_true(rehearsed: Path) -> None:
     Where fewer do, their mean is of another time than the condition's.
 
     Responses within 4 s of a larger one count as its tail, so that their rate is never
-    told too high by more than one a minute, and goes with the true one.
+    told too high by more than two a minute, and goes with the true one.
     """
     study = Study.open(rehearsed)
     table = pd.read_csv(rehearsed / "derived" / "table.csv", keep_default_na=False)
@@ -314,25 +315,27 @@ def test_the_rehearsal_ends_in_a_table_that_is_true(rehearsed: Path) -> None:
         told = session.recording.events["band.responses"]
         sizes = told.data[:, told.info.names.index("amplitude")]
         for span in session.segments:
-            key = (table["participant"] == session.participant) & (
-                table["condition"] == span.condition
+            key = (
+                (table["participant"] == session.participant)
+                & (table["condition"] == span.name)
+                & (table["baseline_role"] != "sensitivity")
             )
-            own = table[key].set_index("outcome")
+            own = table[key].drop_duplicates("measure").set_index("measure")
             inside = beats[(beats >= span.begin) & (beats < span.end)]
-            if own.loc["heart.rate", "exclusion"] == "":
+            if own.loc["mean_heart_rate", "exclusion"] == "":
                 true = 60 / np.diff(inside).mean()
-                error = abs(own.loc["heart.rate", "value"] - true)
-                rates.append((error, own.loc["heart.rate", "coverage"]))
-            if own.loc["eda.scr_rate", "exclusion"] == "":
+                error = abs(own.loc["mean_heart_rate", "value"] - true)
+                rates.append((error, own.loc["mean_heart_rate", "coverage"]))
+            if own.loc["scr_per_minute", "exclusion"] == "":
                 here = (told.times >= span.begin) & (told.times < span.end)
                 true = 60 * (here & (sizes >= 0.02)).sum() / (span.end - span.begin)
-                responses.append((own.loc["eda.scr_rate", "value"], true))
+                responses.append((own.loc["scr_per_minute", "value"], true))
     assert len(rates) >= 14
     error, coverage = np.array(rates).T
     assert error[coverage >= 0.8].max() < 2.5
     assert np.median(error) < 0.6
     said, true = np.array(responses).T
-    assert (said - true).max() <= 1.0 + 1e-9
+    assert (said - true).max() <= 2.0 + 1e-9
     assert np.corrcoef(said, true)[0, 1] > 0.8
 
 
@@ -345,11 +348,11 @@ def test_mishaps_are_in_the_flow_and_not_in_the_figures(rehearsed: Path) -> None
     by = {c["outcome"]: c for c in results["contrasts"]}
     assert by["sam.arousal"]["n"] == 5
     # The second lost the wristband half-way: their stress or their amusement is none.
-    assert by["heart.rate"]["n"] <= 4
-    assert "sim2" not in by["heart.rate"]["per_participant"]
+    assert by["mean_heart_rate"]["n"] <= 4
+    assert "sim2" not in by["mean_heart_rate"]["per_participant"]
     table = pd.read_csv(rehearsed / "derived" / "table.csv")
     third = table[table["participant"] == "sim3"]
-    assert set(third["session"]) == {"sim3-1", "sim3-2"}
+    assert set(third["recording"]) == {"sim3-1", "sim3-2"}
     assert third.groupby("condition")["position"].first().sort_values().tolist() == [
         1, 2, 3, 4,
     ]  # fmt: skip
@@ -360,12 +363,24 @@ def test_mishaps_are_in_the_flow_and_not_in_the_figures(rehearsed: Path) -> None
 def outcomes(orders: dict[str, list[str]], *names: str) -> pd.DataFrame:
     """Return a table in which each participant has each outcome in each condition."""
     rows = [
-        (code, condition, i + 1, f"{code}-1", name, 1.0, "1", 1.0, "")
+        {
+            "participant": code,
+            "condition": condition,
+            "position": i + 1,
+            "recording": f"{code}-1",
+            "measure": name,
+            "value": 1.0,
+            "unit": "1",
+            "coverage": 1.0,
+            "exclusion": "",
+            "baseline_role": "",
+            "repeat": 1,
+        }
         for code, order in orders.items()
         for i, condition in enumerate(order)
         for name in names
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(LONG))
 
 
 def methods_of(
@@ -380,7 +395,8 @@ def methods_of(
     recorded = [
         RecordedSession(
             code, code, Recording({}, metadata={"began": date}),
-            [Segment(c, 200.0 * i, 200.0 * i + 90) for i, c in enumerate(order)], {},
+            [ConditionSpan(c, 200.0 * i, 200.0 * i + 90) for i, c in enumerate(order)],
+            {},
         )
         for code, order in orders.items()
     ]  # fmt: skip
@@ -400,7 +416,7 @@ def test_methods_of_a_complete_study_and_of_one_that_is_not() -> None:
     plans = draw_orders(*parts, 12, 1)
     whole = len(williams_design(len(parts[1])))
     orders = {f"p{i}": order for i, order in enumerate(plans[:whole])}
-    text = methods_of(orders, "heart.rate", "eda.scr_rate", "sam.arousal")
+    text = methods_of(orders, "mean_heart_rate", "scr_per_minute", "sam.arousal")
     assert "was counterbalanced in a Williams design" in text
     assert "Self-reports: " in text
     assert "Elgendi" in text
@@ -409,31 +425,35 @@ def test_methods_of_a_complete_study_and_of_one_that_is_not() -> None:
     assert "(90 s, recorded" in text
     assert "bootstrap" not in text  # there are no contrasts
     few = dict(list(orders.items())[:1])
-    text = methods_of(few, "heart.rate")
+    text = methods_of(few, "mean_heart_rate")
     assert "it is not balanced: 1 participants" in text
     assert "counterbalanced" not in text
     assert "Greco" not in text
     assert "No answers were recorded to" in text
     swapped = {"p0": orders["p0"], "p1": [*reversed(orders["p1"])]}
-    assert "Elgendi" not in methods_of(swapped, "eda.mean")
-    text = methods_of({"p0": orders["p0"][:1]}, "heart.rate")
+    assert "Elgendi" not in methods_of(swapped, "scl")
+    text = methods_of({"p0": orders["p0"][:1]}, "mean_heart_rate")
     assert "was not recorded" in text
 
 
 def test_methods_of_a_data_set_claim_no_design() -> None:
     design = Design.read(EXAMPLE / "study.toml")
     order = list(design.conditions)
-    text = methods_of({"S2": order, "S3": order}, "heart.rate", assigned=False)
+    text = methods_of({"S2": order, "S3": order}, "mean_heart_rate", assigned=False)
     for word in ("Williams", "enrolled", "planned participants", "frozen"):
         assert word not in text
     assert "The data of 2 participants were analysed." in text
     assert "was applied to data that were recorded without it" in text
-    early = methods_of({"p1": order}, "heart.rate", date="2026-01-01T00:00:00+00:00")
+    early = methods_of(
+        {"p1": order}, "mean_heart_rate", date="2026-01-01T00:00:00+00:00"
+    )
     assert "1 sessions began before that or have no date" in early
     assert "before the first session" not in early
-    nan = ContrastEstimate("heart.rate", "a", "b", np.nan, np.nan, np.nan, 0, np.nan)
+    nan = ContrastEstimate(
+        "mean_heart_rate", "a", "b", np.nan, np.nan, np.nan, 0, np.nan
+    )
     assert "No contrast could be computed." in methods_of(
-        {"p1": order}, "heart.rate", contrasts=(nan,)
+        {"p1": order}, "mean_heart_rate", contrasts=(nan,)
     )
 
 
@@ -471,10 +491,17 @@ def test_the_same_table_comes_out_of_bids(rehearsed: Path, tmp_path: Path) -> No
         ],
     )
     assert result.exit_code == 0, result.exception
-    key = ["participant", "condition", "outcome"]
+    key = ["participant", "condition", "measure", "baseline_role", "begin_s"]
     one, two = (
-        pd.read_parquet(folder / "table.parquet").set_index(key).sort_index()
+        pd.read_parquet(folder / "table.parquet")
         for folder in (rehearsed / "derived", out)
+    )
+    one, two = (
+        table[~table["measure"].str.startswith(("eeg_", "frontal_"))]
+        .assign(begin_s=table["begin_s"].round(6))
+        .set_index(key)
+        .sort_index()
+        for table in (one, two)
     )
     assert list(one.index) == list(two.index)
     np.testing.assert_allclose(two["value"], one["value"], rtol=1e-9)
@@ -503,7 +530,7 @@ def test_events_have_amplitudes_over_responses_and_magnitudes_over_all() -> None
     frame = event_related_responses(
         Recording({"band.eda": (block,)}, {MARKERS: events}), "film"
     )
-    assert frame["scr"].tolist() == [1.0, 1.0, 0.0]
+    assert frame["responder"].tolist() == [1.0, 1.0, 0.0]
     assert np.isnan(frame["amplitude"][2])
     assert frame["magnitude"][2] == 0.0
     # The response's own peak, as the Bateman function has it.
@@ -512,7 +539,7 @@ def test_events_have_amplitudes_over_responses_and_magnitudes_over_all() -> None
     assert frame["amplitude"][:2].to_numpy() == pytest.approx(peak, rel=0.1)
     told = summary(frame)
     assert told["magnitude"] == pytest.approx(2 / 3 * told["amplitude"])
-    assert np.isnan(frame["heart.change"]).all()
+    assert np.isnan(frame["heart_rate_change"]).all()
 
 
 @pytest.mark.filterwarnings("ignore")  # MNE's and autoreject's own
@@ -549,20 +576,24 @@ def test_eeg_after_events_is_cleaned_apart_and_says_how() -> None:
         epochs.eeg_epochs(recording, "click")
 
 
-def test_no_sensor_is_no_value_and_no_error() -> None:
-    found = Signals.of(Recording({})).outcomes(0.0, 60.0)
-    assert all(np.isnan(m.value) and m.coverage == 0 for m in found.values())
+def test_a_session_without_sensors_has_its_scores_alone() -> None:
+    span = ConditionSpan("calm", 0.0, 60.0)
+    scores = {"calm": {"sam.arousal": Outcome(3.0, "1", 1.0)}}
+    session = RecordedSession("p1", "p1-1", Recording({}), [span], scores)
+    table = study_table([session])
+    assert table["measure"].tolist() == ["sam.arousal"]
+    assert table["value"].tolist() == [3.0]
 
 
-def test_an_exclusion_says_why() -> None:
-    rules = (Exclusion(0.5, ("eda",)),)
-    assert (
-        exclusion_reason("eda.scr_rate", 0.2, 3.0, rules)
-        == "coverage 0.20 is below 0.5"
-    )
-    assert exclusion_reason("eda.scr_rate", 0.9, 3.0, rules) == ""
-    assert exclusion_reason("heart.rate", 0.2, 60.0, rules) == ""
-    assert exclusion_reason("heart.rate", 0.2, np.nan, rules) == "no valid data"
+def test_an_outcome_of_a_contrast_is_a_measure_or_a_score(tmp_path: Path) -> None:
+    text = (EXAMPLE / "study.toml").read_text("utf-8")
+    plan = tmp_path / "study.toml"
+    plan.write_text(text.replace("scr_per_minute", "eda.scr_rate"), "utf-8")
+    with pytest.raises(ValueError, match=r"'eda.scr_rate', which is no measure"):
+        Design.read(plan)
+    plan.write_text(text.replace('= "baseline"', '= "pause"', 1), "utf-8")
+    with pytest.raises(ValueError, match="the baseline names the condition 'pause'"):
+        Design.read(plan)
 
 
 def test_a_contrast_is_within_participants_and_its_interval_holds_the_truth() -> None:
@@ -572,10 +603,11 @@ def test_a_contrast_is_within_participants_and_its_interval_holds_the_truth() ->
         level = rng.normal(70, 10)
         for condition, shift in (("calm", 0.0), ("stress", 8.0)):
             value = level + shift + rng.normal(0, 3)
-            rows.append((f"p{k}", condition, "heart.rate", value, ""))
-    columns = ["participant", "condition", "outcome", "value", "exclusion"]
+            rows.append((f"p{k}", condition, "mean_heart_rate", value, "", ""))
+    columns = ["participant", "condition", "measure", "value"]
+    columns += ["exclusion", "baseline_role"]
     table = pd.DataFrame(rows, columns=columns)
-    planned = (Contrast("stress", "calm", ("heart.rate", "eda.scr_rate")),)
+    planned = (Contrast("stress", "calm", ("mean_heart_rate", "scr_per_minute")),)
     found, none = estimate_contrasts(table, planned)
     assert found.low < 8.0 < found.high
     assert found.high - found.low < 4.0

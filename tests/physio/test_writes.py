@@ -25,6 +25,7 @@ import tomli_w
 import typer
 from typer.testing import CliRunner
 
+import miniatures
 import physio.assets
 from hostile import ELSEWHERE, NAMES, hostile_xdf, hostile_zip
 from physio.cli import app, session_folder
@@ -173,7 +174,7 @@ def study(world: World) -> Path:
                   "session": "session.toml", "preflight": False},
         "conditions": {name: {"seconds": 5.0} for name in NAMES},
         "contrasts": [{"of": NAMES[0], "against": NAMES[1],
-                       "outcomes": ["eda.scl", "heart.rate"]}],
+                       "outcomes": ["scl", "mean_heart_rate"]}],
     }  # fmt: skip
     (root / "study.toml").write_text(tomli_w.dumps(plan), "utf-8")
     (root / "session.toml").write_text(
@@ -332,6 +333,23 @@ def _(world: World) -> Lines:
         world.targets += [path.with_suffix(".columns.toml")]
         (world.root / "in" / beside).symlink_to(world.root / "precious" / "new")
         yield ["columns", path]
+
+
+@case("table")
+def _(world: World) -> Lines:
+    lines = [json.dumps([n, n, i, i + 9])[1:-1] for i, n in enumerate(NAMES[:8])]
+    head = "participant,condition,begin,end"
+    sheet = world.text("sheet.csv", "\n".join([head, *lines]) + "\n")
+    raw = world.root / "in" / "a.zip"
+    miniatures.wristband(raw)
+    for code, suffix in ((NAMES[0], "csv"), (NAMES[1], "xlsx"), (NAMES[2], "sav")):
+        yield [
+            "table", raw, "--conditions", sheet, "--participant", code, "--events",
+            "t", "--baseline", "0", "60", "--no-estimates", "--plots",
+            world.out / suffix, "-o", world.out / f"t.{suffix}",
+        ]  # fmt: skip
+    (world.root / "in" / "l.csv").symlink_to(world.root / "precious" / "new")
+    yield ["table", raw, "--conditions", sheet, "-o", world.root / "in" / "l.csv"]
 
 
 DATASET = """

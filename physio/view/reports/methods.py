@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from physio.core.block import Block
+from physio.core.json_table import stored_config
 from physio.core.recording import (
     BASELINE_START,
     CALIBRATION,
@@ -14,6 +15,7 @@ from physio.core.recording import (
     base_name,
     baseline_marker,
 )
+from physio.inference.baseline_use import baseline_uses
 from physio.models import model_card
 from physio.models.model_card import ModelCard
 from physio.view.labels import estimated_dimensions, joined
@@ -135,6 +137,7 @@ def session_facts(
     recording: Recording,
     estimates: Block | None,
     streams: Iterable[Mapping[str, Any]] = (),
+    features: Block | None = None,
 ) -> SessionFacts:
     """Return the facts of a session, from its recording and its results.
 
@@ -146,6 +149,8 @@ def session_facts(
         The estimates, None without any.
     streams
         Entries of `physio.online.session_table.SessionTable.rows`.
+    features
+        The features, None without any.
     """
     about = recording.metadata
     recorder = "" if "replayed" in about else about.get("physio-affect", "")
@@ -155,11 +160,22 @@ def session_facts(
         n for n in names
         if estimates is not None and np.isfinite(estimates.column(n)).any()
     ]  # fmt: skip
-    return SessionFacts(recorder, chains, finite, _baseline(recording))
+    return SessionFacts(recorder, chains, finite, _baseline(recording, features))
 
 
-def _baseline(recording: Recording) -> str:
+def _baseline(recording: Recording, features: Block | None) -> str:
     """Return what the features of a session were measured against, in words."""
+    uses = baseline_uses(recording, features, stored_config(recording.metadata))
+    known = {(u.begin, u.end) for u in uses if u.begin == u.begin}
+    spans = sorted(
+        f"{begin - recording.begin:.0f} to {end - recording.begin:.0f} s"
+        for begin, end in known
+    )
+    seconds = f" ({', '.join(spans)})" if spans else ""
+    return f"{_baseline_kind(recording)}{seconds}"
+
+
+def _baseline_kind(recording: Recording) -> str:
     named = recording.events.items()
     events = [(base_name(name), e) for name, e in named if len(e)]
     markers = [label for name, e in events if name == MARKERS for label in e.labels]

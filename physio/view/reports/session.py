@@ -122,7 +122,7 @@ def session_report(
             )
     _add_spectrum(page, recording)
     _add_events(page, recording)
-    facts = session_facts(recording, estimates, streams)
+    facts = session_facts(recording, estimates, streams, features)
     _add_data_sheet(page, recording, timing or {}, facts)
     return page
 

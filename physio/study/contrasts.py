@@ -1,4 +1,4 @@
-"""The table of outcomes of a study, planned contrasts and mixed models."""
+"""The table of a study, planned contrasts and mixed models."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,21 +8,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from physio.core.baseline_choice import BaselineChoice
 from physio.core.recording import Recording
-from physio.study.design import Contrast, Exclusion
-from physio.study.outcomes import (
-    Outcome,
-    Segment,
-    Signals,
-    completed_segments,
-    questionnaire_scores,
+from physio.datasets.base import ConditionSpan
+from physio.offline.condition_baseline import SENSITIVITY
+from physio.offline.condition_measures import MeasureSettings
+from physio.offline.condition_table import (
+    TableSettings,
+    long_table,
+    measure_recording,
+    wide_table,
 )
+from physio.offline.conditions import recorded_conditions
+from physio.offline.exclusions import MISSING, Exclusion, by_condition
+from physio.study.design import Contrast
+from physio.study.outcomes import Outcome, questionnaire_scores
 from physio.study.study_folder import Study
-
-COLUMNS = (
-    "participant", "condition", "position", "session", "outcome", "value", "unit",
-    "coverage", "exclusion",
-)  # fmt: skip
 
 
 class RecordedSession(NamedTuple):
@@ -34,7 +35,7 @@ class RecordedSession(NamedTuple):
     participant: str
     name: str
     recording: Recording
-    segments: Sequence[Segment]
+    segments: Sequence[ConditionSpan]
     scores: Mapping[str, Mapping[str, Outcome]]
 
 
@@ -48,7 +49,7 @@ def read_sessions(study: Study, codes: Iterable[str]) -> Iterator[RecordedSessio
     for code in codes:
         for folder in study.sessions(code):
             recording = read(folder / "recording.xdf")
-            segments = completed_segments(recording)
+            segments = recorded_conditions(recording)
             yield RecordedSession(
                 code, folder.name, recording, segments, questionnaire_scores(recording)
             )
@@ -63,20 +64,21 @@ def completed_conditions(study: Study, code: str) -> list[str]:
     completed = []
     for session in read_sessions(study, [code]):
         for span in session.segments:
-            asked = study.design.conditions[span.condition].questionnaires
+            asked = study.design.conditions[span.name].questionnaires
             answered = {
-                name.partition(".")[0]
-                for name in session.scores.get(span.condition, {})
+                name.partition(".")[0] for name in session.scores.get(span.name, {})
             }
             if set(asked) <= answered:
-                completed.append(span.condition)
+                completed.append(span.name)
     return completed
 
 
-def outcome_table(
-    recorded: Iterable[RecordedSession], exclusions: Sequence[Exclusion] = ()
+def study_table(
+    recorded: Iterable[RecordedSession],
+    exclusions: Sequence[Exclusion] = (),
+    baseline: str = "",
 ) -> pd.DataFrame:
-    """Return the table with a row per participant, condition and outcome.
+    """Return the table of a study, as of `physio table`, with the scores.
 
     Parameters
     ----------
@@ -84,42 +86,71 @@ def outcome_table(
         Recorded sessions; if a condition was completed twice, the last one counts.
     exclusions
         Rules of exclusion: an excluded value stays in the table with its reason.
+    baseline
+        Condition from which differences are taken; empty for none.
 
     Returns
     -------
     DataFrame
-        ``participant``, ``condition``, ``position`` (1 for the participant's first),
-        ``session``, ``outcome``, ``value``, ``unit``, ``coverage`` (valid fraction of
-        the condition) and ``exclusion`` (empty if the value is included).
+        Columns of `physio.offline.condition_table.LONG`; ``recording`` is the name of
+        the session.
     """
-    rows: dict[tuple[str, str, str], tuple[Any, ...]] = {}
-    positions: dict[tuple[str, str], int] = {}
+    choice = BaselineChoice(baseline) if baseline else None
+    settings = TableSettings(
+        baseline=choice,
+        exclusions=tuple(exclusions),
+        measures=MeasureSettings(estimates=False),
+    )
+    parts: list[pd.DataFrame] = []
     for session in recorded:
-        signals = Signals.of(session.recording)
-        for span in session.segments:
-            key = (session.participant, span.condition)
-            before = sum(who == session.participant for who, _ in positions)
-            position = positions.setdefault(key, before + 1)
-            values = {
-                **signals.outcomes(span.begin, span.end),
-                **session.scores.get(span.condition, {}),
+        rows = _session_rows(session, settings)
+        done = set(rows["condition"])
+        parts = [
+            part[
+                (part["participant"] != session.participant)
+                | ~part["condition"].isin(done)
+            ]
+            for part in parts
+        ]
+        parts.append(rows)
+    return long_table(parts)
+
+
+def _session_rows(session: RecordedSession, settings: TableSettings) -> pd.DataFrame:
+    """Return the measures and the scores of a session."""
+    recording = session.recording
+    try:
+        rows, _ = measure_recording(recording, session.segments, settings)
+    except ValueError:  # no sensor at all
+        rows = pd.DataFrame(columns=["condition"])
+    scores = pd.DataFrame(
+        [
+            {
+                "condition": span.name,
+                "begin_s": span.begin - recording.begin,
+                "end_s": span.end - recording.begin,
+                "seconds": span.end - span.begin,
+                "measure": name,
+                "source": "questionnaire",
+                "analysis": "self-report",
+                "value": score.value,
+                "unit": score.unit,
+                "n": 1.0,
+                "n_of": "answers",
+                "coverage": score.coverage,
+                "exclusion": "" if np.isfinite(score.value) else MISSING,
+                **dict.fromkeys(("reason", "baseline", "baseline_exclusion"), ""),
+                "baseline_role": "primary" if settings.baseline else "",
             }
-            for name, (value, unit, coverage) in values.items():
-                rows[*key, name] = (
-                    *key, position, session.name, name, value, unit, coverage,
-                    exclusion_reason(name, coverage, value, exclusions),
-                )  # fmt: skip
-    return pd.DataFrame(list(rows.values()), columns=list(COLUMNS))
-
-
-def exclusion_reason(
-    outcome: str, coverage: float, value: float, exclusions: Sequence[Exclusion]
-) -> str:
-    """Return the reason for the exclusion of a value; ``""`` if it is included."""
-    for rule in exclusions:
-        if rule.applies_to(outcome) and coverage < rule.coverage:
-            return f"coverage {coverage:.2f} is below {rule.coverage:g}"
-    return "no valid data" if np.isnan(value) else ""
+            for span in session.segments
+            for name, score in session.scores.get(span.name, {}).items()
+        ]
+    )
+    parts = [part for part in (rows, scores) if len(part)]
+    joined = pd.concat(parts, ignore_index=True) if parts else rows
+    joined.insert(0, "participant", session.participant)
+    joined.insert(1, "recording", session.name)
+    return joined
 
 
 @dataclass(frozen=True)
@@ -146,7 +177,7 @@ def estimate_contrasts(
     table: pd.DataFrame, planned: Sequence[Contrast], seed: int = 1
 ) -> list[ContrastEstimate]:
     """Return the estimates of the planned contrasts, of the included values."""
-    included = table[table["exclusion"] == ""]
+    included = _included(table)
     return [
         _estimate(included, contrast, outcome, seed)
         for contrast in planned
@@ -157,7 +188,7 @@ def estimate_contrasts(
 def _estimate(
     included: pd.DataFrame, contrast: Contrast, outcome: str, seed: int
 ) -> ContrastEstimate:
-    values = included[included["outcome"] == outcome]
+    values = included[included["measure"] == outcome]
     wide = values.pivot_table(index="participant", columns="condition", values="value")
     absent = [c for c in (contrast.of, contrast.against) if c not in wide.columns]
     key = (outcome, contrast.of, contrast.against)
@@ -187,7 +218,7 @@ def participant_flow(study: Study, table: pd.DataFrame) -> dict[str, int]:
     complete = [
         c for c in orders if set(study.conditions(c)) <= completed.get(c, set())
     ]
-    included = table[table["exclusion"] == ""]
+    included = _included(table)
     return {
         "planned": study.design.study.participants,
         "enrolled": len(orders) + study.withdrawn,
@@ -195,8 +226,7 @@ def participant_flow(study: Study, table: pd.DataFrame) -> dict[str, int]:
         "completed all conditions": len(complete),
         "in the table": int(table["participant"].nunique()),
         "with at least one included value": int(included["participant"].nunique()),
-        "values": len(table),
-        "values excluded": int((table["exclusion"] != "").sum()),
+        **value_counts(table),
     }
 
 
@@ -216,7 +246,8 @@ def mixed_model(table: pd.DataFrame, outcome: str, baseline: str) -> dict[str, A
         ) from None
     import warnings
 
-    included = table[(table["exclusion"] == "") & (table["outcome"] == outcome)]
+    included = _included(table)
+    included = included[included["measure"] == outcome]
     participants, conditions = (
         included["participant"].nunique(),
         included["condition"].nunique(),
@@ -253,7 +284,23 @@ def mixed_model(table: pd.DataFrame, outcome: str, baseline: str) -> dict[str, A
     }
 
 
+def value_counts(table: pd.DataFrame) -> dict[str, int]:
+    """Return the number of values, and of those that are excluded or missing."""
+    primary = table[table["baseline_role"] != SENSITIVITY]
+    excluded = int((primary["exclusion"] != "").sum())
+    return {"values": len(primary), "values excluded": excluded}
+
+
 def write_table(table: pd.DataFrame, folder: Path) -> None:
-    """Write the table as CSV and as Parquet."""
+    """Write the table as CSV and Parquet; the wide table, and coverage by condition."""
     table.to_csv(folder / "table.csv", index=False)
     table.to_parquet(folder / "table.parquet", index=False)
+    wide_table(table).to_csv(folder / "table_wide.csv", index=False)
+    by_condition(table).to_csv(folder / "table_coverage.csv", index=False)
+
+
+def _included(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the included values, each once, of the first sensor of a measure."""
+    rows = table[(table["exclusion"] == "") & (table["baseline_role"] != SENSITIVITY)]
+    key = ["participant", "condition", "repeat", "measure"]
+    return rows.drop_duplicates([k for k in key if k in rows])

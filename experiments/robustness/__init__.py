@@ -1,0 +1,1 @@
+"""Estimates on signals that are disturbed, absent or of somebody else."""

@@ -17,6 +17,8 @@ EEG = ("headset.eeg", 250, (("F3", "eeg", "uV"), ("F4", "eeg", "uV")))
 EDA = ("band.eda", 4, (("eda", "gsr", "uS"),))
 BVP = ("band.bvp", 64, (("bvp", "bio", "1"),))
 ECG = ("chest.ecg", 130, (("ecg", "ecg", "uV"),))
+ROWS = tuple((n, "misc", "s") for n in ("interval", "confidence", "height", "rr"))
+IBI = ("strap.ibi", 8, (("event", "event", "s"), *ROWS))
 RESP = ("chest.resp", 50, (("resp", "resp", "1"),))
 ACC = ("band.acc", 32, tuple((f"acc.{axis}", "misc", "g") for axis in "xyz"))
 WRIST = ("band.bvp", 32, (*BVP[2], *ACC[2]))
@@ -29,6 +31,7 @@ SOURCES = {
     "heart": ECG,
     "pulse": WRIST,
     "prv": BVP,
+    "ibi": IBI,
     "resp": RESP,
     "motion": ACC,
     "temperature": TEMP,

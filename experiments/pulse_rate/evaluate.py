@@ -33,6 +33,7 @@ WRONG: Final = 5.0
 
 _START: Final = 12  # s, before which nothing is scored
 _NORMAL: Final = 1.2816  # half width of an 80 % interval in standard deviations
+_CONDITIONS: Final = "baseline", "stress", "amusement", "meditation"  # labels 1 to 4
 _SHIPPED: Final = PulseRateTracker(max_sd=1e9)
 
 
@@ -282,6 +283,29 @@ def coverage(recording: WristRecording, rates: Array) -> list[float]:
     return [float(given[quartile == q].mean()) for q in range(4)]
 
 
+def by_condition(data: Path, rates: Mapping[str, Array]) -> dict[str, Any]:
+    """Return the proportion of answers in each condition of WESAD, by participant."""
+    offsets = json.loads(
+        (data / "wesad" / "e4_to_sync_offsets.json").read_text("utf-8")
+    )
+    rows: dict[str, dict[str, float]] = {name: {} for name in _CONDITIONS}
+    for name, y in rates.items():
+        code = name.partition("_")[0]
+        path = data / "wesad" / code / f"{code}_wrist.npz"
+        if not path.exists():
+            continue
+        labels = np.load(path)["label"][::4]  # 4 Hz
+        seconds = np.arange(len(labels)) + round(offsets[code]["acc_off_s"])
+        inside = seconds < len(y)
+        given = y[seconds[inside], 1] <= ANSWER
+        for k, condition in enumerate(_CONDITIONS, start=1):
+            rows[condition][code] = float(given[labels[inside] == k].mean())
+    return {
+        c: {"mean": float(np.mean(list(r.values()))), "participants": r}
+        for c, r in rows.items()
+    }
+
+
 def _by_recording(recordings: Iterable[WristRecording]) -> dict[str, Any]:
     rows = {}
     for recording in recordings:
@@ -313,6 +337,9 @@ def evaluate(data: Path, weights: Weights) -> dict[str, Any]:
             "mean": np.mean(list(moved.values()), axis=0).tolist(),
             "participants": moved,
         },
+        "answered on wristbands of WESAD by condition": by_condition(
+            data, {n: y for n, y in rates.items() if n.endswith("_E4_Data")}
+        ),
         "answered with an acceleration that is": strangers(
             [r for r in worn if laboratory(r) == "stress_predict"][:3]
         ),

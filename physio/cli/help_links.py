@@ -5,6 +5,7 @@ from typing import Final
 
 PAGES: Final[Mapping[str, str]] = {
     "devices": "devices",
+    "physio.cli.analyze": "analyze",
     "physio.cli.dashboard": "devices",
     "physio.cli.check": "signal-chain",
     "physio.cli.extract": "extract",
@@ -22,6 +23,7 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.datasets": "data",
     "physio.datasets.open_recording": "data",
     "physio.datasets.feature_table": "extract",
+    "physio.datasets.provenance": "analyze",
     "physio.dsp": "signal-chain",
     "physio.features": "signal-chain",
     "physio.features.eda": "eda",
@@ -35,6 +37,10 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.evaluation.splits": "splits",
     "physio.inference": "affect",
     "physio.offline": "extract",
+    "physio.offline.analysis": "analyze",
+    "physio.offline.analysis_files": "analyze",
+    "physio.offline.event_responses": "analyze",
+    "physio.offline.span_measures": "analyze",
     "physio.online.personal_calibration": "affect",
     "physio.online.remote_control": "affect",
     "physio.quality": "signal-chain",

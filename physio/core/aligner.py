@@ -1,5 +1,6 @@
 """Alignment of streams with different rates on one grid of ticks."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -76,6 +77,10 @@ class StreamAligner:
             name: np.empty((0, len(info.channels)))
             for name, info in self._sources.items()
         }
+
+    def complete_until(self, names: Iterable[str]) -> float:
+        """Return the time up to which all of these streams are complete (s)."""
+        return min((self._until[name] for name in names), default=np.inf)
 
     def push(self, block: Block, until: float | None = None) -> Block:
         """Add a block of one of the streams; return the ticks now due.

@@ -42,6 +42,8 @@ CALIBRATION = "session.calibration"
 USER_INPUT = (MARKERS, RATINGS, MUTES, CALIBRATION)
 """Names of the session's streams that are input, as those of the devices are."""
 
+_BEFORE = 2.0  # s, the longest interval that ends with an event
+
 COMPUTED = ("features", "estimates")
 """Names of the streams that a session computes, besides the events of its chains.
 
@@ -106,10 +108,16 @@ class Recording:
 
     @property
     def begin(self) -> float:
-        """Begin (s, session clock): from the metadata, or of the first sample."""
+        """Begin (s, session clock): from the metadata, or of the first sample.
+
+        Without samples, a little before the first event.
+        """
         if "begin" in self.metadata:
             return float(self.metadata["begin"])
-        return min((float(b[0].times[0]) for b in self._filled()), default=0.0)
+        if blocks := self._filled():
+            return min(float(b[0].times[0]) for b in blocks)
+        events = [float(e.times[0]) for e in self.events.values() if len(e)]
+        return max(min(events, default=0.0) - _BEFORE, 0.0)
 
     @property
     def date(self) -> datetime | None:
@@ -125,8 +133,11 @@ class Recording:
 
     @property
     def end(self) -> float:
-        """Time of the last sample (s, session clock)."""
-        return max((b[-1].complete_until for b in self._filled()), default=self.begin)
+        """Time of the last sample, or of the last event without any sample (s)."""
+        if blocks := self._filled():
+            return max(b[-1].complete_until for b in blocks)
+        events = [float(e.times[-1]) for e in self.events.values() if len(e)]
+        return max(events, default=self.begin)
 
     @property
     def seconds(self) -> float:

@@ -10,6 +10,7 @@ from physio.core.events import Events, Item
 from physio.core.recording import Recording, computed, stream_timeout
 from physio.online import session_config
 from physio.online.engine import STATUS, Engine, PipelineConfig, run
+from physio.online.interval_rows import has_intervals
 from physio.online.session_config import SessionConfig
 
 
@@ -143,7 +144,9 @@ def feature_ticks(
 
 def _stream_by_stream(recording: Recording, engine: Engine) -> list[Item]:
     """Return all output for a recording with one block per stream."""
-    items = [i for (b,) in recording.streams.values() for i in engine.push(b)]
+    intervals = [e for e in recording.events.values() if has_intervals(e.info)]
+    items = [i for e in intervals for i in engine.push(e)]
+    items += [i for (b,) in recording.streams.values() for i in engine.push(b)]
     until = recording.end - engine.plan.stall_timeout
     for name, (block,) in recording.streams.items():
         if not len(block) or block.complete_until < until:

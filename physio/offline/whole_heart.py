@@ -38,6 +38,7 @@ _NEIGHBOURS: Final = 10  # beats on either side with which a wave is compared
 _PEERS: Final = 5  # of them that must be alike
 _ALIKE: Final = 0.8  # correlation of two waves that are alike
 _IN_A_ROW: Final = 3  # accepted intervals, so that noise gives none by chance
+_CLEARLY: Final = 1.3  # times as many accepted seconds: the other sign is right
 _GAP: Final = 0.2  # s without samples that can hide a beat
 _NEAR_GAP: Final = 0.1  # s beside a gap in which no beat is trusted
 _AGREE: Final = 0.05  # s, by which intervals of peaks and of slopes may differ
@@ -83,17 +84,20 @@ def analyze_beats(
     (correlation 0.8), if it belongs to three such intervals in a row, and, for a pulse
     wave, if the interval between the steepest rises agrees to 50 ms and is 0.6 to 1.67
     times the median of those around; or if it was ``corrected``: see `correct_beats`.
-    Of a pulse wave, the sign with more accepted intervals is taken.
+    A pulse wave is taken in the sign in which its steepest slopes rise, unless the
+    other has 1.3 times as many accepted seconds.
     """
     signal = whole_signal(blocks, channel)
     if channel.kind == "ecg":
         return signal, _corrected(
             _intervals(signal, "ecg", detect_whole(signal, "ecg"))
         )
-    turned = signal._replace(values=-signal.values)
-    ways = [_intervals(s, "ppg", detect_whole(s, "ppg")) for s in (signal, turned)]
-    best = max(ways, key=lambda f: float(f["interval"][f["accepted"]].sum()))
-    return signal, _corrected(best)
+    upright, turned = (
+        _intervals(s, "ppg", detect_whole(s, "ppg")) for s in _both_ways(signal)
+    )
+    seconds = [float(f["interval"][f["accepted"]].sum()) for f in (upright, turned)]
+    is_turned = seconds[1] > _CLEARLY * seconds[0]
+    return signal, _corrected(turned if is_turned else upright)
 
 
 def analyze_intervals(events: Events) -> pd.DataFrame:
@@ -193,6 +197,19 @@ def detect_whole(signal: WholeSignal, source: str) -> DetectedBeats:
         _confidence(wave, rows, round(shape.around * rate)),
         _steepest(fine, rows, round(0.35 * rate)) / rate,
     )
+
+
+def _both_ways(signal: WholeSignal) -> tuple[WholeSignal, WholeSignal]:
+    """Return a pulse wave in the sign in which its steepest slopes rise, and turned."""
+    turned = signal._replace(values=-signal.values)
+    if len(signal.values) < signal.rate or not np.isfinite(signal.values).any():
+        return signal, turned
+    slope = np.gradient(
+        _filtered(filled(signal.values), SHAPES["ppg"].band, signal.rate)
+    )
+    limit = np.percentile(np.abs(slope), 99)
+    rises = np.mean(np.clip(slope, -limit, limit) ** 3) >= 0
+    return (signal, turned) if rises else (turned, signal)
 
 
 def _filtered(values: Array, band: tuple[float, float], rate: float) -> Array:

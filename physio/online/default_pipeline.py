@@ -15,6 +15,7 @@ from physio.inference.montage_adaptation import read
 from physio.models import model_card
 from physio.online.chain_runner import ChainConfig
 from physio.online.engine import PipelineConfig
+from physio.online.interval_rows import readable
 from physio.online.shipped_chains import device_name
 
 PUBLISHED: Final = "published-"
@@ -42,7 +43,7 @@ def feature_info(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> StreamI
     ValueError
         If a chain reads a stream that no device sends.
     """
-    known = {info.name: info for info in streams if info.rate}
+    known = readable(streams)
     outputs = tuple(_chain_outputs(plan.chains, known))
     return aligned_info(plan.join, tuple(i for i in outputs if not is_point(i)))
 

@@ -27,6 +27,7 @@ from physio.core.recording import (
 )
 from physio.core.stage import Chain, Stage, StageRunner
 from physio.online.chain_runner import ChainConfig, ChainRunner
+from physio.online.interval_rows import LATE, IntervalRows, readable
 
 STATUS = event_stream("session.status")
 """Status of the session: losses, late samples, failures, reason of the end."""
@@ -88,7 +89,7 @@ def check_chains(plan: PipelineConfig, known: Mapping[str, StreamInfo]) -> None:
     plan
         The computation.
     known
-        The regular streams of the devices, by name.
+        The streams that chains can read, by name.
 
     Raises
     ------
@@ -138,7 +139,8 @@ class Engine:
     def __init__(
         self, plan: PipelineConfig, streams: Iterable[StreamInfo], begin: float
     ) -> None:
-        known = {info.name: info for info in streams if info.rate}
+        streams = tuple(streams)
+        known = readable(streams)
         check_chains(plan, known)
         self.plan = plan
         self.pipelines = {
@@ -182,7 +184,7 @@ class PersonPipeline:
     plan
         The computation, with chains without the participant's code.
     known
-        The regular streams of the devices, by name.
+        The streams that chains can read, by name.
     begin
         Time of tick 0 (s, session clock).
     participant
@@ -221,6 +223,8 @@ class PersonPipeline:
             name: [c for c in self._chains if name in plan.chains[c].streams]
             for name in known
         }
+        read = (i for i in known.values() if is_point(i) and self._readers[i.name])
+        self._rows = {info.name: IntervalRows(info, begin) for info in read}
 
     def restart(self, begin: float) -> None:
         """Forget all items; tick 0 is now at ``begin`` (s, session clock)."""
@@ -231,6 +235,7 @@ class PersonPipeline:
         if self.estimator is not None:
             self.estimator.reset()
         self.aligner = StreamAligner(self._join, self._inputs, begin)
+        self._rows = {n: IntervalRows(r.info, begin) for n, r in self._rows.items()}
         self._rejected, self._muted, self._wear_failed = set(), set(), False
         self._failed = self.estimator is None
 
@@ -248,9 +253,17 @@ class PersonPipeline:
 
     def push(self, item: Item) -> list[Item]:
         """Take in the next item; return what can now be computed, in order."""
+        out = self._push(item)
+        return [*out, *self._follow()] if self._rows else out
+
+    def _push(self, item: Item) -> list[Item]:
         if isinstance(item, Block):
             return self._push_block(item)
         name = item.info.name
+        if name in self._rows:
+            if name not in self._muted:
+                self._rows[name].add(item)
+            return []
         if name == MUTES:
             self._mute(item)
             return []
@@ -304,6 +317,27 @@ class PersonPipeline:
             return self._set_silent(name, block.complete_until)
         chains = () if name in self._rejected else self._readers.get(name, ())
         return [out for chain in chains for out in self._run_chain(chain, block)]
+
+    def _follow(self) -> Iterator[Item]:
+        """Advance chains on intervals to where all others are complete.
+
+        They never wait for an interval, as a device sends none while it is uncertain.
+        Without other chains, they advance with the newest interval of any of them.
+        """
+        followers = {c for name in self._rows for c in self._readers[name]}
+        others = [c for c in self._chains if c in self.aligner.names - followers]
+        reach = self.aligner.complete_until(others)
+        if np.isinf(reach) and reach > 0:
+            reach = max(rows.newest for rows in self._rows.values())
+        for name, rows in self._rows.items():
+            try:
+                block = rows.take(max(reach, rows.newest + LATE))
+            except ValueError as error:
+                for chain in [c for c in self._readers[name] if c in self._chains]:
+                    yield from self._stop_chain(chain, rows.begin, error)
+                continue
+            for chain in self._readers[name] if len(block) else ():
+                yield from self._run_chain(chain, block)
 
     def _set_silent(self, stream: str, until: float) -> list[Item]:
         """Count all chains that read a stream as silent up to ``until`` (s)."""

@@ -31,6 +31,7 @@ from physio.online.engine import (
     StallDetector,
     check_chains,
 )
+from physio.online.interval_rows import readable
 from physio.online.open_devices import OpenDevices
 from physio.online.reconnect import ReconnectingDevice
 from physio.online.stream_health import SleepDetector, StreamHealth
@@ -123,7 +124,7 @@ class Session:
             begins = {n: self.begin if t == first else t for n, t in begins.items()}
             self.plan = self._planned(streams)
             known = {info.name: info for info in streams if info.rate}
-            check_chains(self.plan, known)
+            check_chains(self.plan, readable(streams))
             self.health = {name: StreamHealth(info) for name, info in known.items()}
             self._watch = StallDetector(streams, self.plan.stall_timeout, begins)
             for sink in self._sinks:

@@ -10,8 +10,10 @@ from typing import Any, Final, NamedTuple
 import physio.assets
 from physio import config
 from physio.core.block import Channel, StreamInfo
+from physio.core.events import is_point
 from physio.core.stage import Chain
 from physio.online.engine import PipelineConfig
+from physio.online.interval_rows import readable
 
 CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
 """File of the shipped chains, with the stages for each kind of channel."""
@@ -127,6 +129,7 @@ def fitted_chains(
 ) -> Iterator[FittedChain]:
     """Yield each shipped chain for each stream whose kind and unit it reads."""
     shipped = config.read(CHAINS)
+    streams = list(readable(streams).values())
     with_eda = {
         device_name(i) for i in streams if any(c.kind == "gsr" for c in i.channels)
     }
@@ -134,7 +137,7 @@ def fitted_chains(
         for name, table in shipped.items():
             if table.get("on_demand") and name not in on_demand:
                 continue
-            if info.rate and not _is_truth(info) and _suitable(table, info):
+            if not _is_truth(info) and _suitable(table, info):
                 fitted = _fitted(table.get("name", name), table, info)
                 if table.get("with_axes") and fitted.stages:
                     fitted = _tracked(fitted, _suitable(table, info)[0], streams)
@@ -198,7 +201,7 @@ def _fitted(name: str, table: Table, info: StreamInfo) -> FittedChain:
             stages[i], note = _with_axes(stage, info, channels)
     complete = not note
     reads_by_name = stages[0]["use"] == _ACTIGRAPHY
-    if len(channels) < len(info.channels) and not reads_by_name:
+    if len(channels) < len(info.channels) and not (reads_by_name or is_point(info)):
         names = [c.name for c in channels]
         stages.insert(0, {"use": _SELECT, "channels": names})
     joins = table.get("with_axes", False)  # it is checked when all are joined

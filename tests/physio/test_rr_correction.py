@@ -107,7 +107,8 @@ def test_what_was_put_right_counts_as_not_accepted() -> None:
     out = apply(Chain(stages), source)
     assert out.column("corrected")[250] == pytest.approx(0.5, abs=0.05)
     assert np.isnan(out.column("sdnn")[250])
-    assert np.isnan(apply(Chain((RRCorrection(), HeartRate())), source).data[800]).all()
+    chain = Chain((RRCorrection(), HeartRate(accepted=0.8)))
+    assert np.isnan(apply(chain, source).data[800]).all()
 
 
 def test_a_corrected_train_has_the_power_of_the_true_one() -> None:

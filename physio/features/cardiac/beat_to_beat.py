@@ -1,4 +1,4 @@
-"""Beat-to-beat variability of heart beats (RMSSD)."""
+"""Beat-to-beat variability and irregularity of heart beats."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +13,7 @@ from physio.dsp.jit import njit
 from physio.dsp.window import every
 from physio.features.cardiac.heart_rate import (
     BeatHistory,
+    add_beat,
     beat_history,
     beat_rows,
     check_beats,
@@ -24,36 +25,68 @@ _POOR: Final = MissingReason.POOR_QUALITY.nan
 
 
 @njit(cache=True)
-def _rmssd(beats: Array, clock: Counts, limits: Array, x: Array) -> Array:
-    """Take in event, interval and mark; return RMSSD (ms), (m, 1)."""
-    rate, width, accepted, covered = limits
+def _pair_statistics(window: Array, change: float) -> tuple[int, float, int, int]:
+    """Return statistics of successive intervals, in order of time.
+
+    Parameters
+    ----------
+    window
+        Accepted interval and interval whatever the rhythm (s), shape (beats, 2).
+    change
+        Relative change that counts as irregular.
+
+    Returns
+    -------
+    tuple
+        Number of pairs of accepted intervals that are regular, as are their
+        neighbours; sum of their squared differences (s^2); number of pairs of any
+        intervals, and of irregular ones.
+    """
+    n = len(window)
+    irregular = np.zeros(n + 1, np.bool_)  # from interval k - 1 to k
+    pairs, squares, both = 0, 0.0, 0
+    for k in range(1, n):
+        before, after = window[k - 1, 1], window[k, 1]
+        irregular[k] = abs(after - before) > change * before  # false where NaN
+        both += not np.isnan(after - before)
+    for k in range(1, n):
+        difference = window[k, 0] - window[k - 1, 0]
+        if np.isnan(difference) or irregular[k - 1 : k + 2].any():
+            continue
+        pairs += 1
+        squares += difference**2
+    return pairs, squares, both, int(irregular.sum())
+
+
+@njit(cache=True)
+def _variability(beats: Array, clock: Counts, limits: Array, x: Array) -> Array:
+    """Take in the beats; return RMSSD (ms) and share of irregular intervals, (m, 2)."""
+    width, fewest, change = limits[1:]
     p, q = clock[3], clock[4]
     size = len(beats)
-    y = np.full((len(x) * q // p + 1, 1), _POOR)
-    m = 0
+    y = np.full((len(x) * q // p + 1, 2), _POOR)
+    window = np.empty((size, 2))
+    m, known, oldest = 0, -1, -1
+    pairs, squares, both, irregular = 0, 0.0, 0, 0
     for i in range(len(x)):
-        if not np.isnan(x[i, 0]):
-            beats[clock[1] % size, 0] = clock[0]
-            beats[clock[1] % size, 1] = x[i, 1] if x[i, 2] == 0 else np.nan
-            clock[1] += 1
+        add_beat(beats, clock, x[i])
         if clock[0] == -((-clock[2] * p) // q):
-            n, good, pairs, time, squares = 0, 0, 0, 0.0, 0.0
-            later = np.nan
-            for k in range(clock[1] - 1, max(clock[1] - size, 0) - 1, -1):
-                if beats[k % size, 0] <= clock[0] - width:
-                    break
-                interval = beats[k % size, 1]
-                n += 1
-                if not np.isnan(interval):
-                    good += 1
-                    time += interval
-                    if not np.isnan(later):
-                        pairs += 1
-                        squares += (later - interval) ** 2
-                later = interval
-            enough = n > 0 and good >= accepted * n and pairs > 0
-            if enough and time >= covered * width / rate:
+            first = clock[1]
+            while first > max(clock[1] - size, 0) and (
+                beats[(first - 1) % size, 0] > clock[0] - width
+            ):
+                first -= 1
+            if known != clock[1] or oldest != first:
+                known, oldest = clock[1], first
+                for k in range(first, known):
+                    window[k - first] = beats[k % size, 1:]
+                pairs, squares, both, irregular = _pair_statistics(
+                    window[: known - first], change
+                )
+            if pairs >= fewest:
                 y[m, 0] = 1000 * np.sqrt(squares / pairs)
+            if both >= fewest:
+                y[m, 1] = irregular / both
             m += 1
             clock[2] += 1
         clock[0] += 1
@@ -62,54 +95,68 @@ def _rmssd(beats: Array, clock: Counts, limits: Array, x: Array) -> Array:
 
 @dataclass(frozen=True)
 class BeatToBeatVariability(Stage):
-    """Variability from one beat to the next (RMSSD); follows `BeatDetection`.
+    """Variability from one beat to the next; follows `BeatDetection`.
 
     ``rmssd`` (ms) is the root mean square of the differences between accepted intervals
-    that follow one another, in the last ``window`` s.
+    that follow one another, in the last ``window`` s. ``irregular`` (0 to 1) is the
+    proportion of the intervals, whatever the rhythm, that differ from the previous one
+    by more than ``change``: 0 in sinus rhythm, about a half in atrial fibrillation, 1
+    in bigeminy.
 
     Parameters
     ----------
     window
-        Window of the variability (s), at least 60: a whole number of steps.
+        Window (s), at least 60: a whole number of steps.
     step
         Time from one output to the next (s).
-    accepted
-        Proportion of the beats in a window that must have an accepted interval.
-    min_valid
-        Proportion of a window that the accepted intervals must fill.
+    min_pairs
+        Least number of pairs of successive intervals.
+    change
+        Relative change of an interval that counts as irregular.
 
     Notes
     -----
-    RMSSD from 60 s is that of "ultra-short" recordings [1]_. From a pulse wave it is
-    *pulse rate* variability (PRV), which movement and pulse transit time affect too:
-    the shipped chain is called ``prv``. The delay is that of the beats.
+    RMSSD from 60 s is that of "ultra-short" recordings [1]_; a fifth is the limit of
+    prematurity of [2]_, and pairs beside such a change do not count for RMSSD. From a
+    pulse wave it is *pulse rate* variability (PRV), which movement and pulse transit
+    time affect too: the shipped chain is called ``prv``. The delay is that of the
+    beats.
 
-    Shape (n, 4 or more) to (m, 1). Deviation from [1]_: intervals that are not accepted
-    are excluded.
+    Shape (n, 4 or more) to (m, 2). Deviation from [1]_: pairs with an interval that is
+    not accepted, and those beside an irregular change, are excluded.
 
     References
     ----------
     .. [1] Munoz et al., Validity of (ultra-)short recordings for heart rate variability
        measurements, PLOS ONE 10, 2015.
+    .. [2] Malik et al., Heart rate variability in relation to prognosis after
+       myocardial infarction: selection of optimal processing techniques, European Heart
+       Journal 10, 1989.
     """
 
     window: float = 60.0
     step: float = 0.25
-    accepted: float = 0.8
-    min_valid: float = 0.5
+    min_pairs: int = 30
+    change: float = 0.2
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return ``rmssd``."""
+        """Return ``rmssd`` and ``irregular``."""
         purpose = "variability is read from beats, with their interval and confidence"
         check_beats(info, purpose, "interval", "confidence")
         if self.window < 60:
             raise ValueError(f"RMSSD needs at least 60 s: {self.window:g}")
+        if self.min_pairs < 1 or not 0 < self.change < 1:
+            raise ValueError(
+                f"variability needs a pair or more and a change above 0 and below 1: "
+                f"{self.min_pairs} and {self.change:g}"
+            )
         self.initial_state(info)
         source = info.channels[0]
         span = source.memory + self.window
         return info.with_channels(
             info.rate / self.schedule(info).step,
             Channel("rmssd", "misc", "ms", source.delay, span),
+            Channel("irregular", "misc", "1", source.delay, span),
         )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
@@ -118,11 +165,10 @@ class BeatToBeatVariability(Stage):
 
     def initial_state(self, info: StreamInfo) -> BeatHistory:
         """Return a state without beats."""
-        settings = self.window, self.step, self.accepted, self.min_valid
-        return beat_history(info, *settings)
+        settings = float(self.min_pairs), self.change
+        return beat_history(info, self.window, self.step, *settings)
 
     def process(self, state: BeatHistory, x: Array) -> Array:
         """Take in rows of a point stream; return the outputs now due."""
         lost, rows = beat_rows(state, x)
-        y = _rmssd(*state[:3], rows)
-        return np.where(np.isnan(lost)[:, np.newaxis], lost[:, np.newaxis], y)
+        return np.where(np.isnan(lost), lost, _variability(*state[:3], rows))

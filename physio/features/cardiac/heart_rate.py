@@ -21,6 +21,7 @@ from physio.features.cardiac.peak_detection import (
     BeatState,
     detect_beats,
     detector_state,
+    select_beats,
 )
 from physio.features.event_gaps import missing_reasons
 
@@ -38,7 +39,8 @@ class BeatDetection(Stage):
     since the previous beat (s), missing (poor quality) unless it is accepted. Its
     ``confidence`` is the correlation of its wave with those of the previous beats (0 to
     1). Its ``height`` is that of the filtered wave above the lowest value of the
-    preceding half second (ECG: 0.2 s).
+    preceding half second (ECG: 0.2 s). Its ``rr`` is the interval whatever the rhythm,
+    ectopic beats and fibrillation included, missing where it is uncertain.
 
     Parameters
     ----------
@@ -57,16 +59,22 @@ class BeatDetection(Stage):
     a pulse wave, so the beat is placed at the filtered peak itself: on wrists, the
     highest raw sample varies between the systolic and the diastolic peak.
 
+    Beats are sought in the signal and in its negative; those are given out whose peaks
+    stand out more and whose intervals are accepted more often, over the newest 20 beats
+    of both. The negative of a signal thus has the same beats.
+
     Confidence is the correlation with the mean of the last five beats' waves, after
     [3]_, each wave aligned at its beat. An interval is accepted if both its beats are
     confident, if it lasts 0.3 to 2 s, and if it is 0.6 to 1.67 times the median of the
     reliable intervals among the last 20 (at least three) and 0.6 to 1.67 times the
     previous interval, if that was accepted. For a pulse wave, the interval between the
     half-rise points of the two waves, which locate a beat equally well [4]_, must also
-    agree to 50 ms; it does not agree where a movement has distorted a wave. The delay
-    is that of the longest wave and its averages.
+    agree to 50 ms; it does not agree where a movement has distorted a wave. In an ECG,
+    ``rr`` is also given where the energy between two beats is below a tenth of theirs
+    and they differ by less than 2.5 times in energy: shape and rhythm do not matter
+    then. The delay is that of the longest wave and its averages.
 
-    Shape (n, channels) to (n, 4): a point stream, one row per sample.
+    Shape (n, channels) to (n, 5): a point stream, one row per sample.
 
     References
     ----------
@@ -88,7 +96,7 @@ class BeatDetection(Stage):
         state = self.initial_state(info)
         source, rate = info.channels[state.pick], float(info.rate)
         _, beat, floor, longest, around, lag, search = (
-            int(s) for s in state.beats.spans
+            int(s) for s in state.beats[0].spans
         )
         latest = (beat + longest + lag + search + 1) / rate
         rings = float(state.filters.limits.sum() + floor + around) / rate
@@ -100,6 +108,7 @@ class BeatDetection(Stage):
             Channel("interval", "misc", "s", delay, span),
             Channel("confidence", "misc", "1", delay, span),
             Channel("height", "misc", source.unit, delay, span),
+            Channel("rr", "misc", "s", delay, span),
         )
 
     def initial_state(self, info: StreamInfo) -> BeatState:
@@ -112,7 +121,10 @@ class BeatDetection(Stage):
         lost = has_no_reason(signal)
         signal = read_only(np.where(lost, MissingReason.NO_SIGNAL.nan, signal))
         passed = read_only(run(*state.filters, signal))
-        return np.asarray(detect_beats(*state.beats, state.tiles, signal, passed))
+        upright = detect_beats(*state.beats[0], signal, passed)
+        signal, passed = read_only(-signal), read_only(-passed)
+        inverted = detect_beats(*state.beats[1], signal, passed)
+        return np.asarray(select_beats(*state.polarity, state.rate, upright, inverted))
 
 
 def has_no_reason(x: Array) -> npt.NDArray[np.bool_]:
@@ -141,60 +153,73 @@ def check_beats(info: StreamInfo, purpose: str, *columns: str) -> None:
 class BeatHistory(NamedTuple):
     """The beats of a window."""
 
-    beats: Array  # (size, 2): sample of detection, interval; beat k in row k % size
+    beats: Array  # (size, 3): sample of detection, accepted interval, interval
+    # whatever the rhythm (s); beat k in row k % size
     clock: Counts  # (5,): samples, beats, outputs given, hop as p / q samples
-    limits: Array  # (4,): rate, window (samples), share accepted, share of the time
+    limits: Array  # (4,): rate, window (samples), and two settings
     coverage: Panes
     mark: int  # column that marks corrected beats; -1 for none
+    rr: int  # column of intervals whatever the rhythm; -1 for none
 
 
 def beat_history(
-    info: StreamInfo, window: float, step: float, accepted: float, min_valid: float
+    info: StreamInfo, window: float, step: float, *settings: float
 ) -> BeatHistory:
     """Return a history without beats, of a window with an output every step (s)."""
     hop = every(info, step).step
     width = float(Fraction(str(window)) * info.rate)
     return BeatHistory(
-        np.zeros((int(window / RR_RANGE[0]) + 2, 2)),
+        np.zeros((int(window / RR_RANGE[0]) + 2, 3)),
         np.array([0, 0, 0, hop.numerator, hop.denominator], np.int64),
-        np.array([float(info.rate), width, accepted, min_valid]),
+        np.array([float(info.rate), width, *settings]),
         panes(info, (window,), step, 0.5, columns=1),
         mark_column(info),
+        info.names.index("rr") if "rr" in info.names else -1,
     )
 
 
 def beat_rows(state: BeatHistory, x: Array) -> tuple[Array, Array]:
-    """Return the reasons of the outputs due, (m,), and event, interval, mark, (n, 3).
+    """Return the reasons of the outputs due, (m, 1), and the beats, (n, 3).
 
-    A reason is 0 where the window is covered, else NaN.
+    A reason is 0 where the window is covered, else NaN. A beat is its event, its
+    accepted interval, and its interval whatever the rhythm.
     """
-    lost = slide(*state.coverage, read_only(missing_reasons(x)))[:, 0, _MEAN, 0]
-    marks = np.zeros(len(x)) if state.mark < 0 else x[:, state.mark]
-    return lost, read_only(np.column_stack([x[:, :2], marks]))
+    lost = slide(*state.coverage, read_only(missing_reasons(x)))[:, 0, _MEAN]
+    accepted = x[:, 1]
+    if state.mark >= 0:
+        accepted = np.where(x[:, state.mark] == 0, accepted, np.nan)
+    rr = accepted if state.rr < 0 else x[:, state.rr]
+    return lost, read_only(np.column_stack([x[:, 0], accepted, rr]))
+
+
+@njit(cache=True)
+def add_beat(beats: Array, clock: Counts, row: Array) -> None:
+    """Add the beat of a row of `beat_rows`, if there is one."""
+    if not np.isnan(row[0]):
+        beat = beats[clock[1] % len(beats)]
+        beat[0], beat[1], beat[2] = clock[0], row[1], row[2]
+        clock[1] += 1
 
 
 @njit(cache=True)
 def _rates(beats: Array, clock: Counts, limits: Array, x: Array) -> Array:
-    """Take in event, interval and mark; return the rate (1/min), (m, 1)."""
+    """Take in the beats; return the rate (1/min), (m, 1)."""
     rate, width, accepted, covered = limits
     p, q = clock[3], clock[4]
     size = len(beats)
     y = np.full((len(x) * q // p + 1, 1), _POOR)
     m = 0
     for i in range(len(x)):
-        if not np.isnan(x[i, 0]):
-            beats[clock[1] % size, 0] = clock[0]
-            beats[clock[1] % size, 1] = x[i, 1] if x[i, 2] == 0 else np.nan
-            clock[1] += 1
+        add_beat(beats, clock, x[i])
         if clock[0] == -((-clock[2] * p) // q):
             n, good, time = 0, 0, 0.0
             for k in range(clock[1] - 1, max(clock[1] - size, 0) - 1, -1):
                 if beats[k % size, 0] <= clock[0] - width:
                     break
                 n += 1
-                if not np.isnan(beats[k % size, 1]):
+                if not np.isnan(beats[k % size, 2]):
                     good += 1
-                    time += beats[k % size, 1]
+                    time += beats[k % size, 2]
             enough = n > 0 and good >= accepted * n
             if enough and time >= covered * width / rate:
                 y[m, 0] = 60 * good / time
@@ -208,7 +233,8 @@ def _rates(beats: Array, clock: Counts, limits: Array, x: Array) -> Array:
 class HeartRate(Stage):
     """Heart rate; follows `BeatDetection`.
 
-    ``rate`` (1/min) is 60 over the mean accepted interval of the last ``window`` s.
+    ``rate`` (1/min) is 60 over the mean interval of the last ``window`` s, whatever the
+    rhythm: ectopic beats and those of a fibrillation count like any other.
 
     Parameters
     ----------
@@ -217,18 +243,18 @@ class HeartRate(Stage):
     step
         Time from one output to the next (s).
     accepted
-        Proportion of the beats in a window that must have an accepted interval.
+        Proportion of the beats in a window whose interval must be measured.
     min_valid
-        Proportion of a window that the accepted intervals must fill.
+        Proportion of a window that the measured intervals must fill.
 
     Notes
     -----
-    Missing (poor quality) where too few beats are accepted: in noise, on a flat signal,
-    off the wrist. The delay is that of the beats; a window ends with the newest of
-    them.
+    Missing (poor quality) where too few intervals are measured: in noise, on a flat
+    signal, off the wrist. The delay is that of the beats; a window ends with the newest
+    of them.
 
-    Shape (n, 4 or more) to (m, 1). Deviation from [1]_: the mean is that of accepted
-    intervals only.
+    Shape (n, 4 or more) to (m, 1). Deviation from [1]_: the mean is that of
+    measured intervals.
 
     References
     ----------
@@ -238,7 +264,7 @@ class HeartRate(Stage):
 
     window: float = 10.0
     step: float = 0.25
-    accepted: float = 0.8
+    accepted: float = 0.5
     min_valid: float = 0.5
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
@@ -268,4 +294,4 @@ class HeartRate(Stage):
         """Take in rows of a point stream; return the outputs now due."""
         lost, rows = beat_rows(state, x)
         y = _rates(*state[:3], rows)
-        return np.where(np.isnan(lost)[:, np.newaxis], lost[:, np.newaxis], y)
+        return np.where(np.isnan(lost), lost, y)

@@ -14,7 +14,7 @@ from physio.features.columns import column
 
 Counts = npt.NDArray[np.int64]
 
-RR_RANGE: Final = 0.3, 2.0
+RR_RANGE: Final = 0.27, 2.0
 """The shortest and the longest interval between beats (s)."""
 
 TEMPLATE_BEATS: Final = 5
@@ -31,6 +31,10 @@ _BRIDGE: Final = 0.05  # s
 _TILE: Final = 32  # samples whose energy is summed once
 _FLOOR: Final = 4.0  # s, over which the mean energy is taken
 _AGREE: Final = 0.05  # s, by which intervals of peaks and of rises may differ
+_APART: Final = 0.16  # s, from a beat in which its own energy lies
+_QUIET: Final = 0.1  # of the energy of beats, the most that may lie between them
+_ALIKE: Final = 0.4  # of the energy of a beat, the least of its neighbour
+_VOTES: Final = 20  # newest beats by which the polarity is decided
 
 
 class Wave(NamedTuple):
@@ -54,25 +58,37 @@ _WAVES: Final = {
 
 
 class BeatMemory(NamedTuple):
-    """The newest samples and beats."""
+    """The newest samples and beats in one polarity."""
 
     rings: Array  # (3, size): raw, filtered, energy; sample i in column i % size
     known: Array  # (beats, segment): the newest beats' waves
     steady: Array  # (intervals,): the newest reliable ones (s); others are NaN
-    past: Array  # (5,): the newest beat's sample, interval, confidence, half of its
-    # rise, and whether its interval was accepted
+    past: Array  # (7,): the newest beat's sample, interval, confidence, half of its
+    # rise, whether its interval was accepted, filtered peak, and energy
     clock: Counts  # (5,): samples, block's first, newest candidate, beats known,
     # beats in all
     spans: Counts  # (7,): of the wave in samples; see `initial_state`
-    limits: Array  # (4,): offset, rate, least confidence, sign
+    limits: Array  # (6,): offset, rate, least confidence, sign, most energy between
+    # beats and least of the weaker of two, relative to them
+    tiles: Array  # energy of each whole 32 samples; tile k in row k % size
+
+
+class Polarity(NamedTuple):
+    """Evidence for each polarity, and the one whose beats are given out."""
+
+    votes: Array  # (2, beats, 2): prominence, whether accepted; beat k in k % size
+    counts: Counts  # (2,): beats since the last pause
+    clock: Counts  # (4,): samples, row of the newest beat of each, polarity
+    newest: Array  # (1,): the newest beat given out (samples)
 
 
 class BeatState(NamedTuple):
     """State of the beat detection."""
 
     filters: Sections
-    beats: BeatMemory
-    tiles: Array  # energy of each whole 32 samples; tile k in row k % size
+    beats: tuple[BeatMemory, BeatMemory]  # of the signal, and of its negative
+    polarity: Polarity
+    rate: float
     pick: int  # column of the signal
 
 
@@ -96,17 +112,27 @@ def detector_state(info: StreamInfo, min_confidence: float) -> BeatState:
     longest = 2 * half[1] + 1  # of a block
     spans = [*half, floor, longest, around, lag, search]
     size = floor + longest + sum(spans[4:]) + half[1] + 2
-    beats = BeatMemory(
-        np.full((3, size), 0.0),
-        np.zeros((TEMPLATE_BEATS, 2 * around + 1)),
-        np.full(RECENT_INTERVALS, np.nan),
-        np.zeros(5),
-        np.array([0, -1, -1, 0, 0], np.int64),
-        np.array(spans, np.int64),
-        np.array([wave.offset, rate, min_confidence, wave.sign]),
+    either = (
+        BeatMemory(
+            np.full((3, size), 0.0),
+            np.zeros((TEMPLATE_BEATS, 2 * around + 1)),
+            np.full(RECENT_INTERVALS, np.nan),
+            np.zeros(7),
+            np.array([0, -1, -1, 0, 0], np.int64),
+            np.array(spans, np.int64),
+            np.array([wave.offset, rate, min_confidence, wave.sign, _QUIET, _ALIKE]),
+            np.zeros(floor // _TILE + 2),
+        )
+        for _ in range(2)
     )
-    tiles = np.zeros(floor // _TILE + 2)
-    return BeatState(sections(info, [sos], _BRIDGE, 1), beats, tiles, pick)
+    polarity = Polarity(
+        np.zeros((2, _VOTES, 2)),
+        np.zeros(2, np.int64),
+        np.zeros(4, np.int64),
+        np.full(1, -np.inf),
+    )
+    filters = sections(info, [sos], _BRIDGE, 1)
+    return BeatState(filters, (next(either), next(either)), polarity, rate, pick)
 
 
 @njit(cache=True)
@@ -200,9 +226,56 @@ def _median_interval(steady: Array) -> float:
 
 
 @njit(cache=True)
+def _energy_between(energy: Array, first: int, last: int, width: int) -> float:
+    """Return the greatest mean of ``width`` samples from ``first`` to ``last``.
+
+    Infinite where they are fewer.
+    """
+    if last - first < width:
+        return np.inf
+    size, total, most = len(energy), 0.0, 0.0
+    for j in range(first, last):
+        total += energy[j % size]
+        if j - first >= width:
+            total -= energy[(j - width) % size]
+        if j - first >= width - 1:
+            most = max(most, total / width)
+    return most
+
+
+@njit(cache=True)
+def _is_measured(beats: BeatMemory, p: int, interval: float) -> bool:
+    """Return whether no other beat can lie between a beat and the previous one.
+
+    The energy between the two is compared with that of the weaker of them, which must
+    be near that of the stronger. False where they are too close for that.
+    """
+    energy, past, spans, limits = beats[0][2], beats[3], beats[5], beats[6]
+    width, apart = 2 * spans[0] + 1, int(_APART * limits[1])
+    this = _mean(energy, p - spans[0], p + spans[0])
+    before, previous = past[6], int(past[5])
+    past[5], past[6] = p, this
+    if not RR_RANGE[0] <= interval <= RR_RANGE[1]:
+        return False
+    between = _energy_between(energy, previous + apart, p - apart, width)
+    weaker, stronger = min(before, this), max(before, this)
+    return between <= limits[4] * weaker and weaker >= limits[5] * stronger
+
+
+@njit(cache=True)
+def _prominence(ring: Array, peak: int, around: int) -> float:
+    """Return the height of a sample above the median of those around it; 0 if NaN."""
+    near = np.empty(2 * around + 1)
+    for j in range(len(near)):
+        near[j] = ring[(peak - around + j) % len(ring)]
+    top = ring[peak % len(ring)] - np.median(near)
+    return max(top, 0.0) if not np.isnan(top) else 0.0
+
+
+@njit(cache=True)
 def _write_beat(beats: BeatMemory, p: int, row: Array) -> None:
     """Write the beat whose filtered peak is sample ``p`` into the newest row."""
-    rings, known, steady, past, clock, spans, limits = beats
+    rings, known, steady, past, clock, spans, limits, _ = beats
     around, lag, search = spans[4], spans[5], spans[6]
     rate, least = limits[1], limits[2]
     size = rings.shape[1]
@@ -231,6 +304,13 @@ def _write_beat(beats: BeatMemory, p: int, row: Array) -> None:
     for j in range(middle - 2 * around, middle):
         lowest = min(lowest, rings[1, j % size])
     row[3] = rings[1, middle % size] - lowest
+    if search > 0:
+        measured = _is_measured(beats, p, interval)
+        row[4] = interval if fine or measured else _POOR
+        row[5] = _prominence(rings[0], middle - lag, 2 * around)
+    else:
+        row[4] = row[1]
+        row[5] = max(rings[1, middle % size], 0.0)
     past[0], past[1], past[2], past[3] = at, interval, like, half
     past[4] = 1.0 if fine else 0.0
     clock[3] += 1
@@ -254,27 +334,26 @@ def detect_beats(
 
     Parameters
     ----------
-    rings, known, steady, past, clock, spans, limits
+    rings, known, steady, past, clock, spans, limits, tiles
         The parts of `BeatMemory`, changed in place. They are separate parameters
         because Numba takes 1 us longer to unpack a named tuple.
-    tiles
-        Energy of each whole 32 samples, changed in place.
     x, passed
         Samples and their filtered values, shape (n, 1).
 
     Returns
     -------
-    ndarray, shape (n, 4)
-        Event (s from the row's own time), interval (s), confidence and height.
+    ndarray, shape (n, 6)
+        Event (s from the row's own time), interval (s), confidence, height, interval
+        whatever the rhythm (s), and height of the peak above its surroundings.
     """
     peak, beat, floor, longest = spans[0], spans[1], spans[2], spans[3]
     offset, rate, sign = limits[0], limits[1], limits[3]
     size = rings.shape[1]
-    y = np.empty((len(x), 4))
+    y = np.empty((len(x), 6))
     for i in range(len(x)):
         v, f, n = x[i, 0], passed[i, 0], clock[0]
         clock[0] += 1
-        for c in range(4):
+        for c in range(6):
             y[i, c] = v if np.isnan(v) else (f if np.isnan(f) else np.nan)
         f = 0.0 if np.isnan(f) else f
         rings[0, n % size] = v
@@ -298,6 +377,68 @@ def detect_beats(
         close = p - clock[2] < RR_RANGE[0] * rate
         clock[2] = p
         if not close:
-            beats = BeatMemory(rings, known, steady, past, clock, spans, limits)
+            beats = BeatMemory(rings, known, steady, past, clock, spans, limits, tiles)
             _write_beat(beats, p, y[i])
+    return y
+
+
+@njit(cache=True)
+def _preference(votes: Array, counts: Counts) -> float:
+    """Return the evidence for the signal as it is (above 0) or its negative."""
+    share, height = np.zeros(2), np.zeros(2)
+    for s in range(2):
+        n = min(counts[s], votes.shape[1])
+        for k in range(n):
+            height[s] += votes[s, k, 0] / n
+            share[s] += votes[s, k, 1] / n
+    both = height[0] + height[1]
+    return share[0] - share[1] + ((height[0] - height[1]) / both if both > 0 else 0.0)
+
+
+@njit(cache=True)
+def select_beats(
+    votes: Array,
+    counts: Counts,
+    clock: Counts,
+    newest: Array,
+    rate: float,
+    upright: Array,
+    inverted: Array,
+) -> Array:
+    """Return the beats of the polarity with more evidence, shape (n, 5).
+
+    Parameters
+    ----------
+    votes, counts, clock, newest
+        The parts of `Polarity`, changed in place.
+    rate
+        Sampling rate (Hz).
+    upright, inverted
+        Beats of the signal and of its negative, as `detect_beats` returns them.
+    """
+    y = upright[:, :5].copy()
+    for i in range(len(y)):
+        n = clock[0]
+        clock[0] += 1
+        for s in range(2):
+            row = upright[i] if s == 0 else inverted[i]
+            if np.isnan(row[0]):
+                continue
+            if n - clock[1 + s] > RR_RANGE[1] * rate:
+                counts[s] = 0
+            clock[1 + s] = n
+            vote = votes[s, counts[s] % votes.shape[1]]
+            vote[0], vote[1] = row[5], 0.0 if np.isnan(row[1]) else 1.0
+            counts[s] += 1
+        if np.isnan(upright[i, 0]) and np.isnan(inverted[i, 0]):
+            continue
+        lead = 0 if _preference(votes, counts) >= 0 else 1
+        row = upright[i] if lead == 0 else inverted[i]
+        changed = lead != clock[3]
+        at = n + row[0] * rate
+        if np.isnan(at) or (changed and at - newest[0] < RR_RANGE[0] * rate):
+            y[i] = np.nan
+            continue
+        y[i] = row[:5]
+        newest[0], clock[3] = at, lead
     return y

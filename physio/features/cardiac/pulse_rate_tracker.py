@@ -88,12 +88,12 @@ class PulseRateTracker(Stage):
     `physio.features.cardiac.pulse_evidence`: the spectrum of the pulse wave after
     regression on the acceleration of the same window, and the intervals of confident
     beats. Its 15 weights were trained by conditional maximum likelihood on wristbands
-    with intervals of their maker and on simulated pulse waves under movement; no
-    recording with an ECG was used: `experiments/pulse_rate` has figures and command.
-    Without acceleration a window counts as half still, half moving. A window that is
-    missing to more than a quarter says nothing, and the distribution widens. The model
-    is ours; a spectrum after removal of the movement is as in [1]_. The delay is half
-    the window.
+    with intervals of their maker, and short gaps of these, and on simulated pulse waves
+    under movement, and halved, as successive windows overlap; no recording with an ECG
+    was used: `experiments/pulse_rate` has figures and command. Without acceleration a
+    window counts as half still, half moving. A window that is missing to more than a
+    quarter says nothing, and the distribution widens. The model is ours; a spectrum
+    after removal of the movement is as in [1]_. The delay is half the window.
 
     Shape (n, channels) to (m, 2), for a stream with one or several pulse waves (kind
     ``bio``) and acceleration (unit g) or none.

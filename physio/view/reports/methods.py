@@ -57,9 +57,9 @@ _CLAUSES: Final[Mapping[str, str]] = {
     "BeatDetection": "heart beats were detected and compared with a template "
     "(similarity of at least {min_confidence})",
     "HeartRate": "the heart rate over {window} s was computed where at least "
-    "{accepted:.0%} of the beats were accepted",
+    "{accepted:.0%} of the intervals were measured",
     "BeatToBeatVariability": "RMSSD over {window} s (Task Force, 1996) was computed "
-    "where at least {accepted:.0%} of the beats were accepted",
+    "from at least {min_pairs} pairs of successive accepted intervals",
     "Actigraphy": "movement is the standard deviation of the magnitude of acceleration "
     "over {window} s (Vaha-Ypya et al., 2015)",
     "Temperature": "mean and slope of the skin temperature were computed",

@@ -22,7 +22,7 @@ def equal_laboratories(given: FoldData) -> Array:
 
 
 @dataclass(frozen=True)
-class OneFeature:
+class SingleFeature:
     """One feature as it is: nothing is trained.
 
     Parameters

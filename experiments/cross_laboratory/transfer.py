@@ -81,21 +81,21 @@ class FourLaboratories:
             dataset="four laboratories",
         )
         options = EvaluationOptions(("AUC",), reference=PRIMARY, seed=self.seed)
-        found = evaluate(task, self._split(table), self.models, options)
+        evaluation = evaluate(task, self._split(table), self.models, options)
         tasks = table["task"].to_numpy()[used]
         if self.trained:
             return replace(
-                found,
+                evaluation,
                 config=config.describe(self),
                 notes=tuple(
                     notes(
-                        found,
+                        evaluation,
                         tasks[~table["dataset"][used].isin(self.trained)],
                         self.seed,
                     )
                 ),
             )
-        sentences = notes(found, tasks, self.seed)
+        sentences = notes(evaluation, tasks, self.seed)
         wesad = (table["dataset"] == "WESAD").to_numpy()
         kinds = table["task"].to_numpy()[wesad]
         alone = replace(
@@ -108,7 +108,7 @@ class FourLaboratories:
         )
         order = evaluate(alone, LeaveOrderOut(), self.models, options)
         both = together(
-            {"laboratory left out": found, "WESAD, other order": order},
+            {"laboratory left out": evaluation, "WESAD, other order": order},
             config.describe(self),
         )
         return replace(both, notes=tuple(sentences))
@@ -121,43 +121,43 @@ class FourLaboratories:
         return HeldOutParticipants(tuple(names), "leave-laboratory-out")
 
 
-def notes(found: Evaluation, tasks: Array, seed: int) -> list[str]:
+def notes(evaluation: Evaluation, tasks: Array, seed: int) -> list[str]:
     """Return the primary test and the secondary figures, a sentence each.
 
     ``tasks`` names the stressor, or the rest, of each tested row, shape (n,).
     """
     lines = []
     pairs = [(PRIMARY, HEART), (PRIMARY, RIVAL), (RIVAL, HEART)]
-    for name, less in (p for p in pairs if set(p) <= set(found.outputs)):
-        by_lab = differences(found, name, less)
+    for name, less in (p for p in pairs if set(p) <= set(evaluation.outputs)):
+        by_lab = differences(evaluation, name, less)
         figure = _interval(equal_mean(by_lab, seed))
-        each = ", ".join(
+        parts = ", ".join(
             f"{lab} {_interval(equal_mean({lab: d}, seed))}"
             for lab, d in by_lab.items()
         )
         lines.append(
-            f"AUC of {name} less {less}, equal laboratories: {figure}; {each}."
+            f"AUC of {name} less {less}, equal laboratories: {figure}; {parts}."
         )
-    for name in found.outputs:
+    for name in evaluation.outputs:
         means = ", ".join(
-            f"{lab} {d.mean():.3f}" for lab, d in differences(found, name).items()
+            f"{lab} {d.mean():.3f}" for lab, d in differences(evaluation, name).items()
         )
         lines.append(f"AUC of {name}: {means}.")
-    if "Stress-Predict" in set(found.tested["dataset"]):
-        lines.append(stroop(found, tasks, seed))
+    if "Stress-Predict" in set(evaluation.tested["dataset"]):
+        lines.append(stroop(evaluation, tasks, seed))
     return lines
 
 
-def stroop(found: Evaluation, tasks: Array, seed: int) -> str:
+def stroop(evaluation: Evaluation, tasks: Array, seed: int) -> str:
     """Return the difference of candidate and heart rate in the Stroop test."""
     rows = np.isin(tasks, (*REST, "Stroop"))
-    rows &= found.tested["dataset"].to_numpy() == "Stress-Predict"
-    people = found.tested["subject"].to_numpy()
+    rows &= evaluation.tested["dataset"].to_numpy() == "Stress-Predict"
+    people = evaluation.tested["subject"].to_numpy()
     off = []
     for person in np.unique(people[rows]):
         at = rows & (people == person)
-        y = found.tested["y"].to_numpy()[at]
-        scores = [metrics.auc(y, found.outputs[m][at]) for m in (PRIMARY, HEART)]
+        y = evaluation.tested["y"].to_numpy()[at]
+        scores = [metrics.auc(y, evaluation.outputs[m][at]) for m in (PRIMARY, HEART)]
         off.append(scores[0] - scores[1])
     figure = _interval(equal_mean({"": np.array(off)}, seed))
     return f"AUC of candidate less heart rate, Stroop test of Stress-Predict: {figure}."
@@ -168,14 +168,14 @@ def _interval(figure: tuple[float, float, float]) -> str:
     return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-def differences(found: Evaluation, name: str, less: str = "") -> dict[str, Array]:
+def differences(evaluation: Evaluation, name: str, less: str = "") -> dict[str, Array]:
     """Return each person's AUC, less that of another model if named, by laboratory."""
-    scores = found.figure(name, "AUC")["per_participant"]
+    scores = evaluation.figure(name, "AUC")["per_participant"]
     others = dict.fromkeys(scores, 0.0)
     if less:
-        others = found.figure(less, "AUC")["per_participant"]
+        others = evaluation.figure(less, "AUC")["per_participant"]
     by_lab: dict[str, list[float]] = {}
-    laboratories = sorted(set(found.tested["dataset"]), key=len, reverse=True)
+    laboratories = sorted(set(evaluation.tested["dataset"]), key=len, reverse=True)
     for person, value in scores.items():
         lab = next(k for k in laboratories if person.startswith(f"{k} "))
         other = others[person]

@@ -255,7 +255,7 @@ class TrainWrist:
         if not self.second or root is None:
             return []
         study = StressPredict(root / self.second)
-        found = []
+        participants = []
         for trial in study.trials():
             recording = study.load(trial)
             parts = recording.events["study.conditions"]
@@ -267,8 +267,8 @@ class TrainWrist:
                 for name, begin, end in spans
             )
             code = f"Stress-Predict {trial.subject}"
-            found.append(ParticipantData(code, self._features(recording), units))
-        return found
+            participants.append(ParticipantData(code, self._features(recording), units))
+        return participants
 
     def _features(self, recording: Recording) -> Block:
         if self.chains:

@@ -17,7 +17,7 @@ from experiments.cross_laboratory.laboratories import (
 from experiments.cross_laboratory.models import (
     ChangeGaussian,
     ChangeRegression,
-    OneFeature,
+    SingleFeature,
 )
 from experiments.cross_laboratory.person_changes import person_changes
 from experiments.cross_laboratory.transfer import differences, equal_mean
@@ -67,7 +67,7 @@ def test_models_score_a_laboratory_that_did_not_train() -> None:
     models = {
         "gaussian": ChangeGaussian(tuple(NAMES)),
         "regression": ChangeRegression(tuple(NAMES)),
-        "one": OneFeature("eda.scr_rate"),
+        "one": SingleFeature("eda.scr_rate"),
         "missing": ChangeRegression(tuple(NAMES), missingness=True),
     }
     options = EvaluationOptions(("AUC",), time_only=False)

@@ -27,9 +27,9 @@ from experiments.eda_artifacts.rules import Taylor, kleckner, kocielnik
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events, events_from_grid
 from physio.core.stage import apply
+from physio.features.eda.contact_artifacts import find_artifacts
 from physio.features.eda.scl_scr import EdaFeatures
 from physio.features.eda.scr_detection import ScrDetection
-from physio.quality.contact_artifacts import find_artifacts
 
 Mask = npt.NDArray[np.bool_]
 Rule = Callable[[Array], Mask]

@@ -16,6 +16,7 @@ from physio.cli.output import (
     say,
     write_json,
 )
+from physio.core.counted_nouns import counted
 from physio.core.private_file import refuse_link
 
 if TYPE_CHECKING:
@@ -181,13 +182,14 @@ def _line(analysis: "Analysis", frame: "pd.DataFrame") -> str:
     share = 100 * float(frame[first].notna().mean())
     if about["kind"] == "skin":
         mine = analysis.scrs["stream"] == about["stream"]
-        return f"{name}: {int(mine.sum())} SCRs, {share:.0f} % of the time valid"
+        number = counted(int(mine.sum()), "SCR")
+        return f"{name}: {number}, {share:.0f} % of the time valid"
     if about["kind"] == "heart":
         beats = analysis.beats[analysis.beats["stream"] == about["stream"]]
         fixed = int(beats["corrected"].sum())
         return (
-            f"{name}: {len(beats)} beats, {fixed} intervals corrected, accepted ones "
-            f"in {share:.0f} % of the time"
+            f"{name}: {counted(len(beats), 'beat')}, {counted(fixed, 'interval')} "
+            f"corrected, accepted ones in {share:.0f} % of the time"
         )
     return f"{name}: {about['kind']}, {share:.0f} % of the time valid"
 

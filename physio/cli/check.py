@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     Rows = list[dict[str, Any]]
 
+_COMPUTED = (".hr", ".spo2")  # streams that a device computes: no sensor fails
 _COLUMNS: Final = ("stream", "channel", "condition", "there", "range", "mains", "fast")
 
 
@@ -117,7 +118,8 @@ def _report_streams(rows: "Rows", notes: list[str]) -> list[str]:
     say("")
     for line in (*stream_lines(rows), *notes):
         say(line)
-    faults = [f"{row['name']}: {text}" for row in rows for text in row["faults"]]
+    judged = (row for row in rows if not row["name"].endswith(_COMPUTED))
+    faults = [f"{row['name']}: {text}" for row in judged for text in row["faults"]]
     return [*faults, *without_values(rows)]
 
 

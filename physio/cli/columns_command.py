@@ -1,11 +1,13 @@
 """The command that proposes a map of the columns of a table."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from physio.cli.output import JsonPath, say, write_json
+from physio.core.counted_nouns import counted
 from physio.core.private_file import refuse_link
 
 if TYPE_CHECKING:
@@ -81,9 +83,12 @@ def columns(
 
 
 def _map_text(columns: "ColumnMap", proposal: "Proposal", name: str) -> str:
-    """Return the map as TOML with its reasons; a rate that is unknown is left open."""
+    """Return the map as TOML with its reasons.
+
+    A rate that is unknown is left open, and a unit of time in doubt is a question.
+    """
     from physio.io.tables.column_map import to_toml
-    from physio.io.tables.column_proposal import NO_RATE
+    from physio.io.tables.column_proposal import NO_RATE, time_doubt
 
     remarks = dict(proposal.reasons)
     remarks[""] = "\n".join(
@@ -93,6 +98,15 @@ def _map_text(columns: "ColumnMap", proposal: "Proposal", name: str) -> str:
         ]
     )
     text = to_toml(columns, remarks)
+    if columns.time and any(
+        d.startswith(time_doubt(columns.time[0])) for d in proposal.doubts
+    ):
+        text = re.sub(
+            r"(?m)^time = (.*?)(  #.*)?$",
+            f"# Is the unit of the times {columns.time_unit}? Then remove the next #; "
+            r"else correct it.\n# time = \1",
+            text,
+        )
     if NO_RATE not in proposal.doubts:
         return text
     guess = f"rate = {columns.rate:g}  # Hz\n"
@@ -119,14 +133,15 @@ def _show(table: "TextTable", chosen: "ColumnMap", picture: Path) -> None:
         _, data = stitched(blocks)
         info = blocks[0].info
         lost = int(np.isnan(data).all(axis=1).sum())
-        say(f"{name}: {float(info.rate):g} Hz, {len(data)} samples, {lost} missing")
+        there = counted(len(data), "sample")
+        say(f"{name}: {float(info.rate):g} Hz, {there}, {lost} missing")
         for channel, column in zip(info.channels, data.T, strict=True):
             low, high = np.nanmin(column), np.nanmax(column)
             scaled = 2 * (column - low) / (high - low or 1.0) - 1
             line = spark(scaled.tolist(), 48)
             say(f"  {channel.name:12} {line}  {low:.4g} to {high:.4g} {channel.unit}")
     for name, events in recording.events.items():
-        say(f"{name}: {len(events)} events")
+        say(f"{name}: {counted(len(events), 'event')}")
     for note in filter(None, recording.metadata.get("warnings", "").split("; ")):
         say(f"note: {note}")
     if plot_channels(recording, picture):

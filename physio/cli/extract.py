@@ -19,6 +19,7 @@ from physio.cli.output import (
     write_json,
 )
 from physio.cli.plugins import installed
+from physio.core.counted_nouns import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -299,7 +300,8 @@ def _line(outcome: "ExtractionResult") -> str:
         return f"{outcome.subject}: failed: {outcome.error}"
     if outcome.status == "kept":
         return f"{outcome.subject}: there and unchanged"
-    return f"{outcome.subject}: {outcome.rows} windows in {outcome.seconds:.1f} s"
+    windows = counted(outcome.rows, "window")
+    return f"{outcome.subject}: {windows} in {outcome.seconds:.1f} s"
 
 
 def _summarize(outcomes: "list[ExtractionResult]") -> None:
@@ -307,8 +309,8 @@ def _summarize(outcomes: "list[ExtractionResult]") -> None:
     for outcome in outcomes:
         count[outcome.status] += 1
     say(
-        f"{count['done']} participants computed, {count['kept']} there and unchanged, "
-        f"{count['failed']} failed"
+        f"{counted(count['done'], 'participant')} computed, "
+        f"{count['kept']} there and unchanged, {count['failed']} failed"
     )
     for outcome in outcomes:
         if outcome.status == "failed":

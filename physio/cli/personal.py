@@ -7,6 +7,7 @@ import typer
 
 from physio.cli.output import Trust, config_path, say
 from physio.cli.sessions import Consent, DemoWeights
+from physio.core.counted_nouns import counted
 
 Source = Annotated[
     Path,
@@ -73,7 +74,7 @@ def calibrate(
     for text in poor:
         say(text)
     baselines = ", ".join(f"{e.weights} {e.past:.0f} s" for e in calibration.experts)
-    say(f"{out}: baseline ({baselines}), {len(calibration.labels)} ratings")
+    say(f"{out}: baseline ({baselines}), {counted(len(calibration.labels), 'rating')}")
 
 
 def rate(

@@ -17,6 +17,7 @@ from physio.cli.output import (
     say,
     write_json,
 )
+from physio.core.counted_nouns import counted
 
 if TYPE_CHECKING:
     from physio.core.recording import Recording
@@ -47,10 +48,11 @@ def repair(
     for text in done.damage:
         say(f"dropped: {text}")
     if done.cut:
-        say(f"dropped: {done.cut} bytes at the end, of an incomplete chunk")
+        say(f"dropped: {counted(done.cut, 'byte')} at the end, of an incomplete chunk")
     if done.samples is not None:
         say(
-            f"recovered: {done.samples} samples and {done.events} events over "
+            f"recovered: {counted(done.samples, 'sample')} and "
+            f"{counted(done.events or 0, 'event')} over "
             f"{done.seconds:.1f} s; the session: {done.ended}"
         )
     say(f"{done.path} is written; {path} is unchanged")
@@ -225,6 +227,8 @@ def _to_edf(recording: "Recording", out: Path) -> None:
                  for a in raw.annotations
                  if a["description"] not in ("BAD_ACQ_SKIP", "BAD_NAN")]  # fmt: skip
         began = raw.info["meas_date"]
+        if text := convert.excluded_events(recording, name):
+            say(text)
         write_edf(out / f"{files[name]}.edf", blocks, notes, began)
 
 

@@ -18,6 +18,7 @@ from physio.cli.output import (
     say,
 )
 from physio.cli.report_overview import overview, recordings_of
+from physio.core.counted_nouns import counted
 from physio.core.input_file import refuse_endless
 from physio.core.private_file import write_private
 
@@ -208,7 +209,7 @@ def _timing(recording: "Recording") -> dict[str, str]:
             latencies[name] = (
                 f"{1e3 * latency.median:+.1f} ms, jitter {1e3 * latency.jitter:.1f} "
                 f"ms, worst {1e3 * latency.worst:.1f} ms "
-                f"({latency.n} of {latency.markers} markers)"
+                f"({latency.n} of {counted(latency.markers, 'marker')})"
             )
     return latencies
 

@@ -16,6 +16,8 @@ from physio.cli.output import say
 from physio.cli.session_lock import ABOUT, FolderLock, unfinished
 from physio.core.private_file import write_private
 
+_ANNOUNCED: set[Path] = set()
+"""Unfinished sessions that this process has announced: each is announced once."""
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 
 
@@ -26,7 +28,7 @@ def fresh(out: Path | None, participant: str) -> Iterator[Path]:
     The folder is locked until the session ends. A session that is already at ``out``
     moves to ``<out>_old1`` and so on. If no session starts, because a device is absent,
     the folders are as before. Sessions beside it that ended without their record are
-    announced.
+    announced once.
 
     Raises
     ------
@@ -42,6 +44,9 @@ def fresh(out: Path | None, participant: str) -> Iterator[Path]:
     if previous is not None:
         say(f"{out} holds a session: it was moved to {previous}")
     for recording in unfinished(out.parent):
+        if recording in _ANNOUNCED:
+            continue
+        _ANNOUNCED.add(recording)
         say(
             f"{recording.parent}: the session ended without its record; save what it "
             f"holds with: physio repair {quote(str(recording))}"

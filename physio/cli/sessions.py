@@ -25,6 +25,7 @@ from physio.cli.output import (
     say,
     write_json,
 )
+from physio.core.counted_nouns import counted
 from physio.core.installation import install_hint
 
 if TYPE_CHECKING:
@@ -339,7 +340,7 @@ def delete(
     session_folder.check(session)
     if not (yes or typer.confirm(f"Delete {session}?", err=True)):
         raise typer.Exit(1)
-    say(f"{session}: {session_folder.delete(session)} files deleted")
+    say(f"{session}: {counted(session_folder.delete(session), 'file')} deleted")
 
 
 def _replay_file(

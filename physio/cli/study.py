@@ -12,6 +12,7 @@ from zlib import crc32
 import typer
 
 from physio.cli.output import JsonPath, config_path, routed, say, write_text
+from physio.core.counted_nouns import counted
 from physio.core.printable import printable
 
 if TYPE_CHECKING:
@@ -387,7 +388,8 @@ def export(
     from physio.study import bids
     from physio.study.study_folder import Study
 
-    say(f"{out}: {bids.export(Study.open(root), out)} sessions")
+    exported = bids.export(Study.open(root), out)
+    say(f"{out}: {counted(exported, 'session')}")
 
 
 def marker_latency(
@@ -408,7 +410,7 @@ def marker_latency(
     say(
         f"{channel}: {1e3 * latency.median:+.2f} ms behind the marker, jitter "
         f"{1e3 * latency.jitter:.2f} ms, worst {1e3 * latency.worst:.2f} ms "
-        f"({latency.n} of {latency.markers} markers)"
+        f"({latency.n} of {counted(latency.markers, 'marker')})"
     )
 
 
@@ -445,7 +447,8 @@ def table(
             root, plan, out
         )
     counts = value_counts(rows)
-    say(f"{folder}: {counts['values']} values, {counts['values excluded']} excluded")
+    values = counted(counts["values"], "value")
+    say(f"{folder}: {values}, {counts['values excluded']} excluded")
     for contrast in differences:
         say(
             f"{contrast.of} - {contrast.against}, {contrast.outcome}: "

@@ -199,8 +199,11 @@ FORMATS: Final = (
 )
 """The formats that `read` recognizes, in the order in which they are tried."""
 
-KINDS: Final = "; ".join(f"{f.name} ({f.files})" for f in FORMATS)
-"""The formats, as error messages list them."""
+LISTED: Final = (
+    "docs/data.md names the formats; for a table of your own, write a map with "
+    "`physio columns`"
+)
+"""Place that names the formats, for error messages."""
 
 _TABLE: Final = FORMATS[-1]
 _BRAINFLOW: Final = next(f for f in FORMATS if f.reader == "physio.io.brainflow")
@@ -299,9 +302,7 @@ def _read(path: Path, options: dict[str, Any]) -> Recording:
     try:
         return _open(_format(path, head, options), path, options)
     except NoTableError:
-        raise ValueError(
-            f"the format of {path} is not recognized; it can be {KINDS}"
-        ) from None
+        raise ValueError(f"the format of {path} is not recognized: {LISTED}") from None
 
 
 def _format(path: Path, head: bytes, options: dict[str, Any]) -> FileFormat:
@@ -370,15 +371,17 @@ def _folder(path: Path, options: dict[str, Any]) -> Recording:
         raise ValueError(
             f"{path} has several participants: give the folder of one, as {example}"
         )
+    if (path / "study.toml").is_file():
+        raise ValueError(
+            f"{path} is the folder of a study: give one of its sessions, or use "
+            f"`physio study table {path}`"
+        )
     several = sessions or sorted(path.glob("*/recording.xdf")) or _files(path)
     if several:
         raise ValueError(
             f"{path} holds no single recording: give one of its files, as {several[0]}"
         )
-    raise ValueError(
-        f"{path} is no Empatica E4 export (no EDA.csv, BVP.csv, ACC.csv or TEMP.csv) "
-        f"and no WESAD participant's folder; a recording can be {KINDS}"
-    )
+    raise ValueError(f"{path} holds no recording: {LISTED}")
 
 
 def _files(path: Path) -> list[Path]:

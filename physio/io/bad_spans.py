@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from physio.core.block import Array, Block, Channel
+from physio.core.counted_nouns import counted
 from physio.core.events import Events
 from physio.core.missing import MissingReason
 
@@ -112,8 +113,9 @@ def bad_notes(
         texts = _listed(dict.fromkeys(s.text for s in marked))
         seconds = sum(_union(marked))
         notes.append(
-            f"{len(marked)} annotations of {device} ({texts}) mark {seconds:.4g} s as "
-            "bad: missing (marked bad)"
+            f"{counted(len(marked), 'annotation')} of {device} ({texts}) "
+            f"mark{'s' if len(marked) == 1 else ''} {seconds:.4g} s as bad: missing "
+            "(marked bad)"
         )
     return notes
 
@@ -130,11 +132,11 @@ def unbounded_note(events: Events) -> str:
     ]
     if not bad or {"end", "seconds"} & set(events.info.names):
         return ""
-    markers = "1 marker" if len(bad) == 1 else f"{len(bad)} markers"
     return (
-        f"{markers} of {events.info.name} ({_listed(dict.fromkeys(bad))}) have no "
-        "duration, so no sample is marked as bad: exclude these times with a table of "
-        "conditions, or store them as annotations with durations"
+        f"{counted(len(bad), 'marker')} of {events.info.name} "
+        f"({_listed(dict.fromkeys(bad))}) without a duration: no "
+        "sample is marked as bad; exclude these times with a table of conditions, or "
+        "store them as annotations with durations"
     )
 
 

@@ -142,6 +142,9 @@ _LABELS: Final = (
 )
 """Labels of signals other than EEG on polysomnographs and biofeedback devices."""
 
+_AUX: Final = r"(left|right) ?aux|aux ?(left|right)( ?\d)?"
+"""Labels of the extra inputs of a Muse."""
+
 _BY_QUANTITY: Final = {
     "S": "gsr",
     "degC": "temperature",
@@ -176,7 +179,8 @@ def channel_kind(
     Columns of counters, times, triggers and batteries are never electrodes, even if a
     device declares them as such, nor are channels whose unit is not a voltage. A
     declared type has the next priority. Otherwise labels, and then units, identify
-    other signals among EEG channels.
+    other signals among EEG channels. The extra input of a Muse is no electrode of the
+    montage, whatever is declared.
     """
     default = default or ChannelKind("misc", "1")
     key = _key(label)
@@ -186,6 +190,8 @@ def channel_kind(
         for kind, pattern in (*_HELPERS, _MOTION):
             if re.fullmatch(pattern, key):
                 return stated if kind == stated.kind else ChannelKind(kind, "1")
+        if stated.kind == "eeg" and re.fullmatch(_AUX, key):
+            return ChannelKind("misc", "uV")
     measured = quantity(unit)
     contradicted = measured not in ("", "V", *NEUTRAL)
     if type_kind is not None:

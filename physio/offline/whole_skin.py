@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from physio.core.block import Array, Block, Channel
+from physio.features.eda.contact_artifacts import contact_gain, find_artifacts
 from physio.features.eda.decomposition import MIN_NOISE, decompose
 from physio.features.eda.scr_detection import responses
 from physio.offline.whole_record import (
@@ -16,7 +17,6 @@ from physio.offline.whole_record import (
     runs_of,
     whole_signal,
 )
-from physio.quality.contact_artifacts import contact_gain, find_artifacts
 from physio.quality.range_checks import EdaQuality
 
 SCR_COLUMNS: Final = (

@@ -11,6 +11,7 @@ import numpy as np
 
 from physio.core import recording
 from physio.core.block import Block, StreamInfo
+from physio.core.counted_nouns import counted
 from physio.core.events import Events, Item, event_stream, single_event
 from physio.core.protocols import (
     Clock,
@@ -385,7 +386,7 @@ class Session:
             self._report(self.health[item.info.name].update(item))
             self._reject(self.health[item.info.name])
             if self._watch.update(item):
-                late = f"late: {len(item)} samples of {item.info.name}"
+                late = f"late: {counted(len(item), 'sample')} of {item.info.name}"
                 self.health[item.info.name].late += len(item)
                 self._pending.append(single_event(STATUS, self.clock.now(), late))
         elif item.info.name == STREAM_TIMEOUT:

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from physio.core.block import Block, StreamInfo
+from physio.core.counted_nouns import counted
 from physio.core.operating_system import suspended
 
 WARN: Final = 0.005
@@ -152,7 +153,8 @@ class StreamHealth:
         if np.isnan(self.received):
             return [f"back: {self.info.name} sends now"]
         after = block.times[0] - self.received
-        return [f"back: {self.info.name} after {after:.1f} s, {lost} samples missed"]
+        missed = counted(lost, "sample")
+        return [f"back: {self.info.name} after {after:.1f} s, {missed} missed"]
 
     def _check_rate(self) -> list[str]:
         name = self.info.name

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from physio.core.counted_nouns import counted
 from physio.offline.condition_measures import MeasureSettings
 from physio.offline.table_methods import signal_sentences
 from physio.study.contrasts import ContrastEstimate, RecordedSession, value_counts
@@ -112,7 +113,7 @@ def methods_text(
 
 def _participants(flow: Mapping[str, int], record: StudyRecord) -> str:
     if not record.orders:
-        return f"The data of {flow['enrolled']} participants were analysed."
+        return f"The data of {counted(flow['enrolled'], 'participant')} were analysed."
     text = (
         f"{flow['enrolled']} of {flow['planned']} planned participants were enrolled."
     )

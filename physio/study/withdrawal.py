@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from physio.core.counted_nouns import counted
 from physio.core.output_file import flush_to_disk
 from physio.study.study_folder import DERIVED, LOG, SESSIONS, Study
 
@@ -27,7 +28,8 @@ class WithdrawalReport(NamedTuple):
             places = ", ".join(map(str, self.remaining))
             return f"NOT all data are deleted: the code is still in {places}"
         return (
-            f"deleted: {self.files} files and {self.lines} lines of the log; no file "
+            f"deleted: {counted(self.files, 'file')} and "
+            f"{counted(self.lines, 'line')} of the log; no file "
             "or file name in the study's folder contains the code"
         )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 import numpy as np
 
 from physio.core.block import Array, Block, Channel
+from physio.core.counted_nouns import counted
 from physio.core.event_durations import event_ends
 from physio.core.events import Events
 from physio.core.missing import MissingReason, has_reason, missing_reason
@@ -261,6 +262,27 @@ def _gap_annotations(
             for a, b, _ in code_runs(single)
         ]
     return annotations
+
+
+def excluded_events(recording: Recording, stream: str) -> str:
+    """Return a sentence on events that `to_mne` leaves out for a stream, or ``""``."""
+    times, _ = stitched(recording.streams[stream])
+    unnamed = outside = 0
+    for name, events in recording.events.items():
+        if name == STREAM_TIMEOUT:
+            continue
+        if not events.labels:
+            unnamed += len(events)
+        else:
+            outside += int(
+                ((events.times < times[0]) | (events.times > times[-1])).sum()
+            )
+    parts = [f"{outside} outside its samples"] if outside else []
+    parts += [f"{unnamed} without a label"] if unnamed else []
+    if not parts:
+        return ""
+    excluded = counted(outside + unnamed, "event", verb="is")
+    return f"{stream}: {excluded} left out: {', '.join(parts)}"
 
 
 def _event_annotations(

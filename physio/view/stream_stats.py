@@ -9,11 +9,13 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 
 from physio.core.block import Array, Block, StreamInfo
+from physio.core.counted_nouns import counted
 
 ALWAYS_VARYING: Final = ("eeg", "ecg", "eog", "emg", "bio", "resp")
 """Kinds of channel that are never constant on a body: a constant one is flat."""
 
 _BURST: Final = 1.0  # s of samples that may arrive at once in normal operation
+_SETTLED: Final = 1.0  # s of blocks from which a rate is measured
 _DELAY: Final = 0.15  # s by which a block may be older than usual
 
 
@@ -122,7 +124,7 @@ class StreamStats:
         arrivals = arrivals[self._backlog(arrivals) :]
         if self.silent or (self.samples and not arrivals):
             return 0.0
-        if len(arrivals) < 2 or arrivals[-1].time <= arrivals[0].time:
+        if len(arrivals) < 2 or arrivals[-1].time - arrivals[0].time < _SETTLED:
             return float("nan")
         return sum(c.n for c in arrivals[1:]) / (arrivals[-1].time - arrivals[0].time)
 
@@ -214,9 +216,9 @@ class EventLog:
         for entry in self.entries:
             if entry.kind == kind and time - entry.time <= self.merge_window:
                 entry.lost_samples += n
-                entry.text = f"{stream} lost {entry.lost_samples} samples"
+                entry.text = f"{stream} lost {counted(entry.lost_samples, 'sample')}"
                 return False
-        text = f"{stream} lost {n} sample{'s' if n > 1 else ''}"
+        text = f"{stream} lost {counted(n, 'sample')}"
         self._append(LogEntry(time, text, "yellow", kind, lost_samples=n))
         return True
 

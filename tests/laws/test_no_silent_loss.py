@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reader_seeds import OPTIONS, SEEDS
 from typer.testing import CliRunner
 
 import physio
@@ -127,8 +128,9 @@ def rows_of(recording: Recording) -> dict[str, dict[str, Any]]:
 
 def all_streams_are_in(rows: Mapping[str, Mapping[str, Any]], read: Recording) -> None:
     """Raise AssertionError unless each stream is in the table, sample by sample."""
-    assert set(rows) >= {info.name for info in read.inputs}
-    for info in (i for i in read.inputs if i.rate):
+    inputs = [i for i in read.inputs if not i.name.startswith("session.")]
+    assert set(rows) >= {info.name for info in inputs}
+    for info in (i for i in inputs if i.rate):
         row, parts = rows[info.name], read.streams[info.name]
         assert row["samples"] == sum(map(len, parts))
         expected = max((b.stop for b in parts if len(b)), default=0)
@@ -141,6 +143,21 @@ def all_streams_are_in(rows: Mapping[str, Mapping[str, Any]], read: Recording) -
 def test_every_stream_of_a_file_is_in_the_table(kind: str, tmp_path: Path) -> None:
     read = open_recording.read(FILES[kind](tmp_path / "recording"))
     assert read.streams
+    all_streams_are_in(rows_of(read), read)
+
+
+@pytest.mark.parametrize(
+    ("reader", "seed"), [(m, s) for m, seeds in SEEDS.items() for s in seeds]
+)
+def test_every_stream_of_every_format_is_in_the_table(
+    reader: str, seed: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    try:
+        path = seed(tmp_path)
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    read = open_recording.read(path, **OPTIONS.get(reader, {}))
+    assert read.streams or read.events
     all_streams_are_in(rows_of(read), read)
 
 

@@ -94,7 +94,7 @@ def test_sidecars_are_inherited_and_times_units_and_kinds_are_read(
     assert json.loads(about[PEOPLE]) == {"age": "23", "sex": "F"}
     assert json.loads(about[ANSWERS]) == {"panas": {"positive": "31"}}
     assert json.loads(about[HED])["levels"]["trial_type"] == {"go": "Sensory-event"}
-    assert "1 of 3 events have no onset: left out" in about["warnings"]
+    assert "1 of 3 events left out: no onset" in about["warnings"]
     assert about["participant"] == "01"
 
 

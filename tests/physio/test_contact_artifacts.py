@@ -11,10 +11,10 @@ from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import events_from_grid
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import Chain, StageRunner, apply
+from physio.features.eda.contact_artifacts import find_artifacts, without_artifacts
 from physio.features.eda.decomposition import decompose
 from physio.features.eda.scr_detection import ScrDetection
 from physio.online.shipped_chains import default_chains
-from physio.quality.contact_artifacts import find_artifacts, without_artifacts
 
 SECONDS = 240
 RATES = ("4", "15.6", "64", "700", "2000")

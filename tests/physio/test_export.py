@@ -483,3 +483,25 @@ def test_a_reference_stays_unless_it_is_free_text() -> None:
         assert only.info.reference == reference
         assert [c.reference for c in only.info.channels] == ["LE", ""]
         assert only.info.names == ("Fp1-LE", "Cz")
+
+
+def test_an_edf_export_counts_the_events_that_it_leaves_out(tmp_path: Path) -> None:
+    info = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+    block = Block(info, 0, 10.0, np.linspace(1, 2, 80)[:, None])
+    markers = Events(
+        event_stream("stim.markers"), 50.0, np.array([2.0, 12.0, 50.0]),
+        np.empty((3, 0)), ("early", "in", "late"),
+    )  # fmt: skip
+    codes = Events(
+        event_stream("stim.codes", Channel("value")), 11.0, np.array([11.0]),
+        np.ones((1, 1)), (),
+    )  # fmt: skip
+    events = {"stim.markers": markers, "stim.codes": codes}
+    xdf.write(tmp_path / "a.xdf", Recording({"band.eda": (block,)}, events))
+    line = ["export", str(tmp_path / "a.xdf"), str(tmp_path / "out"), "--format", "edf"]
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 0, done.output
+    sentence = (
+        "band.eda: 3 events are left out: 2 outside its samples, 1 without a label"
+    )
+    assert sentence in done.output

@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import physio
 from experiments.pulse_rate.recordings import RATE, interval_reference
 from experiments.pulse_rate.simulation import simulated
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Item
 from physio.core.recording import stream_timeout
-from physio.core.stage import apply
+from physio.core.stage import Chain, MaskBadSamples, apply
 from physio.features.cardiac.pulse_rate_tracker import PulseRateTracker
 from physio.online.chain_runner import ChainConfig, ChainRunner
 from physio.online.engine import Engine, PipelineConfig
+from physio.quality.spike_detection import SpikeDetection
 from physio.testing.stage_laws import StageLaws
 
 WRIST = StreamInfo(
@@ -73,6 +76,30 @@ def test_scale_and_sign_do_not_matter() -> None:
         assert inside.mean() > 0.7
         difference = np.abs(actual[inside, 0] - expected[inside, 0])
         assert np.quantile(difference, 0.9) < 2.0
+
+
+@pytest.mark.parametrize(
+    ("trouble", "value"), [("spikes", 1e3), ("infinite", np.inf), ("lost", np.nan)]
+)
+def test_single_bad_samples_do_not_matter(trouble: str, value: float) -> None:
+    x = signal()
+    share = 0.05 if trouble == "lost" else 0.002
+    bad = np.random.default_rng(0).random(len(x)) < share
+    bad[: 3 * RATE] = False
+    troubled = x.copy()
+    troubled[bad, 0] = value
+    chain = Chain((MaskBadSamples(quality=SpikeDetection()), PulseRateTracker()))
+    rate, sd = apply(chain, Block(WRIST, 0, 0.0, x)).data.T
+    other, wider = apply(chain, Block(WRIST, 0, 0.0, troubled)).data.T
+    sure = (sd < 3) & (wider < 3)
+    assert sure.sum() > 0.6 * np.sum(sd < 3) > 10
+    assert np.abs(other - rate)[sure].max() < 5
+
+
+def test_a_band_off_the_wrist_has_no_answer(data: Path) -> None:
+    recording = physio.read(data / "empatica_e4" / "offwrist33s")
+    sd = physio.compute_features(recording).column("heart.rate.sd")
+    assert np.mean(sd <= 5) <= 0.05
 
 
 def test_a_gap_widens_the_distribution() -> None:

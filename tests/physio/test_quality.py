@@ -158,6 +158,16 @@ def test_a_spike_is_left_out_and_nothing_else() -> None:
     )
 
 
+def test_acceleration_beside_a_pulse_is_good_whatever_it_does() -> None:
+    axis = Channel("acc.x", "misc", "g")
+    x = np.column_stack([np.zeros(1280), wave()])
+    x[640] += 400
+    info = BVP.with_channels(None, axis, *BVP.channels)
+    y = apply(SpikeDetection(), Block(info, 0, 0.0, x)).data
+    assert np.all(y[:, 0] == 1)
+    np.testing.assert_array_equal(np.flatnonzero(y[:, 1] == 0), [640])
+
+
 def test_a_step_is_bad_for_the_hold_and_then_the_new_level() -> None:
     x = wave()
     x[640:] += 400

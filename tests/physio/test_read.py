@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from physio.datasets.open_recording import KINDS, read
+from physio.datasets.open_recording import LISTED, read
 
 RECORDINGS = [
     ("empatica_e4/session61min", None, "Empatica E4", "e4.eda"),
@@ -66,8 +66,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_recording(tmp_path: Path) -> None:
     fails(
         tmp_path,
-        f"{tmp_path} is no Empatica E4 export (no EDA.csv, BVP.csv, ACC.csv or "
-        f"TEMP.csv) and no WESAD participant's folder; a recording can be {KINDS}",
+        f"{tmp_path} holds no recording: {LISTED}",
     )
 
 
@@ -120,7 +119,7 @@ def test_brainflow_without_its_board(data: Path) -> None:
 def test_a_file_of_another_kind(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.docx"
     path.write_bytes(content)
-    fails(path, f"the format of {path} is not recognized; it can be {KINDS}")
+    fails(path, f"the format of {path} is not recognized: {LISTED}")
 
 
 @pytest.mark.parametrize("name", ["table.csv", "a.bin", "a"])

@@ -144,9 +144,8 @@ def test_xdf_is_the_same(recording: Recording, tmp_path: Path) -> None:
     assert_same(read(tmp_path / "a.xdf"), recording, stamps=True)
 
 
-@pytest.mark.parametrize("chosen", ["auto", "EEGLAB"])
-def test_bids_is_the_same(recording: Recording, chosen: str, tmp_path: Path) -> None:
-    out = export(recording, tmp_path, "--eeg-format", chosen)
+def test_bids_is_the_same(recording: Recording, tmp_path: Path) -> None:
+    out = export(recording, tmp_path)
     assert_same(read(out), recording)
 
 

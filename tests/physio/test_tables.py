@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+import physio
+from physio.cli import app
 from physio.core.block import Channel
 from physio.core.recording import Recording
 from physio.datasets.open_recording import read
@@ -139,7 +142,7 @@ def test_missing_rows_are_a_gap_and_repeated_ones_are_left_out(tmp_path: Path) -
     found = read(written(tmp_path, gap))
     first, second = found.streams["table.eda"]
     assert (len(first), second.start, second.stop) == (300, 400, N)
-    assert "1 repeated rows are left out" in found.metadata["warnings"]
+    assert "1 repeated row is left out" in found.metadata["warnings"]
 
 
 def test_values_that_are_no_numbers_are_missing_and_said(tmp_path: Path) -> None:
@@ -149,7 +152,7 @@ def test_values_that_are_no_numbers_are_missing_and_said(tmp_path: Path) -> None
     found = read(written(tmp_path, frame))
     (eda,) = found.streams["table.eda"]
     assert np.flatnonzero(np.isnan(eda.data[:, 0])).tolist() == [5, 6]
-    says = "1 values of GSR_uS are no numbers, such as 'error', and are missing"
+    says = "1 value of GSR_uS missing: no number, such as 'error'"
     assert says in found.metadata["warnings"]
 
 
@@ -376,3 +379,15 @@ def test_an_export_is_read_back_to_the_bit(tmp_path: Path, suffix: str) -> None:
         for a, b in pairs:
             assert (a.start, a.t0) == (b.start, b.t0)
             assert np.array_equal(a.data, b.data, equal_nan=True)
+
+
+def test_a_unit_of_time_in_doubt_is_a_question_in_the_map(tmp_path: Path) -> None:
+    rows = "".join(f"{100 * i},{0.5 + i % 7 / 100}\n" for i in range(300))
+    (tmp_path / "a.csv").write_text("t,GSR_uS\n" + rows, "utf-8")
+    done = CliRunner().invoke(app, ["columns", str(tmp_path / "a.csv")])
+    assert (done.exit_code, "in doubt: the unit of t" in done.output) == (0, True)
+    text = (tmp_path / "a.columns.toml").read_text("utf-8")
+    assert "# Is the unit of the times ms? Then remove the next #; else" in text
+    assert '\n# time = { column = "t", unit = "ms" }\n' in text
+    with pytest.raises(ValueError, match="without a column of times"):
+        physio.read(tmp_path / "a.csv")

@@ -61,7 +61,7 @@ def test_a_missing_unit_is_named(text: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "labels"),
     [
-        ("eeg", "Fp1 Cz TP9 A1 M2 FT10 EEG1 C3-M2 FP1-F7 O2-REF AUX_RIGHT E1 B32"),
+        ("eeg", "Fp1 Cz TP9 A1 M2 FT10 EEG1 C3-M2 FP1-F7 O2-REF E1 B32"),
         ("gsr", "GSR EDA SCL SCR eda1 SC"),
         ("bio", "Pleth PPG1 BVP Pulse pleth"),
         ("ecg", "ECG EKG1 ECG-LA EKG-REF ecgII"),
@@ -70,7 +70,10 @@ def test_a_missing_unit_is_named(text: str) -> None:
         ("resp", "Resp Thorax ABDOMEN Airflow Nasal_Pressure thor abdo"),
         ("temperature", "Temp Temperature SKT temp1"),
         ("misc", "SpO2 SaO2 HR DC1 COUNTER CQ_AF3 GYROX ACC1 BAT TIME_STAMP_ms"),
-        ("misc", "INTERPOLATED RAW_CQ Battery Position Snore timestamps SYNC"),
+        (
+            "misc",
+            "AUX_RIGHT INTERPOLATED RAW_CQ Battery Position Snore timestamps SYNC",
+        ),
         ("stim", "Status TRIGGER TRG MARKER Trig1"),
     ],
 )

@@ -53,7 +53,8 @@ def test_a_muse_is_read_without_loss(data: Path, participant: str) -> None:
 def test_a_muse_has_its_units_and_its_measured_rate(data: Path) -> None:
     got = read(data / "xdf" / "sub-P031_ses-S001_task-Default_run-001_eeg.xdf")
     eeg, acc = got.streams["muse.eeg"][0].info, got.streams["muse.acc"][0].info
-    assert {(c.kind, c.unit) for c in eeg.channels} == {("eeg", "uV")}
+    kinds = [(c.kind, c.unit) for c in eeg.channels]
+    assert kinds == [("eeg", "uV")] * 4 + [("misc", "uV")]
     assert eeg.names == ("TP9", "AF7", "AF8", "TP10", "AUX_RIGHT")
     assert [(c.name, c.kind, c.unit) for c in acc.channels] == [
         ("acc.x", "misc", "g"),
@@ -316,5 +317,5 @@ def test_markers_of_bad_spans_without_a_duration_are_named(
     parts += [texts(1, 100 + np.arange(3.0), labels)]
     (tmp_path / "a.xdf").write_bytes(MAGIC + b"".join(parts))
     notes = read(tmp_path / "a.xdf").metadata.get("warnings", "")
-    sentence = "3 markers of notes.markers (BAD_blink) have no duration"
+    sentence = "3 markers of notes.markers (BAD_blink) without a duration"
     assert (sentence in notes) == named

@@ -17,9 +17,9 @@ from physio.core.stage import OutputSchedule, Stage, read_only
 from physio.dsp.jit import njit
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.columns import column
+from physio.features.eda.contact_artifacts import CONTEXT, contact_gain, find_artifacts
 from physio.features.eda.decomposition import Decomposition, check_setting, decompose
 from physio.features.eda.deconvolution_solver import Shape, response, solve, splines
-from physio.quality.contact_artifacts import CONTEXT, contact_gain, find_artifacts
 
 AGES: Final = (0, 1, 2, 5, 10)
 """Ages of the estimates, relative to the newest value (s)."""
@@ -345,8 +345,8 @@ class EdaDecomposition(Stage):
     min_valid
         Proportion of a window that must be present.
     artifacts
-        Remove contact artifacts first, as `EdaFeatures` does: see
-        `physio.quality.contact_artifacts.find_artifacts`. `decompose` removes none.
+        Remove contact artifacts first, as `EdaFeatures` does: see `find_artifacts` of
+        `physio.features.eda.contact_artifacts`. `decompose` removes none.
 
     Notes
     -----

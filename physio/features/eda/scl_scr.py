@@ -57,7 +57,7 @@ class EdaFeatures(Stage):
         Proportion of a window that must be present.
     artifacts
         Remove contact artifacts first, see
-        `physio.quality.contact_artifacts.find_artifacts`.
+        `physio.features.eda.contact_artifacts.find_artifacts`.
 
     Notes
     -----

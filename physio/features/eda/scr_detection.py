@@ -74,7 +74,7 @@ class SecondResult(NamedTuple):
     (uS), rise and half recovery (s). ``missing`` is the NaN of a missing driver value,
     else 0. ``artifacts`` and ``dry`` are the proportions of the window that are
     artifacts and below `DRY`; ``gain`` is the factor of each second of the window, the
-    newest last: see `physio.quality.contact_artifacts.contact_gain`.
+    newest last: see `physio.features.eda.contact_artifacts.contact_gain`.
     """
 
     decomposition: Decomposition | float
@@ -253,7 +253,7 @@ class ScrDetection(Stage):
         Proportion of a window that must be present.
     artifacts
         Remove contact artifacts first, see
-        `physio.quality.contact_artifacts.find_artifacts`.
+        `physio.features.eda.contact_artifacts.find_artifacts`.
 
     Notes
     -----

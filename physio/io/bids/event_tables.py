@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from physio.core.block import Channel, Origin
+from physio.core.counted_nouns import counted
 from physio.core.event_durations import RULE, event_ends
 from physio.core.events import Events, event_stream
 from physio.core.recording import RATINGS, STREAM_TIMEOUT, Recording, base_name
@@ -193,7 +194,7 @@ def read_events(path: Path, zero: float, participant: str) -> tuple[Events, list
     notes = []
     if lost := len(rows) - len(placed):
         notes.append(
-            f"{path.name}: {lost} of {len(rows)} events have no onset: left out"
+            f"{path.name}: {lost} of {counted(len(rows), 'event')} left out: no onset"
         )
     named = [row for *_, row in placed]
     columns = [c for c in (named[0] if named else ()) if _is_numeric(c, named)]

@@ -155,6 +155,11 @@ def propose(table: TextTable) -> Proposal:
     return Proposal(columns, reasons, tuple(doubts))
 
 
+def time_doubt(name: str) -> str:
+    """Return the begin of the doubt about the unit of a column of times."""
+    return f"the unit of {name} is unknown"
+
+
 def signal_kind(name: str) -> str:
     """Return the kind of signal that the name of a column states; empty for none."""
     base, _ = split_unit(name)
@@ -243,9 +248,7 @@ def _time(
     rate = float(estimate_rate(read_times(table.frame, (name,), unit).seconds))
     reasons[name] = f"times in {unit}, {rate:g} rows/s"
     if not certain:
-        doubts.append(
-            f"the unit of {name} is unknown: in {unit}, it has {rate:g} rows a second"
-        )
+        doubts.append(f"{time_doubt(name)}: in {unit}, it has {rate:g} rows a second")
     return (name,), unit, ""
 
 
@@ -353,10 +356,12 @@ def _with_units(
         fits = [u for u, low, high in _PLAUSIBLE[base] if low <= median <= high]
         counts = base == "eda" and bool((data == np.floor(data)).all()) and median > 5
         if len(fits) == 1 and not counts and (base != "acc" or len(columns) == 3):
-            reasons[signal.column] += f", {fits[0]} by its values (median {median:.3g})"
+            reasons[signal.column] += (
+                f", a guess: {fits[0]} by its values (median {median:.3g})"
+            )
             result.append(replace(signal, unit=fits[0]))
             continue
-        reasons[signal.column] += ", unit not stated"
+        reasons[signal.column] += ", which unit? State it"
         result.append(replace(signal, unit="counts" if base == "eda" else ""))
         doubts.append(
             f"{signal.column} states no unit, and its values (median {median:.3g}) "

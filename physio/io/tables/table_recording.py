@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.counted_nouns import counted
 from physio.core.events import Events
 from physio.core.recording import Recording
 from physio.core.timing.dejitter import SampleGrid, fit
@@ -132,7 +133,7 @@ def _without_repetitions(
     repeated = ((used == before) | (used.isna() & before.isna())).all(axis=1)
     repeated &= used[columns.time[0]].notna()
     if n := int(repeated.sum()):
-        notes.append(f"{n} repeated rows are left out")
+        notes.append(f"{counted(n, 'repeated row', verb='is')} left out")
         return frame[~repeated].reset_index(drop=True)
     return frame
 
@@ -159,8 +160,8 @@ def numbers(frame: "pd.DataFrame", column: str, notes: list[str]) -> Array:
                     f"the column {column!r} holds no numbers, such as {example!r}"
                 )
             notes.append(
-                f"{int(bad.sum())} values of {column} are no numbers, such as "
-                f"{example!r}, and are missing"
+                f"{counted(int(bad.sum()), 'value')} of {column} missing: no number, "
+                f"such as {example!r}"
             )
         values = parsed
     data = values.to_numpy(np.float64, copy=True)
@@ -390,10 +391,11 @@ def _usable(
     rows = np.flatnonzero(np.isfinite(times))
     filled = ~np.isnan(values).all(axis=1)
     if n := int((filled & ~np.isfinite(times)).sum()):
-        notes.append(f"{n} rows of {name} have no time")
+        notes.append(f"{counted(n, 'row')} of {name} without a time")
     steps = np.diff(times[rows])
     if len(steps) and -_BACK <= steps.min() < 0:
-        notes.append(f"{int((steps < 0).sum())} rows of {name} are out of order")
+        late = counted(int((steps < 0).sum()), "row")
+        notes.append(f"{late} of {name} out of order")
         rows = rows[np.argsort(times[rows], kind="stable")]
     return rows
 

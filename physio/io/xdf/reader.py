@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from physio.core.block import Array, Block
+from physio.core.counted_nouns import counted
 from physio.core.events import Events
 from physio.core.missing import MissingReason
 from physio.core.recording import Arrival, Recording
@@ -279,7 +280,10 @@ def _extent(recording: Recording) -> str:
     """Return the extent of a recording, for a message."""
     n = sum(len(b) for blocks in recording.streams.values() for b in blocks)
     e = sum(len(events) for events in recording.events.values())
-    return f", with {n} samples and {e} events over {recording.seconds:.1f} s"
+    return (
+        f", with {counted(n, 'sample')} and {counted(e, 'event')} over "
+        f"{recording.seconds:.1f} s"
+    )
 
 
 def _all(parts: list[Array], shape: tuple[int, ...]) -> Array:

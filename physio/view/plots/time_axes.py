@@ -21,9 +21,6 @@ _TINTS: Final = (
 )  # fmt: skip
 """Light colours for conditions, for colour-vision deficiency too (Tol, `light`)."""
 
-_MICRO: Final = "\N{MICRO SIGN}"
-_UNITS: Final = {"uV": f"{_MICRO}V", "uS": f"{_MICRO}S", "degC": "°C", "1": ""}
-
 
 class ConditionInterval(NamedTuple):
     """A condition with its begin and end (s, session clock)."""
@@ -34,8 +31,8 @@ class ConditionInterval(NamedTuple):
 
 
 def display_unit(unit: str) -> str:
-    """Return a unit in common notation."""
-    return _UNITS.get(unit, unit)
+    """Return a unit as tables and files spell it, empty for a number without one."""
+    return "" if unit == "1" else unit
 
 
 def condition_spans(conditions: Events, end: float) -> list[ConditionInterval]:

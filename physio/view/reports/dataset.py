@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from physio.core.counted_nouns import counted
 from physio.datasets import feature_table
 from physio.datasets.feature_table import LABEL, RATING
 from physio.view.plots.data_availability import (
@@ -74,7 +75,8 @@ def _add_overview(
     length = ""
     if windows:
         length = f" of {windows['window']:g} s every {windows['step']:g} s"
-    page.text(f"{participants} participants, {len(table)} windows{length}.")
+    number = counted(len(table), "window")
+    page.text(f"{counted(participants, 'participant')}, {number}{length}.")
     if about.get("citation"):
         page.text(f"Cite: {about['citation']}. {about['licence']}.", small=True)
 

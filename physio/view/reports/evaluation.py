@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from physio.core.counted_nouns import counted
 from physio.evaluation.splits import PROTOCOLS
 from physio.view.plots.plain_text import PlainTextFigure
 from physio.view.reports.html_report import HtmlReport
@@ -39,7 +40,7 @@ def evaluation_report(result: Mapping[str, Any]) -> HtmlReport:
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
     page.heading(_performance(protocol))
     participants = result.get("participants", ())
-    text = f"{len(participants)} participants. Each dot is a participant"
+    text = f"{counted(len(participants), 'participant')}. Each dot is a participant"
     if any(row.get("low") is not None for row in rows):
         text += (
             "; the line is the 95 % bootstrap interval of the mean over participants"

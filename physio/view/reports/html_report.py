@@ -20,7 +20,7 @@ h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #d0d7
 p.notice { background: #fff4ce; border-left: 4px solid #b8860b; padding: .6rem 1rem; }
 p.small, figcaption { color: #57606a; font-size: .9rem; }
 figure { margin: 1.5rem 0; } img { max-width: 100%; height: auto; }
-div.wide { overflow-x: auto; }
+div.wide { overflow-x: auto; } div.wide th, div.wide td { white-space: nowrap; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums;
   font-size: .9rem; margin: 1rem 0; }
 th, td { padding: .2rem .45rem; text-align: right; border-bottom: 1px solid #eaeef2; }

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Block
+from physio.core.counted_nouns import counted
 from physio.core.events import Events
 from physio.core.json_table import stored_config
 from physio.core.recording import (
@@ -146,7 +147,7 @@ def _add_streams(
         for n, b in recording.streams.items()
         if not computed(n) and not n.endswith(".truth")
     }
-    page.text(f"{recording.seconds:.1f} s of {len(streams)} streams.")
+    page.text(f"{recording.seconds:.1f} s of {counted(len(streams), 'stream')}.")
     page.figure(
         quality_figure(streams, recording.begin, recording.end),
         "Coverage of each stream over time: valid, flat or partly missing, missing.",

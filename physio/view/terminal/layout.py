@@ -31,6 +31,7 @@ from physio.view.terminal.state import ParticipantPanel
 
 BADGES = ("bold black on #E69F00", "bold white on #AA3377")
 HUES = {"valence": "#56B4E9", "arousal": "#E69F00", "dominance": "#2FBF9B"}
+_FEW = 4  # streams that the line of status names
 _SILENT = Text.assemble((" SILENT ", "bold white on red"))
 
 
@@ -245,7 +246,13 @@ def status_line(screen: TerminalLayout) -> str:
             missing = f"missing ({reason_words(reason_codes(e, name)[-1])})"
             text = number(mean, sd) if np.isfinite(mean) else missing
             parts.append(_line(f"{code} {name} {text}").lstrip())
-    for stats in screen.stats:
+    shown = list(screen.stats)
+    if len(shown) > _FEW:
+        shown = [stats for stats in shown if stats.silent or stats.lost]
+        text = f"{len(screen.stats) - len(shown)} streams without loss"
+        more = f", {len(shown) - _FEW} more" if len(shown) > _FEW else ""
+        parts.append(f"{text}{more}")
+    for stats in shown[:_FEW]:
         rate, lost = stats.rate(screen.now), f"{stats.lost} lost"
         text = "silent" if stats.silent else f"{rate:.1f} Hz, {lost}"
         if not stats.silent and np.isnan(rate):

@@ -49,6 +49,7 @@ class EdaRelativeChange(Stage):
 
     Notes
     -----
+    log_slope = 60 cov(t, log x) / var(t), activity = sqrt(var(diff(x)) + 1e-8).
     Nothing is decomposed: the two are what travels best between laboratories in
     ``experiments/cross_laboratory``. A conductance below 1e-3 uS counts as that. The
     delay is half of 0.25 s. The definition is ours. Shape (n, channels) to (m, 2).

@@ -465,8 +465,9 @@ class BoundExpert:
             )
             mean, sd, parts = _blend((mean, sd, parts), before, fill[filling].min())
         if (share := self.ratings.familiar(self.model.novelty(z, extra))) < 1:
-            prior = (*self.ratings.prior, np.zeros_like(parts))
-            mean, sd, parts = _blend((mean, sd, parts), prior, share)
+            prior = self.ratings.prior
+            start = prior[0], prior[1], np.zeros_like(parts)
+            mean, sd, parts = _blend((mean, sd, parts), start, share)
         return self._supported(mean, sd, parts)
 
     def _from_history(self, past: FeatureHistory, x: Array, fill: Array) -> Prediction:

@@ -67,7 +67,8 @@ class FourLaboratories:
                 raise ValueError("the four laboratories are read from --data")
             tables = {k: {"chains": v} for k, v in self.chains.items()}
             table = windows(root, tables)
-        changed, rest = person_changes(table, dict(self.transforms))
+        changed, first = person_changes(table, dict(self.transforms))
+        rest = first.astype(np.bool_)
         # Windows that share samples with the rest do not count either.
         used = ~rest
         used[overlapping(changed, np.flatnonzero(used), np.flatnonzero(rest))] = False

@@ -1,6 +1,7 @@
 """Features, ratings and estimates of recordings, computed by the live engine."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from importlib.resources import files
 from math import inf
@@ -18,6 +19,7 @@ from physio.core.stage import StageRunner
 from physio.inference.estimator import Estimator
 from physio.inference.expert import Expert
 from physio.offline.compute import feature_ticks
+from physio.offline.extract import Windows
 from physio.online.chain_runner import ChainConfig
 from physio.online.engine import PipelineConfig
 from physio.training.participant_data import RatedSegment
@@ -72,12 +74,31 @@ def features(
     }
     # A stream that ends early ends the rows: it is not counted as stalled.
     plan = PipelineConfig(configs, TickGrid(rate), stall_timeout=inf)
-    ticks = feature_ticks(recording, plan)
+    return _worn(feature_ticks(recording, plan))
+
+
+def _worn(ticks: Block) -> Block:
+    """Return ticks without the columns of the state of wear."""
     wear = [n for n in ticks.info.names if n.startswith("wear.")]
     columns = ticks.info.channels[: len(ticks.info.channels) - len(wear)]
     info = ticks.info.with_channels(None, *columns)
     data = np.ascontiguousarray(ticks.data[:, : len(columns)])
     return Block(info, ticks.start, ticks.t0, data)
+
+
+def default_features(recording: Recording) -> Block:
+    """Return the features of a recording by the default chains of its streams.
+
+    Columns ``<chain>.<feature>``, up to the last tick that all streams reach, without
+    those of the state of wear.
+
+    Raises
+    ------
+    ValueError
+        If no chain reads any of the streams.
+    """
+    plan = Windows(tables={}).file.plan(recording.inputs)
+    return _worn(feature_ticks(recording, replace(plan, stall_timeout=inf)))
 
 
 def run_estimator(rows: Block, name: str) -> Block:

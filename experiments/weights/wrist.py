@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,11 +12,18 @@ from typing import Any, Final
 import numpy as np
 
 from experiments.weights import rating_error
-from experiments.weights.live_features import features, rated_segments, run_estimator
+from experiments.weights.live_features import (
+    default_features,
+    features,
+    rated_segments,
+    run_estimator,
+)
 from experiments.weights.split_audit import audited, settled
 from physio import config
-from physio.core.block import Array, Origin
+from physio.core.block import Array, Block, Origin
 from physio.core.filename import valid_name
+from physio.core.recording import Recording
+from physio.datasets.stress_predict import StressPredict
 from physio.datasets.wesad import Wesad
 from physio.evaluation.splits import LeaveOrderOut, Loso
 from physio.evaluation.statistics import summary
@@ -29,8 +36,12 @@ from physio.training.gaussian import (
     mahalanobis,
     moments,
 )
-from physio.training.participant_data import ParticipantData
+from physio.training.participant_data import ParticipantData, RatedSegment
 from physio.training.save_weights import minimal_card, results_text, store
+
+_GROUPS: Final = 4
+_EXCLUDED: Final = ("S06",)
+"""Participants of Stress-Predict whose labels disagree with their own tags."""
 
 _ALARM: Final = 0.01  # proportion of held-out moments that count as novel
 _PROTOCOL: Final = (
@@ -64,6 +75,19 @@ _LIMITS: Final = (
 )
 
 
+_LIMITS_OF_TWO: Final = (
+    _LIMITS[0],
+    "21 participants of two laboratories, one brand of wristband. Four laboratories "
+    "were measured, and that allows no interval for a fifth: see "
+    "experiments/cross_laboratory. Movement is no input.",
+    "Stress-Predict has no ratings; its rest and stress carry mean ratings of WESAD, "
+    "and its hyperventilation counts as stress. Of the figures here, only the ratings "
+    "of WESAD are scored.",
+    "Heart rate also rises with posture, movement, caffeine and warmth.",
+    *_LIMITS[3:],
+)
+
+
 @dataclass(frozen=True)
 class TrainWrist:
     """Training and evaluation of the wrist expert.
@@ -74,11 +98,13 @@ class TrainWrist:
         The features, ``"<chain>.<channel>"``, and their transforms: ``raw``, ``sqrt``
         or ``log``.
     chains
-        Input stream of each shipped chain.
+        Input stream of each shipped chain; by default the default chains of the
+        streams, which those of Stress-Predict also have.
     name
         Name of the weights.
-    folder
-        Folder of the data set inside the folder of data.
+    folder, second
+        Folders of WESAD and of Stress-Predict inside the folder of data; an empty
+        ``second``: WESAD alone.
     held_out
         Participants held out of the training of the stored weights.
     dimensions
@@ -90,9 +116,10 @@ class TrainWrist:
     """
 
     columns: tuple[tuple[str, str], ...]
-    chains: Mapping[str, str]
+    chains: Mapping[str, str] = field(default_factory=dict)
     name: str = "wrist"
     folder: str = "wesad"
+    second: str = ""
     held_out: tuple[str, ...] = ("S10",)
     dimensions: tuple[str, ...] = ("valence", "arousal")
     rest: float = 300.0
@@ -104,7 +131,12 @@ class TrainWrist:
     def recipe(self) -> GaussianRecipe:
         """Settings of the Gaussian fit."""
         return GaussianRecipe(
-            self.columns, self.dimensions, self.rest, self.settle, self.every
+            self.columns,
+            self.dimensions,
+            self.rest,
+            self.settle,
+            self.every,
+            groups=_GROUPS if self.second else 0,
         )
 
     def __post_init__(self) -> None:
@@ -127,20 +159,33 @@ class TrainWrist:
         """
         began = time.monotonic()
         data, participants, orders = self.participants(root)
+        others = self.others(root)
+        second = [(p, moments(p, self.recipe)) for p in others]
         samples = {p.code: moments(p, self.recipe) for p in participants}
         # Both splits are audited before use; a leak raises an error.
         proved = [
-            audited(participants, list(samples.values()), self.recipe, by)
-            for by in (Loso(), LeaveOrderOut())
+            audited(
+                [*participants, *more],
+                [*samples.values(), *(m for _, m in second[: len(more)])],
+                self.recipe,
+                by,
+            )
+            for by, more in ((Loso(), others), (LeaveOrderOut(), []))
         ]
         learned = {
-            code: learn([m for c, m in samples.items() if c != code], self.recipe)
+            code: learn(
+                [
+                    *(m for c, m in samples.items() if c != code),
+                    *rated(second, [p for p in participants if p.code != code]),
+                ],
+                self.recipe,
+            )
             for code in samples
         }
         odd = {
             code: mahalanobis(samples[code], fitted) for code, fitted in learned.items()
         }
-        models = self._scored(participants, samples, orders, learned, odd)
+        models = self._scored(participants, samples, orders, learned, odd, second)
         figures = [
             r
             for m, j in models.items()
@@ -149,8 +194,12 @@ class TrainWrist:
         alarms = {c: float(np.mean(o > _limit(odd, (c,)))) for c, o in odd.items()}
         figures.append(summary("wrist", "moments unlike all seen", alarms, self.seed))
         trained = [p for p in participants if p.code not in self.held_out]
-        fitted = learn([samples[p.code] for p in trained], self.recipe)
+        fitted = learn(
+            [*(samples[p.code] for p in trained), *rated(second, trained)], self.recipe
+        )
         card = self._card(data, trained, results_text(figures), fitted)
+        if others:
+            card = _two_laboratories(card, others)
         prior, more = fitted.model.prior, _density(odd, self.held_out)
         stored = store(out / self.name, card, fitted.model, fitted.rest, prior, more)
         return {
@@ -197,8 +246,34 @@ class TrainWrist:
     def participant(self, data: Wesad, code: str) -> ParticipantData:
         """Return features and ratings of a participant of the data set."""
         recording = data.participant(code)
-        rows = features(recording, self.chains)
-        return ParticipantData(code, rows, rated_segments(recording, "study"))
+        return ParticipantData(
+            code, self._features(recording), rated_segments(recording, "study")
+        )
+
+    def others(self, root: Path | None) -> list[ParticipantData]:
+        """Return the participants of Stress-Predict, with ratings of 0: see `rated`."""
+        if not self.second or root is None:
+            return []
+        study = StressPredict(root / self.second)
+        participants = []
+        for trial in study.trials():
+            recording = study.load(trial)
+            parts = recording.events["study.conditions"]
+            if trial.subject in _EXCLUDED or not len(parts):
+                continue
+            spans = zip(parts.labels, parts.times, parts.data[:, 0], strict=True)
+            units = tuple(
+                RatedSegment(name, float(begin), float(end), np.zeros(3))
+                for name, begin, end in spans
+            )
+            code = f"Stress-Predict {trial.subject}"
+            participants.append(ParticipantData(code, self._features(recording), units))
+        return participants
+
+    def _features(self, recording: Recording) -> Block:
+        if self.chains:
+            return features(recording, self.chains)
+        return default_features(recording)
 
     def _scored(
         self,
@@ -207,12 +282,19 @@ class TrainWrist:
         orders: Mapping[str, str],
         learned: Mapping[str, FittedGaussian],
         odd: Mapping[str, Array],
+        second: Sequence[tuple[ParticipantData, TrainingSamples]],
     ) -> dict[str, list[rating_error.HeldOutRatings]]:
         """Evaluate each model on every participant, held out of its training."""
         scored: dict[str, list[rating_error.HeldOutRatings]] = {}
         by_order = {
             order: learn(
-                [samples[c] for c, o in orders.items() if o != order], self.recipe
+                [
+                    *(samples[c] for c, o in orders.items() if o != order),
+                    *rated(
+                        second, [p for p in participants if orders[p.code] != order]
+                    ),
+                ],
+                self.recipe,
             )
             for order in sorted(set(orders.values()))
         }
@@ -288,6 +370,44 @@ class TrainWrist:
             limits=_LIMITS,
             command="physio train experiments/weights/wrist.toml --data DATA",
         )
+
+
+def rated(
+    second: Sequence[tuple[ParticipantData, TrainingSamples]],
+    participants: Sequence[ParticipantData],
+) -> list[TrainingSamples]:
+    """Return samples of Stress-Predict, whose participants were asked for no ratings.
+
+    Rest and stress get the mean ratings of baseline and stress by ``participants``.
+    """
+    means = {
+        name: np.mean(
+            [u.ratings for p in participants for u in p.units if u.name == condition],
+            axis=0,
+        )
+        for name, condition in (("rest", "baseline"), ("stress", "stress"))
+    }
+    return [
+        samples._replace(
+            ratings=np.array([means[participant.units[k].name] for k in samples.unit])
+        )
+        for participant, samples in second
+    ]
+
+
+def _two_laboratories(
+    card: model_card.ModelCard, others: Sequence[ParticipantData]
+) -> model_card.ModelCard:
+    """Return a card that names the second laboratory of the training."""
+    return replace(
+        card,
+        data=f"{card.data} And {len(others)} of {StressPredict.name}, who were asked "
+        "for no ratings: rest and stress have the mean ratings of WESAD's baseline and "
+        "stress. They are in the training of every figure.",
+        citation=f"{card.citation}; {StressPredict.citation}",
+        licence=f"{card.licence}; {StressPredict.licence}",
+        limits=_LIMITS_OF_TWO,
+    )
 
 
 def _limit(odd: Mapping[str, Array], without: Sequence[str]) -> float:

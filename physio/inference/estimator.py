@@ -27,6 +27,7 @@ from physio.inference.expert import (
     Expert,
     ExpertState,
     Prediction,
+    on_scale,
     primary_reason,
 )
 from physio.inference.forecast import EdaHistory, Forecaster
@@ -83,8 +84,9 @@ class Estimator(Stage):
     marker ``baseline start``. Until the baseline is complete, the remaining uncertainty
     about the participant widens the estimate. The baseline is state, like a
     calibration, and is not part of the support. After the loss of a sensor, its
-    features regain weight as their windows fill again. A moment unlike the training
-    data has no estimate (reason: out of distribution).
+    features regain weight as their windows fill again. The more a
+    moment differs from all training data, the nearer its estimate is to the prior;
+    models of the last minutes have none (reason: out of distribution).
 
     The estimator reacts to events of the session: the markers ``baseline start`` and
     ``baseline end``; a rating of the last moments (`physio.inference.self_report`),
@@ -368,7 +370,7 @@ class _Runtime(NamedTuple):
         prior = np.array([self.experts[k].ratings.prior for k in rows])
         mine = answers[rows]
         fused = fuse(mine[:, 0], mine[:, 1], prior[:, 0], prior[:, 1], self.errors)
-        out = np.stack([fused.mean, fused.sd])
+        out = np.stack([on_scale(fused.mean), fused.sd])
         missing = np.isnan(out[0])
         for d in np.flatnonzero(missing):
             out[:, d] = primary_reason(mine[:, 0, d])
@@ -376,6 +378,7 @@ class _Runtime(NamedTuple):
         mean, sd = personalize(
             out[0], out[1], fused.prior, self.participant, ratings.labels
         )
+        mean = on_scale(mean)
         for j, k in enumerate(rows):
             groups = self.experts[k].groups
             parts = groups.total(predictions[k].parts) * fused.weight[j][:, None]

@@ -260,7 +260,7 @@ class RatingModel:
         Covariance of the participants' offset and slope, shape (3, p, p): see
         `physio.models.personalization.personalize`.
     novelty_limit
-        Limit of `Model.novelty`: above it a moment is out of distribution.
+        Limit of `Model.novelty`: see `familiar`.
     """
 
     prior: Array
@@ -280,6 +280,16 @@ class RatingModel:
             participant=arrays.get("participant.cov", np.zeros((d, 1, 1))),
             novelty_limit=float(arrays.get("density.limit", np.array([np.inf]))[0]),
         )
+
+    def familiar(self, novelty: float) -> float:
+        """Return the share of the step from the prior to an estimate that counts.
+
+        It is 1 up to the limit of novelty, and then falls with its square: what differs
+        from all training data moves the estimate little, without a jump.
+        """
+        if not novelty > self.novelty_limit:
+            return 1.0
+        return float((max(self.novelty_limit, 0.0) / novelty) ** 2)
 
 
 class ExpertState(NamedTuple):
@@ -447,9 +457,6 @@ class BoundExpert:
         # Training data already include the uncertainty after a full baseline.
         extra = np.maximum(spread - self.residual, 0)
         z = x - level
-        limit = self.ratings.novelty_limit
-        if limit < np.inf and self.model.novelty(z, extra) > limit:
-            return self._missing(MissingReason.OUT_OF_DISTRIBUTION.nan)
         mean, sd, parts = self._explain(z, extra, baseline, length)
         filling = ~np.isnan(x) & (fill < 1)
         if filling.any():
@@ -457,6 +464,10 @@ class BoundExpert:
                 np.where(filling, _NOTHING, z), extra, baseline, length
             )
             mean, sd, parts = _blend((mean, sd, parts), before, fill[filling].min())
+        if (share := self.ratings.familiar(self.model.novelty(z, extra))) < 1:
+            prior = self.ratings.prior
+            start = prior[0], prior[1], np.zeros_like(parts)
+            mean, sd, parts = _blend((mean, sd, parts), start, share)
         return self._supported(mean, sd, parts)
 
     def _from_history(self, past: FeatureHistory, x: Array, fill: Array) -> Prediction:
@@ -477,10 +488,10 @@ class BoundExpert:
         return self._supported(mean, sd, parts)
 
     def _supported(self, mean: Array, sd: Array, parts: Array) -> Prediction:
-        """Return an estimate of the trained dimensions alone."""
+        """Return an estimate of the trained dimensions alone, within the scale."""
         rating = np.full((2, len(DIMENSIONS)), _UNTRAINED)
         trained = self.ratings.supported
-        rating[:, trained] = mean[trained], sd[trained]
+        rating[:, trained] = on_scale(mean[trained]), sd[trained]
         return Prediction(rating[0], rating[1], parts)
 
     def _missing(self, reason: float) -> Prediction:
@@ -513,6 +524,11 @@ class BoundExpert:
         prior = self.ratings.prior
         mean = np.where(missing, prior[0], mean)
         return mean, np.where(missing, prior[1], sd), parts
+
+
+def on_scale(mean: Array) -> Array:
+    """Return estimates on the scale of ratings, from -1 to 1; NaN as it is."""
+    return np.where(np.abs(mean) > 1, np.sign(mean), mean)
 
 
 def primary_reason(values: Array) -> float:

@@ -14,6 +14,7 @@ from physio.models.base import Model
 
 _UNTRAINED: Final = MissingReason.UNTRAINED.nan
 _FLOOR: Final = 1e-9  # smallest variance
+_FURTHEST: Final = 1e6  # limits, beyond which a feature says no less
 _ROUNDS: Final = 300  # iterations of expectation maximization, at most
 
 
@@ -29,7 +30,8 @@ class GaussianConfig:
         Ratings that the model was trained on.
     reach
         Limit of the distance from the training mean (standard deviations): a feature
-        beyond it counts as missing, which prevents extrapolation.
+        beyond it counts as if at the limit, and its excess, squared, is added to its
+        variance. The further it is, the less it says.
     """
 
     features: int = 4
@@ -121,13 +123,16 @@ class Gaussian(Model):
         """
         f = self.config.features
         off = z - self.mean[:f]
-        far = np.abs(off) > self.config.reach * np.sqrt(np.diag(self.cov)[:f] + spread)
-        present = ~np.isnan(z) & ~far
+        limit = self.config.reach * np.sqrt(np.diag(self.cov)[:f] + spread)
+        near = np.clip(off, -limit, limit)
+        present = np.isfinite(z)
         parts = np.zeros((len(DIMENSIONS), f))
         if not present.any():
-            why = MissingReason.OUT_OF_DISTRIBUTION.nan if far.any() else z[0]
-            missing = self._among_all(np.full(len(self.config.dimensions), why))
+            missing = self._among_all(np.full(len(self.config.dimensions), z[0]))
             return missing, missing.copy(), parts
+        excess = np.minimum(np.abs(off - near), _FURTHEST * limit)
+        spread = np.where(present, spread + excess**2, spread)
+        off = near
         gain, sd = self._condition(present, spread)
         moved = gain * off[present]
         for i, at in enumerate(self._at):

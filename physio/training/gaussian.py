@@ -31,8 +31,11 @@ class GaussianRecipe:
     every
         Time between the training samples (s).
     shrinks
-        Candidates of the shrinkage, selected by leave-one-participant-out
-        cross-validation within the training participants.
+        Candidates of the shrinkage, selected by cross-validation within the training
+        participants.
+    groups
+        Number of groups of participants that the cross-validation leaves out in turn;
+        0: each participant.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -41,6 +44,7 @@ class GaussianRecipe:
     settle: float = 60.0
     every: float = 5.0
     shrinks: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+    groups: int = 0
 
     @property
     def size(self) -> GaussianConfig:
@@ -112,12 +116,14 @@ def learned(
 def learn(
     participants: list[TrainingSamples], recipe: GaussianRecipe
 ) -> FittedGaussian:
-    """Fit to participants; shrinkage and noise by leave-one-participant-out."""
+    """Fit to participants; shrinkage and noise by cross-validation among them."""
+    count = recipe.groups or len(participants)
     folds = []
-    for held in participants:
-        others = [p for p in participants if p is not held]
+    for group in (participants[k::count] for k in range(min(count, len(participants)))):
+        others = [p for p in participants if all(p is not held for held in group)]
         rest = rests(others, recipe.every)
-        folds.append((held, rest, fitted(others, rest, recipe)))
+        model = fitted(others, rest, recipe)
+        folds += [(held, rest, model) for held in group]
     best = -np.inf, 0.0, np.zeros(len(recipe.dimensions))
     for shrink in recipe.shrinks:
         answers = [

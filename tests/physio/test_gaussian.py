@@ -75,16 +75,24 @@ def test_spread_is_noise_on_the_features() -> None:
     np.testing.assert_array_equal(model.predict(z, spread), noisy.predict(z, NONE))
 
 
-def test_what_is_far_from_all_training_counts_as_missing() -> None:
-    model = some()
-    z, far = np.array([0.3, 0.1, -0.4]), np.array([0.3, 1e3, -0.4])
-    gone = np.array([0.3, np.nan, -0.4])
-    np.testing.assert_array_equal(model.predict(far, NONE), model.predict(gone, NONE))
-    assert not np.array_equal(model.predict(far, NONE)[0], model.predict(z, NONE)[0])
-    codes = missing_reason(model.predict(np.full(3, 1e3), NONE)[0])
-    assert codes.tolist() == [MissingReason.OUT_OF_DISTRIBUTION] * 2 + [
-        MissingReason.UNTRAINED
-    ]
+def test_what_is_far_from_all_training_says_less_without_a_jump() -> None:
+    """A feature beyond the limit counts as at it, and is the noisier the further."""
+    model, z = some(), np.array([0.3, 0.1, -0.4])
+    sd = np.sqrt(model.cov[1, 1])
+    edge = model.mean[1] + model.config.reach * sd
+    means, sds = [], []
+    for value in [*np.linspace(edge - sd, edge + sd, 201), edge + 1e9]:
+        mean, width = model.predict(np.array([z[0], value, z[2]]), NONE)
+        means.append(mean[:2])
+        sds.append(width[:2])
+    assert np.abs(np.diff(means[:-1], axis=0)).max() < 0.02
+    assert (np.diff(sds[101:], axis=0) > 0).all()
+    gone = model.predict(np.array([z[0], np.nan, z[2]]), NONE)
+    np.testing.assert_allclose(means[-1], gone[0][:2], atol=1e-6)
+    np.testing.assert_allclose(sds[-1], gone[1][:2], rtol=1e-6)
+    alone = model.predict(np.full(3, 1e200), NONE)
+    np.testing.assert_allclose(alone[0][:2], model.prior[0][:2], atol=1e-4)
+    np.testing.assert_allclose(alone[1][:2], model.prior[1][:2], rtol=1e-6)
 
 
 def test_an_untrained_rating_is_missing() -> None:

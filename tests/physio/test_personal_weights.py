@@ -94,16 +94,25 @@ def test_one_lost_tick_costs_one_tick_of_a_window(tmp_path: Path) -> None:
     np.testing.assert_array_equal(out[402:], whole[402:])
 
 
-def test_a_moment_unlike_any_seen_has_no_estimate(tmp_path: Path) -> None:
+def test_a_moment_unlike_any_other_is_nearer_to_the_prior(tmp_path: Path) -> None:
     name = knowing(tmp_path / "wrist", **{"density.limit": np.array([2.33])})
+    free = knowing(tmp_path / "free")
     x = rows()
     x[400:, 1] = 40.0
     x[400:, 4] = 45.0  # many responses of the skin, and a heart far below its rest
-    out = run(estimator(name), x)
-    assert set(out.column("arousal.missing")[420:]) == {
-        MissingReason.OUT_OF_DISTRIBUTION
-    }
-    assert np.mean(out.column("arousal.missing")[240:400] != 0) < 0.1
+    out, unlimited = run(estimator(name), x), run(estimator(free), x)
+    prior = model_card.load(name).arrays
+    off = [
+        np.abs(o.column("arousal") - prior["prior.mean"][1])[420:]
+        for o in (out, unlimited)
+    ]
+    assert np.all(off[0] < 0.5 * off[1])
+    assert np.all(out.column("arousal.sd")[420:] > unlimited.column("arousal.sd")[420:])
+    assert np.all(np.abs(out.column("arousal")[420:]) <= 1)
+    assert (
+        np.mean(out.column("arousal")[240:400] != unlimited.column("arousal")[240:400])
+        < 0.1
+    )
     assert set(out.column("dominance.missing")) == {MissingReason.UNTRAINED}
 
 

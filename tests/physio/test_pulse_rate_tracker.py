@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import physio
+from experiments.pulse_rate.curve import Rates, curve
+from experiments.pulse_rate.mixtures import mixed
 from experiments.pulse_rate.recordings import RATE, interval_reference
 from experiments.pulse_rate.simulation import simulated
 from physio.core.block import Array, Block, Channel, StreamInfo
@@ -120,6 +122,29 @@ def test_reference_of_intervals() -> None:
     reference = interval_reference(intervals, 30)
     assert np.isnan(reference[3])
     np.testing.assert_allclose(reference[10:], 60.0)
+
+
+def test_an_artifact_of_another_has_the_power_that_is_asked_for() -> None:
+    clean, other = simulated(1, 30), simulated(2, 300)
+    for ratio in (6.0, 0.0, -6.0):
+        noisy = mixed(clean, other, ratio, seed=1)
+        added = noisy.pulse - clean.pulse
+        power = 20 * np.log10(np.std(clean.pulse) / np.std(added))
+        assert power == pytest.approx(ratio, abs=2.5)  # of the band alone
+        assert not np.array_equal(noisy.acceleration, clean.acceleration)
+        assert np.array_equal(noisy.reference, clean.reference)
+
+
+def test_errors_against_coverage_rank_by_doubt() -> None:
+    reference = np.full(200, 70.0)
+    rate, doubt = reference.copy(), np.linspace(0, 1, 200)
+    rate[150:] = 90.0
+    figures = curve([(Rates(rate, doubt), reference)])
+    assert figures["wrong"][0] == 0
+    assert figures["answered"][-1] == 1
+    assert figures["wrong"][-1] == pytest.approx(50 / 188)
+    rate[100:] = np.nan  # the curve ends where answers do
+    assert max(curve([(Rates(rate, doubt), reference)])["answered"]) < 0.5
 
 
 def blocks(info: StreamInfo, x: Array, size: int) -> list[Block]:

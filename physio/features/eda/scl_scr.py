@@ -14,6 +14,7 @@ from physio.features.eda.online_decomposition import (
     lag,
     window_memory,
 )
+from physio.features.eda.relative_change import ChangeState, EdaRelativeChange
 from physio.features.eda.scr_detection import AGE, ScrDetection, ScrState, SecondResult
 
 _MEAN, _SLOPE = STATISTICS.index("mean"), STATISTICS.index("slope")
@@ -24,6 +25,7 @@ class EdaState(NamedTuple):
 
     detection: ScrState
     windows: Panes  # responses of a second, their amplitude (uS), the level
+    change: ChangeState
     contact: Array  # (2,): factor of that level, and seconds since it was last known
 
 
@@ -36,7 +38,9 @@ class EdaFeatures(Stage):
     in the last minute and ``scr_amplitude`` (uS/min) the sum of their amplitudes;
     ``phasic_power`` (uS squared) is the mean square of the phasic part and ``slope``
     (uS/min) that of the least-squares line of the tonic level, both over that minute.
-    The line has no step where the contact has one.
+    The line has no step where the contact has one. ``log_slope`` (1/min) and
+    ``activity`` (uS) are those of `EdaRelativeChange` over the last minute, without a
+    decomposition.
     Two qualities, no features, are the proportions of the window's values that were
     removed as ``artifacts``, and that are ``dry``, below 0.05 uS: there, changes and
     responses remain comparable within a participant, levels in uS do not.
@@ -63,7 +67,7 @@ class EdaFeatures(Stage):
     to 0.05 uS [1]_. The delay of the first two is 5 s plus that of the average over
     0.25 s; the other features have the same delay and cover the ``past`` s before it.
 
-    Shape (n, channels) to (m, 8). Deviation from [1]_: responses are those of the
+    Shape (n, channels) to (m, 10). Deviation from [1]_: responses are those of the
     solver, and not from trough to peak.
 
     References
@@ -84,8 +88,11 @@ class EdaFeatures(Stage):
             self.threshold, self.setting, self.window, self.min_valid, self.artifacts
         )
 
+    def _change(self) -> EdaRelativeChange:
+        return EdaRelativeChange(self.past, 1.0, self.min_valid)
+
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return the six features and the two qualities."""
+        """Return the eight features and the two qualities."""
         responses = self._responses()
         events = responses.output_info(info)
         self.initial_state(info)
@@ -104,6 +111,7 @@ class EdaFeatures(Stage):
             Channel("scr_amplitude", "misc", "uS/min", delay, far),
             Channel("phasic_power", "misc", "(uS)^2", delay, far),
             Channel("slope", "misc", "uS/min", delay, far),
+            *self._change().output_info(info).channels,
             Channel("artifacts", "quality", "1", middle, near),
             Channel("dry", "quality", "1", middle, near),
         )
@@ -117,10 +125,12 @@ class EdaFeatures(Stage):
         watch = self._responses().initial_state(info)
         seconds = info.with_channels(info.rate / self.schedule(info).step)
         windows = panes(seconds, (self.past,), 1.0, self.min_valid, columns=4)
-        return EdaState(watch, windows, np.array([1.0, np.inf]))
+        change = self._change().initial_state(info)
+        return EdaState(watch, windows, change, np.array([1.0, np.inf]))
 
     def process(self, state: EdaState, x: Array) -> Array:
         """Take in ``x``; return the features now due."""
+        change = self._change().process(state.change, x)
         seconds = self._responses().seconds(state.detection, x)
         parts = np.array([_tonic_phasic(s) for s in seconds]).reshape(len(seconds), 2)
         counts = np.array([_scr_counts(s) for s in seconds]).reshape(len(seconds), 2)
@@ -138,6 +148,7 @@ class EdaFeatures(Stage):
                 means[:, :2] * 60,
                 means[:, 2],
                 slope * 60 / factor,
+                change,
                 quality.reshape(len(seconds), 2),
             ]
         )

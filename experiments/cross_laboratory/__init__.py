@@ -1,0 +1,1 @@
+"""Stress in laboratories that did not train the model."""

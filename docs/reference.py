@@ -49,10 +49,10 @@ FURTHER = (
     (EEG, (_SPECTRUM, "physio.features.eeg.hjorth:SpectralEntropy")),
     (EDA, ("physio.features.eda.online_decomposition:EdaDecomposition",)),
     (EDA, ("physio.features.eda.scr_detection:ScrDetection",)),
+    (EDA, ("physio.features.eda.relative_change:EdaRelativeChange",)),
     (ECG, (_BEATS,)),
     (ECG, (_BEATS, _CORRECTION)),
     (ECG, (_BEATS, "physio.features.cardiac.hrv:HRV")),
-    (WRIST, ("physio.features.cardiac.pulse_rate_tracker:PulseRateTracker",)),
 )
 """Features that no shipped chain computes: a typical input, and stages in series."""
 

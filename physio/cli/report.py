@@ -17,7 +17,6 @@ from physio.cli.output import (
     Task,
     say,
 )
-from physio.cli.report_overview import overview, recordings_of
 from physio.core.counted_nouns import counted
 from physio.core.input_file import refuse_endless
 from physio.core.private_file import write_private
@@ -94,6 +93,8 @@ def report(
         whole = path.resolve()  # nothing is written into a data set
         into = out or whole.with_name(f"{whole.name}_report.html")
         engine = backend or (f"loky:{workers}" if workers > 1 else "serial")
+        from physio.cli.report_overview import overview
+
         page = overview(places, whole.name, into, engine, options)
     else:
         page = _page(path, protocol, options)
@@ -162,7 +163,11 @@ def _recordings(path: Path, options: Mapping[str, Any]) -> "list[RecordingPlace]
     """Return the recordings of a folder that is none, no run and no table itself."""
     is_other = any(path.glob("subject=*/windows.parquet"))
     is_other |= (path / "evaluation.json").is_file()
-    return [] if is_other else recordings_of(path, options)
+    if is_other:
+        return []
+    from physio.cli.report_overview import recordings_of
+
+    return recordings_of(path, options)
 
 
 def _of_session(path: Path, options: Mapping[str, Any]) -> "HtmlReport":

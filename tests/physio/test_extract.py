@@ -262,7 +262,8 @@ def test_a_changed_line_of_code_refuses_what_is_there(
     one = replace(few, root=few.root)
     for participant in ("S2", "S3", "S10"):
         (few.root / f"{participant}.txt").unlink()
-    monkeypatch.setattr(extraction, "_code", lambda: extraction.code_fingerprint(copy))
+    mine = extraction.code_fingerprint
+    monkeypatch.setattr(extraction, "source_fingerprint", lambda: mine(copy))
     out = tmp_path / "out"
     assert [o.status for o in extract(one, out, SETTINGS)] == ["done"]
     assert [o.status for o in extract(one, out, SETTINGS)] == ["kept"]

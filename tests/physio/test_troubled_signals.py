@@ -219,9 +219,9 @@ def test_hum_on_a_head_is_told_and_spares_what_is_below_it() -> None:
 NEAR: Final[dict[str, float]] = {
     "tonic": 0.05, "phasic": 0.05, "rate": 3.0, "scr_rate": 3.0,
     "scr_amplitude": 0.4, "phasic_power": 0.01,
-    "slope": 0.3, "log_slope": 0.04, "rmssd": 12.0, "irregular": 0.15, "edr_rate": 3.0, "sdnn": 15.0, "hf": 250.0,
-    "lf": 600.0, "amplitude": 0.5, "phase": 0.35, "activity": 0.02, "posture": 6.0,
-    "level": 0.1,
+    "slope": 0.3, "log_slope": 0.04, "rmssd": 12.0, "irregular": 0.15,
+    "edr_rate": 3.0, "sdnn": 15.0, "hf": 250.0, "lf": 600.0,
+    "amplitude": 0.5, "phase": 0.35, "activity": 0.02, "posture": 6.0, "level": 0.1,
 }  # fmt: skip
 EEG_NEAR: Final[dict[str, float]] = {
     "de": 0.6, "power": 8.0, "relative": 0.15, "dasm": 0.8, "rasm": 0.3, "dcau": 0.8,

@@ -47,6 +47,8 @@ _CLAUSES: Final[Mapping[str, str]] = {
     "({wild} uV) or saturated were excluded for that time",
     "EdaQuality": "skin conductance outside {low} to {high} uS, or changing by more "
     "than {rise} uS/s, was excluded",
+    "EdaVariation": "skin conductance that did not change, or varied as noise does, "
+    "for {window} s was excluded",
     "DifferentialEntropy": "differential entropy (Duan et al., 2013) was computed for "
     "the bands {bands} in windows of {window} s every {step} s",
     "EdaFeatures": "skin conductance was separated into tonic level (SCL) and phasic "
@@ -56,6 +58,8 @@ _CLAUSES: Final[Mapping[str, str]] = {
     "components and their driver by convex optimization (Boucsein et al., 2012)",
     "BeatDetection": "heart beats were detected and compared with a template "
     "(similarity of at least {min_confidence})",
+    "PulseRateTracker": "the pulse rate was tracked from spectrum and beats of the "
+    "pulse wave and from acceleration, with its standard deviation",
     "HeartRate": "the heart rate over {window} s was computed where at least "
     "{accepted:.0%} of the intervals were measured",
     "BeatToBeatVariability": "RMSSD over {window} s (Task Force, 1996) was computed "

@@ -198,8 +198,7 @@ class TrainWrist:
             [*(samples[p.code] for p in trained), *rated(second, trained)], self.recipe
         )
         card = self._card(data, trained, results_text(figures), fitted)
-        if others:
-            card = _two_laboratories(card, others)
+        card = _two_laboratories(card, others) if others else card
         prior, more = fitted.model.prior, _density(odd, self.held_out)
         stored = store(out / self.name, card, fitted.model, fitted.rest, prior, more)
         return {

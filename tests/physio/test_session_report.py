@@ -191,7 +191,7 @@ def test_methods_are_those_of_the_session_with_whom_to_cite() -> None:
     assert "Arousal (Russell, 1980) were estimated" in text
     assert "he heart rate over 10.0 s" in text
     assert "RMSSD over 60.0 s (Task Force, 1996)" in text
-    assert "at least 80% of the intervals" in text
+    assert "where at least 80% of the intervals" in text
     assert "at least 30 pairs of successive accepted intervals" in text
     assert "not measurements of emotion" in text
     assert any("Task Force of the European Society" in r for r in references)

@@ -49,7 +49,7 @@ def table(participants: int = 8, seed: int = 3) -> pd.DataFrame:
         felt = np.array([float(name == "stress") for name in labels])
         offset = rng.normal(0, 1.0)  # what rest did not show
         n = len(labels)
-        x = 2 * felt + offset + rng.normal(0, 0.4, n)
+        x = 2 * felt + offset + rng.normal(0, 0.6, n)
         begin = np.arange(n) * 10.0
         parts.append(
             pd.DataFrame(

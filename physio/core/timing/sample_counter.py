@@ -126,7 +126,7 @@ class CounterAligner:
     def _turns_elsewhere(self, counts: npt.NDArray[np.int64]) -> bool:
         """Return whether the counter begins anew at a count that is not its last."""
         counter = self.counted.counter
-        before = np.concatenate([[self._last_count], counts[:-1]])
+        before = np.concatenate([[self._last_count], counts])[:-1]
         for last, first in zip(before.tolist(), counts.tolist(), strict=True):
             if not 0 <= first < last:
                 continue

@@ -39,6 +39,8 @@ class RateTrial:
         """Drift of the start time (s per s) once decided: 0 if the rate is nominal."""
         self.falls_behind = False
         """True if it has certainly fallen behind."""
+        self.moved = 0.0
+        """Change of the least delays by their line, from first to newest (s)."""
         self.noise = 0.0
         """Standard deviation of the least delays about a line (s)."""
         self._window = max(round(_WINDOW * rate), 2)
@@ -111,6 +113,7 @@ class RateTrial:
         last = len(self._points) == self._points.maxlen
         certain = abs(drift) > 4 * error
         self.falls_behind = certain and drift > 0
+        self.moved = drift * _WINDOW * len(y)
         self.noise = float(np.std(rest))
         early = len(self._points) * _WINDOW < _SOONEST
         if early:

@@ -29,6 +29,7 @@ _CONTINUES: Final = 0.25  # s after a step of the clock that are no gap, but a d
 _WINDOW: Final = 5.0  # s whose least delayed sample places another clock
 _NEAR: Final = 0.6  # share by which a step differs from a period that it shows
 _LAG: Final = 0.003  # lag behind a changing start time that is accepted (s)
+_SAME: Final = 1e-9  # difference of equal steps (s)
 _FOLLOWED: Final = 0.005  # error of a rate that needs no measurement
 _FEWEST: Final = 8  # samples that show the unit of another clock ...
 _WAIT: Final = 2.0  # ... and how long they are waited for (s)
@@ -209,6 +210,8 @@ class TimestampAligner:
     def _measure_period(self, steps: Array) -> None:
         """Take the rate from steps of the stamps, in the first seconds."""
         period = max(self._packet, self._at_once) / self.rate
+        if np.mean(np.abs(steps - period) < _SAME) > 0.5:  # spread at this rate
+            return
         near = steps[np.abs(steps - period) < _NEAR * period]
         few = len(near) < max(0.7 * len(steps), 2 * _PACKETS)
         if few or self._periods > _PACKETS:
@@ -354,7 +357,8 @@ class TimestampAligner:
             return True
         first, newest = trial.ends(several)
         unit = self._packet / self.rate  # what is not certain is counted as always
-        sure = newest - first - (_ROUGH if trial.falls_behind else 4.0) * self._spread
+        fallen = min(newest - first, trial.moved)  # few packets are in either end
+        sure = fallen - (_ROUGH if trial.falls_behind else 4.0) * self._spread
         lost = max(int(sure / unit), 0)
         self._next += lost * self._packet
         self._target_t0 = min(first, newest) - placed

@@ -145,6 +145,6 @@ def test_the_command_writes_a_small_file(made: tuple[Path, Calibration]) -> None
         app, ["calibrate", str(folder / "recording.xdf"), "--out", str(out)]
     )
     assert result.exit_code == 0, result.output
-    assert "1 ratings" in result.output
+    assert "1 rating\n" in result.output
     assert Calibration.read(out).experts == found.experts
     assert out.stat().st_size < 4000

@@ -34,6 +34,7 @@ def deap(root: Path, participants: int = 3) -> Path:
         data = rng.normal(0, 5, (40, 40, 8064))
         data[:, 36] = 2e5
         strong = np.where(labels[:, 0] >= 5, 12.0, 3.0)
+        strong *= np.exp(0.4 * np.random.default_rng(participant).standard_normal(40))
         data[:, :32] += strong[:, None, None] * np.sin(2 * np.pi * 10 * t)
         path = root / f"s{participant:02d}.dat"
         path.write_bytes(dumped({"labels": labels, "data": data}))

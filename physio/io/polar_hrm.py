@@ -20,6 +20,7 @@ _INTERVALS: Final = 238
 """Value of ``Interval`` for intervals from beat to beat, in ms."""
 
 _LARGEST: Final = 64 * 2**20  # bytes
+_LONGEST: Final = 1e6  # ms, longer than any interval between two beats
 
 
 def read(path: str | Path, *, participant: str = "") -> Recording:
@@ -64,6 +65,16 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
         about["participant"] = participant
     about |= _date(params)
     if step == _INTERVALS:
+        good = (values > 0) & (values < _LONGEST)
+        if len(good) and good.mean() < 0.5:
+            raise ValueError(
+                f"{path}: intervals between beats must be above 0 and below "
+                f"{_LONGEST:g} ms, not {values.min():g} to {values.max():g} ms"
+            )
+        if not good.all():
+            note = f"{(~good).sum()} values that are no interval were left out"
+            about["warnings"] = "; ".join(filter(None, [about.get("warnings"), note]))
+        values = values[good]
         seconds = values / 1000
         interval = Channel("interval", "misc", "s")
         info = StreamInfo(

@@ -218,7 +218,7 @@ def test_demonstration_weights_are_made_and_say_that_they_are(tmp_path: Path) ->
         columns=(("eda.tonic", "log"), ("motion.activity", "log")),
         participants=3,
         tested=1,
-        seconds=60.0,
+        seconds=120.0,
         every=2.0,
         epochs=1,
     )

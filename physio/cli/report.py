@@ -93,9 +93,7 @@ def report(
         whole = path.resolve()  # nothing is written into a data set
         into = out or whole.with_name(f"{whole.name}_report.html")
         engine = backend or (f"loky:{workers}" if workers > 1 else "serial")
-        from physio.cli.report_overview import overview
-
-        page = overview(places, whole.name, into, engine, options)
+        page = _overview(places, whole.name, into, engine, options)
     else:
         page = _page(path, protocol, options)
         into = out or beside
@@ -157,6 +155,13 @@ def _of_result(path: Path) -> "HtmlReport":
         f"{path} is neither an evaluation (dataset, protocol, rows) nor an audit "
         "(protocol, ok, findings)"
     )
+
+
+def _overview(*given: Any) -> "HtmlReport":
+    """Return the overview of many recordings; its module is imported when needed."""
+    from physio.cli.report_overview import overview
+
+    return overview(*given)
 
 
 def _recordings(path: Path, options: Mapping[str, Any]) -> "list[RecordingPlace]":

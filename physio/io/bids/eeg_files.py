@@ -142,7 +142,10 @@ def read_samples(path: Path, width: int) -> Array | None:
 def _read_eeglab(path: Path, width: int) -> Array | None:
     import scipy.io
 
-    content = scipy.io.loadmat(path, squeeze_me=False, struct_as_record=True)
+    try:
+        content = scipy.io.loadmat(path, squeeze_me=False, struct_as_record=True)
+    except Exception:  # of any kind, if it is damaged: MNE names what is wrong
+        return None
     if "EEG" not in content or "data" not in (content["EEG"].dtype.names or ()):
         return None
     data = content["EEG"]["data"][0, 0]

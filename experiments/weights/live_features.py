@@ -74,11 +74,11 @@ def features(
     }
     # A stream that ends early ends the rows: it is not counted as stalled.
     plan = PipelineConfig(configs, TickGrid(rate), stall_timeout=inf)
-    return _worn(feature_ticks(recording, plan))
+    return _without_wear(feature_ticks(recording, plan))
 
 
-def _worn(ticks: Block) -> Block:
-    """Return ticks without the columns of the state of wear."""
+def _without_wear(ticks: Block) -> Block:
+    """Return ticks without the columns ``wear.*``, which are the last ones."""
     wear = [n for n in ticks.info.names if n.startswith("wear.")]
     columns = ticks.info.channels[: len(ticks.info.channels) - len(wear)]
     info = ticks.info.with_channels(None, *columns)
@@ -98,7 +98,7 @@ def default_features(recording: Recording) -> Block:
         If no chain reads any of the streams.
     """
     plan = Windows(tables={}).file.plan(recording.inputs)
-    return _worn(feature_ticks(recording, replace(plan, stall_timeout=inf)))
+    return _without_wear(feature_ticks(recording, replace(plan, stall_timeout=inf)))
 
 
 def run_estimator(rows: Block, name: str) -> Block:

@@ -23,12 +23,10 @@ _HEADER: Final = 9  # bytes before the first part of a packet
 _PART: Final = 5  # bytes before the samples of a part: tag, number, three unknown ones
 _LARGEST: Final = 2 * 2**30  # bytes
 _SITES: Final = ("TP9", "AF7", "AF8", "TP10")
-_LIGHT: Final = tuple(
-    f"{side}_{color}"
-    for sides, colors in ((("LO", "RO"), ("NIR", "IR")), (("LI", "RI"), ("NIR", "IR")))
-    for color in colors
-    for side in sides
-) + ("LO_RED", "RO_RED", "LO_AMB", "RO_AMB", "LI_RED", "RI_RED", "LI_AMB", "RI_AMB")
+_LIGHT: Final = (
+    *("LO_NIR", "RO_NIR", "LO_IR", "RO_IR", "LI_NIR", "RI_NIR", "LI_IR", "RI_IR"),
+    *("LO_RED", "RO_RED", "LO_AMB", "RO_AMB", "LI_RED", "RI_RED", "LI_AMB", "RI_AMB"),
+)
 
 
 class _Sensor(NamedTuple):

@@ -47,7 +47,11 @@ def load(path: Path, *wanted: str) -> tuple[npt.NDArray[Any], ...]:
     existing_file(path)
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return tuple(file[name] for name in wanted)
+            arrays = {name: file[name] for name in wanted}
     except _DAMAGE as error:
         text = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path} cannot be read: {text}") from None
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # bytes of what is no .npy
+            raise ValueError(f"{path}: {name} is no array")
+    return tuple(arrays.values())

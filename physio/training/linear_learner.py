@@ -49,8 +49,8 @@ class GaussianLearner:
             progress(Progress(k + 1, len(folds) + 1))
         best = -np.inf, self.shrinks[-1], np.zeros(len(samples.targets))
         for shrink in self.shrinks if folds else ():
-            found = self._score(samples, folds, config, fits, shrink)
-            best = max(best, found, key=lambda b: b[0])
+            scored = self._score(samples, folds, config, fits, shrink)
+            best = max(best, scored, key=lambda b: b[0])
         progress(Progress(len(folds) + 1, len(folds) + 1, -best[0], "log loss"))
         return shrunk(config, *_fit(config, samples), best[1], best[2])
 

@@ -14,7 +14,7 @@ import typer
 from physio.cli import doctor_checks
 from physio.cli.doctor_checks import Finding
 from physio.cli.output import JsonPath, Trust, config_path, say, write_json
-from physio.cli.plugins import installed
+from physio.core.plugins import installed
 
 REQUIRED: Final = (
     "numpy",

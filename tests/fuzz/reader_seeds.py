@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+import miniatures
 from miniatures import quest
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.events import Events, event_stream
@@ -501,3 +502,17 @@ def study_file(root: Path) -> Path:
     for name in ("study.toml", "session.toml"):
         shutil.copy(Path(physio.assets.__file__).parent / "study" / name, root)
     return root / "study.toml"
+
+
+def dasps(root: Path) -> Path:
+    miniatures.dasps(root)
+    return root / "dasps_raw_eeg_128hz.npz"
+
+
+def sam40(root: Path) -> Path:
+    miniatures.sam40(root)
+    return root / "sam40_filtered_128hz.npz"
+
+
+DATASETS: Final[dict[str, tuple[Seed, ...]]] = {"dasps": (dasps,), "sam40": (sam40,)}
+"""Seeds by the module in `physio.datasets` that reads the folder of the file."""

@@ -142,8 +142,8 @@ def _lines() -> "Callable[[RunProgress], None]":
             parts[0] += f" ({progress.done} of {progress.total})"
         if progress.total and progress.done:
             spent = now - printed["begun"]
-            left = spent / progress.done * (progress.total - progress.done)
-            parts.append(f"{left:.0f} s left")
+            rest = spent / progress.done * (progress.total - progress.done)
+            parts.append(f"{rest:.0f} s left")
         parts += [progress.figure] if progress.figure else []
         say(", ".join(parts), err=True)
 

@@ -44,6 +44,7 @@ class FoldFits:
     store: Path
     progress: ProgressOf
     answers: dict[str, Array] = field(default_factory=dict)
+    _held_out: Array | None = None
 
     def of(self, given: FoldData) -> Array:
         """Return the answers to the test rows of a fold: see `MomentSet.outputs`."""
@@ -53,7 +54,20 @@ class FoldFits:
         name = hashlib.sha256(text.encode() + test.tobytes()).hexdigest()[:24]
         if name not in self.answers:
             self.answers[name] = self._stored(name, train, test)
+            self.held_out[test] = self.answers[name]
         return self.answers[name]
+
+    @property
+    def held_out(self) -> Array:
+        """Answers to all moments while they were held out, NaN for those never tested.
+
+        The shapes are those of `MomentSet.outputs`.
+        """
+        if self._held_out is None:
+            width = len(self.moments.classes) or len(self.moments.targets)
+            shape = (len(self.moments), width, *((2,) if self.moments.targets else ()))
+            self._held_out = np.full(shape, np.nan)
+        return self._held_out
 
     def target(self, k: int) -> EvaluatedModel:
         """Return the model of an evaluation of one rating, or of the classes."""

@@ -22,7 +22,7 @@ from physio.datasets.base import ConditionSpan
 from physio.offline.compute import feature_ticks
 from physio.offline.extract import Windowed, Windows, source_fingerprint
 from physio.online.engine import Engine, PipelineConfig, run
-from physio.training.labels import labelled_spans
+from physio.training.recording_labels import labelled_spans
 from physio.training.sources import RecordingEntry, participant_of
 
 _BEGIN, _END = 1.0, 2.0
@@ -42,7 +42,7 @@ class LabelledTicks(NamedTuple):
         1 at the first tick after the marker of a baseline's begin, 2 after that of its
         end, 0 elsewhere, shape (n,).
     spans
-        The labelled spans: see `physio.training.labels.labelled_spans`.
+        The labelled spans: see `physio.training.recording_labels.labelled_spans`.
     """
 
     dataset: str

@@ -1,14 +1,13 @@
 """Weights of a training run: the final fit, its card, and the line for a session."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from physio.core.block import Array
 from physio.core.counted_nouns import counted
 from physio.models import model_card
+from physio.training.calibrated_weights import calibrate
 from physio.training.learner import ProgressOf
 from physio.training.moment_set import MomentSet
 from physio.training.save_weights import results_text, store
@@ -52,6 +51,8 @@ def write_weights(
     z, _ = moments.inputs(prior)
     model = file.learner.fit(moments.samples(rows, z), progress)
     ratings = rating_prior(moments)
+    names = moments.settings.names
+    extra = calibrate(moments, outcome.fits.held_out, model, z, names)
     card = model_card.ModelCard(
         use=f"{type(model).__module__}:{type(model).__qualname__}",
         config={},
@@ -63,12 +64,15 @@ def write_weights(
         citation="; ".join(d.citation for d in prepared.data),
         licence="; ".join(d.licence for d in prepared.data),
         protocol=_protocol(prepared, outcome),
-        figures=results_text(list(outcome.evaluation.rows)),
-        limits=_limits(prepared, outcome),
+        figures=results_text(
+            [r for r in outcome.evaluation.rows if np.isfinite(r["mean"])]
+        ),
+        limits=(*_limits(prepared, outcome), *extra.sentences, *outcome.notes),
         command=command,
+        participant=prepared.file.personal,
     )
-    arrays = (ratings["mean"], ratings["sd"])
-    stored = store(prepared.out, card, model, prior, arrays, _error_bars(outcome))
+    shared = (ratings["mean"], ratings["sd"])
+    stored = store(prepared.out, card, model, prior, shared, extra.arrays)
     write_results(outcome, prepared.out / RESULTS)
     return stored
 
@@ -78,12 +82,6 @@ def session_line(folder: Path) -> str:
     text = folder.as_posix()
     text = text if "/" in text else f"./{text}"
     return f'experts = [{{ weights = "{text}" }}]'
-
-
-def _error_bars(outcome: TrainingOutcome) -> Mapping[str, Array]:
-    """Return the arrays of intervals that held-out participants give."""
-    del outcome
-    return {}
 
 
 def _data(prepared: PreparedTraining, moments: MomentSet) -> str:
@@ -116,7 +114,7 @@ def _protocol(prepared: PreparedTraining, outcome: TrainingOutcome) -> str:
         f"{k}: {', '.join(v)}" for k, v in file.target.classes.items()
     )  # fmt: skip
     audit = outcome.evaluation.audit
-    found = " ".join(f"{f.kind}: {f.text}." for f in audit.findings)
+    remarks = " ".join(f"{f.kind}: {f.text}." for f in audit.findings)
     return (
         f"Features of the live chains, {base}, every {settings.every:g} s. Target: "
         f"{target}. Evaluated by {file.protocol.by} "
@@ -125,7 +123,7 @@ def _protocol(prepared: PreparedTraining, outcome: TrainingOutcome) -> str:
         "bootstrap interval. Beside it: 'prior', the mean or the frequencies of the "
         "training data; 'clock', a random forest on the seconds since the start; "
         "'motion', movement alone; and a linear regression. Audit of the split: "
-        f"{'nothing leaks' if audit.ok else 'it leaks'}. {found} All moments train the "
+        f"{'nothing leaks' if audit.ok else 'it leaks'}. {remarks} All moments train the "
         "stored weights."
     )
 
@@ -143,7 +141,7 @@ def _limits(prepared: PreparedTraining, outcome: TrainingOutcome) -> tuple[str, 
             "Trained on simulated participants: no result holds for people. On "
             "measured input they do not answer unless demo weights are allowed."
         )
-    return (*limits, *outcome.notes)
+    return tuple(limits)
 
 
 def _not_better(outcome: TrainingOutcome) -> list[str]:

@@ -12,7 +12,7 @@ from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan, natural_sorted
 from physio.offline.extract import Windows
 from physio.online.default_pipeline import feature_info
-from physio.training.labels import labelled_spans, rating_names
+from physio.training.recording_labels import labelled_spans, rating_names
 from physio.training.sources import (
     RECORDINGS,
     STUDY,
@@ -125,7 +125,7 @@ def draft(folder: Path, file: Path, participant: str = "") -> tuple[str, str]:
         '# held_out = ["..."]  # participants for a replay, who neither train nor test',
         "",
         "[output]",
-        f'name = "{_safe(name)}"',
+        f'name = "{_safe(name)}-model"',
         "",
     ]  # fmt: skip
     return "\n".join(lines), _cost(facts, folds)
@@ -142,21 +142,27 @@ def _facts(folder: Path, participant: str) -> FolderFacts:
         )
     wanted = (participant,) if participant else ()
     data = open_source(DataSource(kind, ".", wanted), [folder])
+    unknown = participant and not any(e.participant for e in data.entries)
     readable: list[tuple[RecordingEntry, Recording]] = []
-    problem = ""
-    for entry in _spread(data.entries):
+    problem = "no recording is of that participant"
+    for entry in data.entries if unknown else _spread(data.entries):
         try:
-            readable.append((entry, entry.load()))
+            recording = entry.load()
+            code = participant_of(entry, recording)
         except (ValueError, OSError) as error:
             problem = str(error)
+            continue
+        if not participant or code == participant:
+            readable.append((entry._replace(participant=code), recording))
     if not readable:
-        raise ValueError(f"{folder}: no recording can be read: {problem}")
+        raise ValueError(f"{folder}: no recording can be used: {problem}")
+    if unknown:
+        data = data._replace(entries=tuple(e for e, _ in readable))
     spans = tuple(s for _, r in readable for s in labelled_spans(r))
-    codes = {e.participant or participant_of(e, r) for e, r in readable}
-    codes |= {e.participant for e in data.entries if e.participant}
+    codes = {e.participant for e in (*data.entries, *(e for e, _ in readable))}
     recording = readable[0][1]
-    each = {(e.participant, e.session) for e in data.entries}
-    sessions = len(each) // max(len({p for p, _ in each}), 1)
+    visits = {(e.participant, e.session) for e in data.entries}
+    sessions = len(visits) // max(len({p for p, _ in visits}), 1)
     seconds = median(r.seconds for _, r in readable)
     return FolderFacts(
         kind, data, tuple(natural_sorted(codes - {""})), sessions, recording, spans,
@@ -261,8 +267,8 @@ def _protocol(facts: FolderFacts) -> tuple[str, int]:
         return 'by = "k-fold"\nk = 10  # groups of participants', 10
     if people > 1 or (not people and len(facts.data.entries) > 1):
         return 'by = "leave-one-participant-out"', max(people, 2)
-    own = facts.kind in (STUDY, RECORDINGS)
-    if facts.sessions > 1 or (own and len(facts.data.entries) > 1):
+    ours = facts.kind in (STUDY, RECORDINGS)
+    if facts.sessions > 1 or (ours and len(facts.data.entries) > 1):
         return 'by = "session-out"', max(facts.sessions, 2)
     return 'by = "blocks"  # whole blocks of one session\nk = 5\nlag = 10', 5
 

@@ -223,18 +223,18 @@ def read_training(path: Path, trust: tuple[str, ...] = ()) -> TrainingFile:
                 f"{at}: a training file has a table [{name}]; `physio init train "
                 "FOLDER` writes one"
             )
-    features = _made(FeatureSettings, tables, "features", at)
+    features = _settings(FeatureSettings, tables, "features", at)
     chains: dict[str, Any] = {}
     if features.session:
         chains = config.read(path.parent / features.session)
-    target = _made(TargetSettings, tables, "target", at)
+    target = _settings(TargetSettings, tables, "target", at)
     return TrainingFile(
         path,
         tuple(_sources(tables["data"], at)),
         target,
         features,
-        _made(ProtocolSettings, tables, "protocol", at),
-        _made(OutputSettings, tables, "output", at),
+        _settings(ProtocolSettings, tables, "protocol", at),
+        _settings(OutputSettings, tables, "output", at),
         _learner(tables.get("model", {}), target, f"{at}: model", trust),
         chains,
         tables,
@@ -242,7 +242,7 @@ def read_training(path: Path, trust: tuple[str, ...] = ()) -> TrainingFile:
     )
 
 
-def _made(kind: type, tables: Mapping[str, Any], name: str, at: str) -> Any:
+def _settings(kind: type, tables: Mapping[str, Any], name: str, at: str) -> Any:
     parts = tables.get(name, {})
     if not isinstance(parts, Mapping):
         raise ValueError(f"{at}: {name} = {parts!r} must be a table")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -33,6 +33,7 @@ from physio.training.learner import Progress
 from physio.training.live_ticks import LabelledTicks, TickReader
 from physio.training.moment_set import MomentSet
 from physio.training.moments import moments_of, shared_columns
+from physio.training.recording_labels import rating_names
 from physio.training.sources import LabelledData, RecordingEntry, open_source
 from physio.training.train_file import TrainingFile
 
@@ -101,8 +102,8 @@ class PreparedTraining(NamedTuple):
         fits = self.file.protocol.by
         return (
             f"{counted(len(self.entries), 'recording')} of {people}, features of "
-            f"{stored} of them stored; then a fit for each fold of {fits}, the controls, "
-            "and the weights"
+            f"{stored} of them stored; then a fit for each fold of {fits}, the "
+            "controls, and the weights"
         )
 
     def reader(self) -> TickReader:
@@ -159,10 +160,11 @@ def prepare(file: TrainingFile, root: Path | None, out: Path) -> PreparedTrainin
         already.
     """
     folder = out / file.output.name
-    if (folder / "card.json").exists():
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        kind = "weights" if (folder / "card.json").exists() else "other files"
         raise ValueError(
-            f"{folder} holds weights already: choose another output.name, another --out "
-            "or remove them; nothing was changed"
+            f"{folder} holds {kind} already: choose another output.name, another "
+            "--out or remove them; nothing was changed"
         )
     roots = [r for r in (root, file.path.parent, Path()) if r is not None]
     data = tuple(open_source(s, roots, file.trust) for s in file.sources)
@@ -287,7 +289,7 @@ def _no_label(file: TrainingFile, spans: Sequence[ConditionSpan]) -> str:
     if file.target.conditions:
         names = ", ".join(dict.fromkeys(s.name for s in spans)) or "none"
         return f"none of the conditions is in it; it has {names}"
-    known = ", ".join(dict.fromkeys(n for s in spans for n in s.answers)) or "none"
+    known = ", ".join(rating_names(tuple(spans))) or "none"
     wanted = ", ".join(file.target.columns.values())
     return f"it has no rating of {wanted}; its ratings are {known}"
 

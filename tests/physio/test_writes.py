@@ -487,6 +487,15 @@ def _(world: World) -> Lines:
                "--data", world.root / "in"]  # fmt: skip
 
 
+@case("init train")
+def _(world: World) -> Lines:
+    people = world.root / "in" / "people"
+    people.mkdir()
+    shutil.copy(world.xdf(), people / "r.xdf")
+    yield ["init", "train", people, "--out", world.out]
+    yield ["init", "train", people, "--out", world.root / "precious" / "file"]
+
+
 @case("study init")
 def _(world: World) -> Lines:
     yield ["study", "init", world.out, "--plan", study(world) / "study.toml"]

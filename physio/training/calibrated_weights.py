@@ -3,11 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from physio.core.block import Array
 from physio.models.base import Model
 from physio.training.class_reliability import fit_reliability
-from physio.training.intervals import HeldOut, fit_error_bars
+from physio.training.intervals import HeldOutRatings, fit_error_bars
 from physio.training.moment_set import MomentSet
 from physio.training.novelty import novelty_limit
 from physio.training.reasons import group_reasons
@@ -59,7 +60,7 @@ def calibrate(
     else:
         sd = answers[:, :, 1] if np.isfinite(answers[tested][:, :, 1]).any() else None
         bars = fit_error_bars(
-            HeldOut(answers[:, :, 0], moments.y, units, sd, moments.targets)
+            HeldOutRatings(answers[:, :, 0], moments.y, units, sd, moments.targets)
         )
         arrays |= bars.arrays()
         sentences += _named(bars.sentences(), noun)
@@ -72,7 +73,7 @@ def calibrate(
     return CalibratedWeights(arrays, tuple(sentences))
 
 
-def _units(moments: MomentSet) -> tuple[Array, str]:
+def _units(moments: MomentSet) -> tuple[npt.NDArray[np.str_], str]:
     """Return the participant of each moment; of a single one, the session."""
     if len(set(moments.participants)) > 1:
         return moments.participants, "participants"

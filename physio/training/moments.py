@@ -300,5 +300,4 @@ def shared_columns(ticks: Iterable[LabelledTicks]) -> tuple[tuple[str, str], ...
 
 def _known(data: Array) -> list[bool]:
     """Return whether each column has any value."""
-    known: list[bool] = np.isfinite(data).any(axis=0).tolist()
-    return known
+    return [bool(np.isfinite(column).any()) for column in data.T]

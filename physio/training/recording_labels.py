@@ -127,7 +127,7 @@ def _reported(recording: Recording, lookback: float) -> Iterator[ConditionSpan]:
         for k, rows in bins.items():
             begin = recording.begin + k * lookback
             columns = events.data[rows]
-            known = np.isfinite(columns).any(axis=0).tolist()
+            known = np.atleast_1d(np.isfinite(columns).any(axis=0))
             answers = {
                 n: float(np.nanmean(columns[:, c]))
                 for c, n in enumerate(events.info.names)

@@ -123,8 +123,8 @@ def _protocol(prepared: PreparedTraining, outcome: TrainingOutcome) -> str:
         "bootstrap interval. Beside it: 'prior', the mean or the frequencies of the "
         "training data; 'clock', a random forest on the seconds since the start; "
         "'motion', movement alone; and a linear regression. Audit of the split: "
-        f"{'nothing leaks' if audit.ok else 'it leaks'}. {remarks} All moments train the "
-        "stored weights."
+        f"{'nothing leaks' if audit.ok else 'it leaks'}. {remarks} All moments train "
+        "the stored weights."
     )
 
 

@@ -217,7 +217,8 @@ def test_splitters_are_scikit_learns() -> None:
             {},
             "there is no protocol 'losso'; it is loso, leave-n-subjects-out, "
             "leave-order-out, trial-blocked, time-blocked, session-blocked, "
-            "cross-session, cross-dataset, leave-laboratory-out, leave-participant-and-stimulus-out, "
+            "cross-session, cross-dataset, leave-laboratory-out, "
+            "leave-participant-and-stimulus-out, "
             "held-out-participants, paper-window-kfold, paper-row-kfold",
         ),
         ("time-blocked", {"share": 1.0}, "share must be between 0 and 1, not 1.0"),

@@ -8,7 +8,6 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
-import physio.datasets
 from physio import config
 from physio.core.plugins import installed
 from physio.datasets.base import Dataset
@@ -17,7 +16,7 @@ from physio.datasets.base import Dataset
 def dataset_classes() -> dict[str, Callable[[Path], Dataset]]:
     """Return the data sets of the library by the names of their modules."""
     classes: dict[str, Any] = {}
-    for info in iter_modules(physio.datasets.__path__):
+    for info in iter_modules([str(Path(__file__).parent)]):
         module = import_module(f"physio.datasets.{info.name}")
         for _, cls in inspect.getmembers(module, inspect.isclass):
             defined = cls.__module__ == module.__name__ and is_dataclass(cls)

@@ -21,6 +21,9 @@ from physio.io.bids.event_tables import NAME as BIDS_EVENTS
 from physio.offline.conditions import recorded_conditions
 from physio.study.outcomes import questionnaire_scores
 
+UNNAMED: Final = "recording"
+"""Name of the span of a recording without any condition or self-report."""
+
 _NEAR: Final = 1.0  # s between a rating and the end of its span
 _NO_ANSWERS: Final = ("end", "seconds")
 
@@ -58,7 +61,7 @@ def labelled_spans(
     reports = tuple(_reported(recording, lookback))
     if reports:
         return reports
-    whole = ConditionSpan("recording", recording.begin, recording.end)
+    whole = ConditionSpan(UNNAMED, recording.begin, recording.end)
     return (whole._replace(answers=_background(recording, whole.name)),)
 
 

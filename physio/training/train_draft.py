@@ -12,7 +12,11 @@ from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan, natural_sorted
 from physio.offline.extract import Windows
 from physio.online.default_pipeline import feature_info
-from physio.training.recording_labels import labelled_spans, rating_names
+from physio.training.recording_labels import (
+    UNNAMED,
+    labelled_spans,
+    rating_names,
+)
 from physio.training.sources import (
     RECORDINGS,
     STUDY,
@@ -159,6 +163,11 @@ def _facts(folder: Path, participant: str) -> FolderFacts:
     if unknown:
         data = data._replace(entries=tuple(e for e, _ in readable))
     spans = tuple(s for _, r in readable for s in labelled_spans(r))
+    if not any(s.answers for s in spans) and {s.name for s in spans} <= {UNNAMED}:
+        raise ValueError(
+            f"the recordings of {folder} have no rating and no condition: mark them "
+            "with 'begin NAME' and 'end NAME', rate during the session, or add events.tsv"
+        )
     codes = {e.participant for e in (*data.entries, *(e for e, _ in readable))}
     recording = readable[0][1]
     visits = {(e.participant, e.session) for e in data.entries}

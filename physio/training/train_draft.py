@@ -166,7 +166,7 @@ def _facts(folder: Path, participant: str) -> FolderFacts:
     if not any(s.answers for s in spans) and {s.name for s in spans} <= {UNNAMED}:
         raise ValueError(
             f"the recordings of {folder} have no rating and no condition: mark them "
-            "with 'begin NAME' and 'end NAME', rate during the session, or add events.tsv"
+            "with 'begin NAME' and 'end NAME', rate in sessions, or add events.tsv"
         )
     codes = {e.participant for e in (*data.entries, *(e for e, _ in readable))}
     recording = readable[0][1]

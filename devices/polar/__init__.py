@@ -35,12 +35,22 @@ _CONNECTING: Final = Lock()  # one search at a time: some adapters refuse a seco
 
 @dataclass(kw_only=True)
 class PolarSensor(Device):
-    """A sensor of Polar: see `H10` and `VeritySense`.
+    """A sensor of Polar over Bluetooth: `H10` or `VeritySense`.
 
     Parameters
     ----------
-    address, timeout, twin, name, participant, clock
-        As of `H10`.
+    address
+        The sensor's address, or the eight characters on it, as ``"8B3F2A1C"``; the
+        first of its model that answers by default.
+    timeout
+        Time to search for the sensor (s).
+    twin
+        Data source of a mock sensor that replaces the hardware; its data are labelled
+        as simulated. In a session file ``{ use = "devices.simulated:Chest", rate = 130
+        }`` for an H10, ``{ use = "devices.simulated:Wristband" }`` for a Verity Sense;
+        or a `MockStrap`.
+    name, participant, clock
+        Set by the session.
     """
 
     model: ClassVar[PolarModel]
@@ -150,19 +160,8 @@ class H10(PolarSensor):
 
     Parameters
     ----------
-    address
-        The strap's address, or the eight characters on it, as ``"8B3F2A1C"``; the first
-        H10 that answers by default.
     acc
         Whether to read its acceleration too.
-    timeout
-        Time to search for the strap (s).
-    twin
-        Data source of a mock strap that replaces the hardware; its data are labelled as
-        simulated. ``{ use = "devices.simulated:Chest", rate = 130 }`` in a session
-        file, or a `MockStrap`.
-    name, participant, clock
-        Set by the session.
 
     Notes
     -----
@@ -196,20 +195,11 @@ class VeritySense(PolarSensor):
 
     Parameters
     ----------
-    address
-        The sensor's address, or the eight characters on it, as ``"8B3F2A1C"``; the
-        first Verity Sense that answers by default.
     ppg, acc, ppi
         Whether to read the pulse wave, the acceleration and the intervals. While it
         computes intervals, it gives a heart rate every 5 s only, and the first interval
         after about 25 s; both hold at rest alone.
-    timeout
-        Time to search for the sensor (s).
-    twin
-        Data source of a mock sensor that replaces the hardware; its data are labelled
-        as simulated. ``{ use = "devices.simulated:Wristband" }`` in a session file, or
-        a `MockStrap`.
-    name, participant, clock
+    name
         Set by the session.
 
     Notes

@@ -1,16 +1,13 @@
 """Calibration of class probabilities on held-out participants."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import logsumexp
 
 from physio.core.block import Array
+from physio.evaluation.class_calibration import calibrate, log_odds, log_score
+from physio.evaluation.statistics import ParticipantWeights
 from physio.models.error_bars import ClassReliability
-from physio.training.intervals import ParticipantWeights
-
-_LEAST: Final = 1e-12  # smallest probability
 
 
 class FittedReliability(NamedTuple):
@@ -36,7 +33,9 @@ class FittedReliability(NamedTuple):
         )
 
 
-def fit_reliability(odds: Array, y: Any, participants: Any) -> FittedReliability:
+def fit_reliability(
+    odds: Array, y: Any, participants: Any, *, equal_priors: bool = True
+) -> FittedReliability:
     """Fit the calibration of class probabilities of held-out participants.
 
     The mean log score over participants is maximized, each participant of weight 1. A
@@ -52,6 +51,9 @@ def fit_reliability(odds: Array, y: Any, participants: Any) -> FittedReliability
         Class of each row, shape (n,), from 0; -1 where unknown.
     participants
         Participant of each row, shape (n,).
+    equal_priors
+        Whether all classes count the same, as in the odds of live conditions;
+        otherwise as often as they occur.
 
     Raises
     ------
@@ -67,43 +69,20 @@ def fit_reliability(odds: Array, y: Any, participants: Any) -> FittedReliability
             f"class reliability needs at least 2 held-out participants, and there are "
             f"{k}"
         )
-    logs = np.log(np.maximum(odds[known], _LEAST))
-    y = y[known]
+    logs, y = log_odds(odds[known]), y[known]
+    weight = _weights(y, people, logs.shape[1], equal_priors=equal_priors)
     gains = np.empty(k)
     for participant in range(k):
         rows = people.codes == participant
-        train = ~rows
-        weight = 1 / people.rows[people.codes[train]]
-        fitted = _fit(logs[train], y[train], weight)
-        plain = _frequencies(y[train], weight, logs.shape[1])
-        gains[participant] = np.mean(
-            _log_score(fitted, logs[rows], y[rows]) - plain.intercept[y[rows]]
-        )
+        fitted = calibrate(logs[~rows], y[~rows], weight[~rows])
+        plain = _frequencies(y[~rows], weight[~rows], logs.shape[1])
+        gained = log_score(fitted, logs[rows], y[rows]) - plain.intercept[y[rows]]
+        gains[participant] = weight[rows] @ gained
     mean, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(k))
-    weight = 1 / people.rows[people.codes]
-    best = _fit(logs, y, weight)
+    best = calibrate(logs, y, weight)
     if mean <= error or best.slope <= 0:
         best = _frequencies(y, weight, logs.shape[1])
     return FittedReliability(best, mean, error, k)
-
-
-def _fit(logs: Array, y: Any, weight: Array) -> ClassReliability:
-    """Return the calibration with the best weighted log score."""
-    n, c = logs.shape
-    share = weight / weight.sum()
-    hit = np.eye(c)[y]
-
-    def loss(x: Array) -> tuple[float, Array]:
-        z = np.concatenate([[0.0], x[1:]]) + x[0] * logs
-        norm = logsumexp(z, axis=1)
-        off = (np.exp(z - norm[:, None]) - hit) * share[:, None]
-        grad = np.concatenate([[np.sum(off * logs)], off[:, 1:].sum(axis=0)])
-        return float(share @ (norm - z[np.arange(n), y])), grad
-
-    start = np.concatenate([[1.0], np.zeros(c - 1)])
-    bounds = [(0.0, 10.0)] + [(-10.0, 10.0)] * (c - 1)
-    x = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
-    return ClassReliability(float(x[0]), np.concatenate([[0.0], x[1:]]))
 
 
 def _frequencies(y: Any, weight: Array, classes: int) -> ClassReliability:
@@ -112,8 +91,12 @@ def _frequencies(y: Any, weight: Array, classes: int) -> ClassReliability:
     return ClassReliability(0.0, np.log(share / share.sum()))
 
 
-def _log_score(calibration: ClassReliability, logs: Array, y: Any) -> Array:
-    """Return the log probability of the true class (nats), shape (n,)."""
-    z = calibration.intercept + calibration.slope * logs
-    scores: Array = z[np.arange(len(y)), y] - logsumexp(z, axis=1)
-    return scores
+def _weights(
+    y: Any, people: ParticipantWeights, classes: int, *, equal_priors: bool
+) -> Array:
+    """Return the weight of each row: its participant's, times that of its class."""
+    weight = 1 / people.rows[people.codes]
+    if equal_priors:
+        share = np.bincount(y, weight, classes) / weight.sum()
+        weight = weight / np.maximum(share * classes, 1e-3)[y]
+    return np.asarray(weight)

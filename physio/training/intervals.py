@@ -19,43 +19,16 @@ import numpy.typing as npt
 
 from physio.core.affect import DIMENSIONS, LEVELS
 from physio.core.block import Array
-from physio.evaluation.statistics import bootstrap_ci
+from physio.evaluation.statistics import ParticipantWeights, bootstrap_ci
 from physio.models.error_bars import ErrorBars
 
 _FLOOR: Final = 1e-9  # smallest variance
 _FORMS: Final = ("constant", "model")
 _GROUPS: Final = 20  # groups of participants that an estimate of coverage leaves out
 
-Codes = npt.NDArray[np.intp]
-
-
-class ParticipantWeights(NamedTuple):
-    """Numbers of participants of some rows, and means within participants.
-
-    ``codes`` of the rows, shape (n,); ``names`` of the participants, in order.
-    """
-
-    codes: Codes
-    names: tuple[str, ...]
-
-    @classmethod
-    def of(cls, participants: Any) -> "ParticipantWeights":
-        """Return the numbers of participants given by name, shape (n,)."""
-        names, codes = np.unique(np.asarray(participants, np.str_), return_inverse=True)
-        return cls(codes, tuple(names.tolist()))
-
-    @property
-    def rows(self) -> Array:
-        """Number of rows of each participant, shape (k,)."""
-        return np.bincount(self.codes, minlength=len(self.names)).astype(np.float64)
-
-    def means(self, values: Array) -> Array:
-        """Return the mean of values, shape (n,), within each participant, (k,)."""
-        return np.bincount(self.codes, values, len(self.names)) / self.rows
-
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
+class HeldOutRatings:
     """Outputs of a model for participants who did not train it.
 
     Rows with a missing rating or mean are not counted, dimension by dimension.
@@ -93,7 +66,7 @@ class HeldOut:
                 f"{', '.join(self.targets)}"
             )
 
-    def take(self, rows: npt.NDArray[np.bool_]) -> "HeldOut":
+    def take(self, rows: npt.NDArray[np.bool_]) -> "HeldOutRatings":
         """Return some rows."""
         sd = None if self.sd is None else self.sd[rows]
         people = np.asarray(self.participants)[rows]
@@ -206,7 +179,7 @@ def participant_quantile(
 
 
 def fit_error_bars(
-    held_out: HeldOut, levels: Sequence[float] = LEVELS
+    held_out: HeldOutRatings, levels: Sequence[float] = LEVELS
 ) -> FittedErrorBars:
     """Fit error bars to outputs for held-out participants.
 
@@ -248,7 +221,9 @@ class _Dimension(NamedTuple):
     participants: int
 
 
-def _fit_dimension(held_out: HeldOut, k: int, levels: Sequence[float]) -> _Dimension:
+def _fit_dimension(
+    held_out: HeldOutRatings, k: int, levels: Sequence[float]
+) -> _Dimension:
     """Return the error bars of a dimension."""
     m, y = held_out.mean[:, k], held_out.y[:, k]
     known = np.isfinite(m) & np.isfinite(y)
@@ -349,7 +324,9 @@ class IntervalCheck(NamedTuple):
     gain: Array
 
 
-def cross_check(held_out: HeldOut, levels: Sequence[float] = LEVELS) -> IntervalCheck:
+def cross_check(
+    held_out: HeldOutRatings, levels: Sequence[float] = LEVELS
+) -> IntervalCheck:
     """Return intervals of each participant, fitted without that participant.
 
     Participants are left out in at most 20 groups.
@@ -368,7 +345,7 @@ def cross_check(held_out: HeldOut, levels: Sequence[float] = LEVELS) -> Interval
     return check
 
 
-def check_outside(fitted: FittedErrorBars, held_out: HeldOut) -> IntervalCheck:
+def check_outside(fitted: FittedErrorBars, held_out: HeldOutRatings) -> IntervalCheck:
     """Return fitted intervals of other participants, as of another laboratory."""
     bars, y = fitted.bars, held_out.y
     mean, sd = bars.apply(held_out.mean, held_out.sd)
@@ -382,7 +359,7 @@ def check_outside(fitted: FittedErrorBars, held_out: HeldOut) -> IntervalCheck:
 
 def coverage_rows(
     check: IntervalCheck,
-    held_out: HeldOut,
+    held_out: HeldOutRatings,
     groups: Any = None,
     levels: Sequence[float] = LEVELS,
     seed: int = 23,
@@ -434,7 +411,7 @@ def coverage_rows(
 
 
 def gain_rows(
-    check: IntervalCheck, held_out: HeldOut, seed: int = 23
+    check: IntervalCheck, held_out: HeldOutRatings, seed: int = 23
 ) -> list[dict[str, Any]]:
     """Return the log score less the prior's (nats), mean over participants.
 

@@ -6,9 +6,9 @@ import numpy as np
 from sklearn.covariance import ledoit_wolf
 
 from physio.core.block import Array
+from physio.evaluation.statistics import ParticipantWeights
 from physio.models.feature_density import FeatureDensity
 from physio.training.intervals import (
-    ParticipantWeights,
     least_participants,
     participant_quantile,
 )

@@ -11,6 +11,7 @@ import pytest
 from physio.core.block import Array, Block, Origin
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import StageRunner
+from physio.evaluation.statistics import ParticipantWeights
 from physio.inference.estimator import Estimator, Expert
 from physio.inference.expert import FeatureGroups
 from physio.models import model_card
@@ -20,8 +21,7 @@ from physio.models.gaussian import Gaussian, GaussianConfig
 from physio.models.shapley import GroupReasons, shapley
 from physio.training.class_reliability import fit_reliability
 from physio.training.intervals import (
-    HeldOut,
-    ParticipantWeights,
+    HeldOutRatings,
     check_outside,
     coverage_rows,
     cross_check,
@@ -37,7 +37,7 @@ from test_estimator import INFO, REST, card, rows
 LEVELS = 0.5, 0.8, 0.95
 
 
-def people(seed: int, count: int, skill: float, sd: bool = True) -> HeldOut:
+def people(seed: int, count: int, skill: float, sd: bool = True) -> HeldOutRatings:
     """Return participants with levels and spreads of their own, and few to many rows.
 
     The ratings are skewed, and the model is half as sure as it should be.
@@ -55,7 +55,9 @@ def people(seed: int, count: int, skill: float, sd: bool = True) -> HeldOut:
         spreads.append(narrow / 2)
         names += [f"P{k}"] * n
     y, mean, spread = (np.concatenate(v)[:, None] for v in (ratings, means, spreads))
-    return HeldOut(mean, y, np.array(names), spread if sd else None, ("arousal",))
+    return HeldOutRatings(
+        mean, y, np.array(names), spread if sd else None, ("arousal",)
+    )
 
 
 @pytest.mark.parametrize("sd", [True, False])

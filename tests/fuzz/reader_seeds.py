@@ -538,5 +538,35 @@ def sam40(root: Path) -> Path:
     return root / "sam40_filtered_128hz.npz"
 
 
-DATASETS: Final[dict[str, tuple[Seed, ...]]] = {"dasps": (dasps,), "sam40": (sam40,)}
-"""Seeds by the module in `physio.datasets` that reads the folder of the file."""
+def seed_vii(root: Path) -> Path:
+    miniatures.seed_vii(root)
+    return root / "3.mat"
+
+
+def refed(root: Path) -> Path:
+    miniatures.refed(root)
+    return root / "SAM_score.csv"
+
+
+def dens(root: Path) -> Path:
+    miniatures.dens(root)
+    return root / "dataset_description.json"
+
+
+def bids_ratings(root: Path) -> Path:
+    miniatures.bids_ratings(root)
+    return root / "dataset_description.json"
+
+
+DATASETS: Final[dict[str, tuple[Seed, ...]]] = {
+    "bids_ratings": (bids_ratings,),
+    "dasps": (dasps,),
+    "dens": (dens,),
+    "refed": (refed,),
+    "sam40": (sam40,),
+    "seed_vii": (seed_vii,),
+}
+"""Seeds by the module in `physio.datasets` that reads the folder of the file.
+
+FACED's files are large: its pickle is that of `pickle`, and its table that of `matlab`.
+"""

@@ -28,7 +28,7 @@ _KEYS: Final = ("trial_type", "stimulus", "stim_file", "condition", "label", "va
 """Columns that name an event, in the order in which they are looked for."""
 
 
-class Scale(NamedTuple):
+class RatingScale(NamedTuple):
     """Ends of the scale of a rating."""
 
     low: float
@@ -114,7 +114,7 @@ class BidsRatings:
 
     def _segments(
         self, trial: Trial, recording: Recording
-    ) -> tuple[list[Segment], dict[str, Scale]]:
+    ) -> tuple[list[Segment], dict[str, RatingScale]]:
         """Return the rated parts of a recording, and the scale of each rating."""
         path = self._events(trial)
         rows = _timed(read_table(path)) if path is not None else []
@@ -139,7 +139,7 @@ class BidsRatings:
 
     def _joined(
         self, path: Path, rows: Sequence[Row]
-    ) -> tuple[list[Segment], dict[str, Scale]]:
+    ) -> tuple[list[Segment], dict[str, RatingScale]]:
         """Return the events with the ratings of a table of behaviour."""
         answers = read_table(path)
         columns = _ratings(answers)
@@ -213,7 +213,9 @@ class BidsRatings:
             return path, rows[0], columns
         return None
 
-    def _scales(self, table: Path, columns: Mapping[str, str]) -> dict[str, Scale]:
+    def _scales(
+        self, table: Path, columns: Mapping[str, str]
+    ) -> dict[str, RatingScale]:
         """Return the scale of each rating in a table.
 
         Raises
@@ -230,7 +232,7 @@ class BidsRatings:
                     f'{table}: the scale of {column!r} is not stated: add "{column}": '
                     '{"Minimum": 1, "Maximum": 9} to its .json'
                 )
-            scales[name] = Scale(*ends)
+            scales[name] = RatingScale(*ends)
         return scales
 
     def _described(self, table: Path) -> dict[str, Any]:
@@ -287,7 +289,7 @@ def joining_columns(
 
 def rated_events(
     segments: Sequence[Segment],
-    scales: Mapping[str, Scale],
+    scales: Mapping[str, RatingScale],
     participant: str,
     until: float,
 ) -> dict[str, Events]:

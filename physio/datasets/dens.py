@@ -11,7 +11,7 @@ import numpy as np
 from physio.core.recording import Recording
 from physio.datasets.base import Trial
 from physio.datasets.bids import Bids
-from physio.datasets.bids_ratings import Scale, Segment, rated_events
+from physio.datasets.bids_ratings import RatingScale, Segment, rated_events
 from physio.io.bids.entities import beside
 from physio.io.bids.event_tables import NAME
 from physio.io.bids.sidecars import Row, read_number, read_table
@@ -99,7 +99,7 @@ class Dens:
             for film, begin in _films(tables[-1], rate)
         ]
         events = {n: e for n, e in recording.events.items() if n != NAME}
-        scales = {q: Scale(1, 9) for q in QUESTIONS}
+        scales = {q: RatingScale(1, 9) for q in QUESTIONS}
         events |= rated_events(segments, scales, trial.subject, recording.end)
         about = {
             **recording.metadata,

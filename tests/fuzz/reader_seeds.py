@@ -416,6 +416,18 @@ def polar_hrm(root: Path) -> Path:
     return path
 
 
+def kubios(root: Path) -> Path:
+    path = root / "a.txt"
+    rows = "\n".join(f" ,{0.8 * i + 0.8:9.3f},{0.8:9.3f},0.0,1.0," for i in range(60))
+    path.write_text(
+        "HRV ANALYSIS RESULTS - 01-Jan-2020\nKubios HRV Standard\n\n"
+        "RR INTERVAL DATA and SPECTRUM ESTIMATES,\n , SAMPLE 1,,,,\n"
+        " , Time, RR interval, Frequency, PSD,\n , (s), (s), (Hz), (ms^2/Hz),\n"
+        f"{rows}\n", "utf-8",
+    )  # fmt: skip
+    return path
+
+
 def matlab_export(root: Path) -> Path:
     import scipy.io
 
@@ -455,6 +467,7 @@ SEEDS: Final[dict[str, tuple[Seed, ...]]] = {
     "physio.io.openmuse": (openmuse,),
     "physio.io.enobio": (enobio,),
     "physio.io.polar_hrm": (polar_hrm,),
+    "physio.io.kubios": (kubios,),
     "physio.io.matlab_exports": (matlab_export,),
     "physio.io.biopac": (biopac,),
     "physio.io.tables": (csv_table, parquet_table, muselsl_acc),

@@ -1,1 +1,0 @@
-"""Odds of a task against rest from EEG: weights trained on eegmat."""

@@ -64,8 +64,12 @@ class WindowGrid(NamedTuple):
 
 
 def source(recording: Recording, streams: Collection[str]) -> Block:
-    """Return the first block of the fastest stream, which defines sample numbers."""
-    blocks = [recording.streams[name][0] for name in sorted(streams)]
+    """Return the first block of the fastest stream, which defines sample numbers.
+
+    Events, as the intervals of a band's maker, have no sample numbers.
+    """
+    sampled = sorted(name for name in streams if name in recording.streams)
+    blocks = [recording.streams[name][0] for name in sampled]
     if not blocks:
         names = ", ".join(recording.streams) or "nothing"
         raise ValueError(f"no chain reads any of its streams ({names})")

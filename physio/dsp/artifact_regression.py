@@ -53,7 +53,9 @@ class ArtifactRegression(Stage):
     electrode is missing, only it is not corrected or learned from; where a reference is
     missing, the output is missing (for its reason). No delay.
 
-    Shape (n, channels) to (n, channels).
+    ``y = x - w . u``, with ``u`` the references, and ``w`` changed by ``P u y /
+    (forget + u . P u)``. Shape (n, channels) to (n, channels). Deviation from [1]_: one
+    weight for each reference instead of a filter.
 
     References
     ----------

@@ -38,9 +38,9 @@ class AperiodicSlope(Stage):
 
     Notes
     -----
-    A streaming form of [1]_: frequencies with oscillations are left out, instead of
-    modelled as Gaussian peaks; on a spectrum of noise with an alpha peak, the exponent
-    is within 0.1 of that of ``specparam``. There is no knee. Power above 30 Hz is
+    Deviations from [1]_: frequencies with oscillations are left out, instead of
+    modelled as Gaussian peaks, and there is no knee; on noise with an alpha peak, the
+    exponent is within 0.1 of that of ``fooof``. Power above 30 Hz is
     partly muscle. No delay beyond the window of the spectrum.
 
     Shape (n, frequencies times electrodes) to (n, 2 electrodes).

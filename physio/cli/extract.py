@@ -182,6 +182,16 @@ def audit(
             help="Features the model reads, separated by commas; default: all."
         ),
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the confound card: what clock, motion, stimulus, "
+            "participant, amplitude and missingness alone reach; no split needed."
+        ),
+    ] = None,
+    stimulus: Annotated[
+        str, typer.Option(help="Column that identifies the stimulus, for --card.")
+    ] = "",
     json_path: JsonPath = None,
 ) -> None:
     """Audit a split for leakage: samples, trials, participants, columns and time.
@@ -189,16 +199,30 @@ def audit(
     The exit status is 1 if it leaks. Folds belong to the rows they were computed from:
     repeat the same --classes.
 
+    --card audits the table itself, for each of its targets: which scores need no
+    physiology.
+
     Example: `physio audit table --protocol loso --classes baseline,stress`
+
+    Example: `physio audit table --card CARD`
     """
     from physio.datasets import feature_table
     from physio.evaluation import folds as stored
     from physio.evaluation import splits
     from physio.evaluation.leakage.audit import audit as run
 
-    if (folds is None) == (protocol is None):
-        raise ValueError("give either --folds FILE or --protocol NAME")
+    split_given = (folds is not None) + (protocol is not None)
+    if split_given > 1 or (not split_given and card is None):
+        raise ValueError(
+            "give either --folds FILE or --protocol NAME, or --card FOLDER for the "
+            "confounds of the table"
+        )
     rows = feature_table.read(table)
+    if card is not None:
+        outcome = _confounds(rows, classes, stimulus, card)
+        if not split_given:
+            write_json(json_path, outcome)
+            return
     if feature_table.LABEL not in rows.columns:
         raise ValueError(f"{table} has no column {feature_table.LABEL!r}")
     labels = rows[feature_table.LABEL].astype(str)
@@ -220,6 +244,37 @@ def audit(
     write_json(json_path, result.to_dict())
     if not result.ok:
         raise typer.Exit(1)
+
+
+def _confounds(
+    rows: "pd.DataFrame", classes: str | None, stimulus: str, folder: Path
+) -> dict[str, Any]:
+    """Write the confound card of a table into a folder; return it."""
+    from rich.console import Console
+
+    from physio.datasets.feature_table import LABEL
+    from physio.evaluation.leakage import confound_card
+    from physio.view.plots.confounds import confound_figure
+
+    if classes:
+        labels = rows[LABEL].astype(str)
+        rows = rows[labels.isin(classes.split(","))].reset_index(drop=True)
+    with Console(stderr=True).status("training rivals without physiology") as status:
+        result = confound_card.confound_card(
+            rows,
+            stimulus=stimulus,
+            on_progress=lambda target, name: status.update(f"{target}: {name}"),
+        )
+    outcome = result.to_dict()
+    folder.mkdir(parents=True, exist_ok=True)
+    confound_figure(outcome).savefig(folder / "confounds.png", dpi=120)
+    page = confound_card.to_markdown(result, "confounds.png")
+    (folder / "confounds.md").write_text(page, "utf-8")
+    write_json(folder / "confounds.json", outcome)
+    for target in result.targets:
+        say(target.text)
+    say(f"confound card: {folder / 'confounds.md'}")
+    return outcome
 
 
 def open_dataset(name: str, root: Path, trust: tuple[str, ...]) -> "Dataset":

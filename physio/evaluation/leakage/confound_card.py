@@ -200,12 +200,12 @@ def _targets(index: RowIndex) -> list[str]:
     table = index.table
     names = [LABEL] if LABEL in table.columns else []
     names += [str(c) for c in table.columns if str(c).startswith(RATING)]
-    found = [name for name in names if len(np.unique(_known(table, name)[1])) > 1]
-    if not found:
+    targets = [name for name in names if len(np.unique(_known(table, name)[1])) > 1]
+    if not targets:
         raise ValueError(
             "the table has no target with two values: neither labels nor ratings"
         )
-    return found
+    return targets
 
 
 def _known(table: pd.DataFrame, target: str) -> tuple[Any, Any]:
@@ -225,7 +225,7 @@ def _known(table: pd.DataFrame, target: str) -> tuple[Any, Any]:
 class _Task(NamedTuple):
     """Rows with a target: values, participants, and groups that are left out."""
 
-    index: RowIndex
+    rows: RowIndex
     y: Any  # class numbers, or ratings
     classes: int  # 0 for ratings
     people: Codes
@@ -342,10 +342,10 @@ def _means(task: _Task, codes: Any, train: Any) -> Array:
 
 
 def _clock(task: _Task, _: str) -> _Output:
-    if "start_s" not in task.index.table.columns:
+    if "start_s" not in task.rows.table.columns:
         return "the table has no column 'start_s'", None
-    begins = task.index.table["start_s"].to_numpy(np.float64)
-    first = pd.Series(begins).groupby(task.index.recordings).transform("min")
+    begins = task.rows.table["start_s"].to_numpy(np.float64)
+    first = pd.Series(begins).groupby(task.rows.recordings).transform("min")
     seconds = begins - first.to_numpy()
     return "seconds since the start", _forest(task, seconds[:, None])
 
@@ -354,16 +354,16 @@ def _columns(task: _Task, name: str, chosen: list[str]) -> _Output:
     if not chosen:
         return f"the table has no column of {name}", None
     listed = ", ".join(chosen[:4]) + (" ..." if len(chosen) > 4 else "")
-    return listed, _forest(task, task.index.table[chosen].to_numpy(np.float64))
+    return listed, _forest(task, task.rows.table[chosen].to_numpy(np.float64))
 
 
 def _motion(task: _Task, _: str) -> _Output:
-    names = feature_table.features(task.index.table)
+    names = feature_table.features(task.rows.table)
     return _columns(task, "movement", [n for n in names if n.split(".")[0] in _MOTION])
 
 
 def _amplitude(task: _Task, _: str) -> _Output:
-    table = task.index.table
+    table = task.rows.table
     names = [n for n in feature_table.features(table) if n.split(".")[0] not in _MOTION]
     powers = [n for n in names if n.split(".")[0] == "eeg"]
     sizes = [n for n in names if set(n.replace(".", "_").split("_")) & set(_LEVELS)]
@@ -382,7 +382,7 @@ def _amplitude(task: _Task, _: str) -> _Output:
 
 
 def _missing(task: _Task, _: str) -> _Output:
-    table = task.index.table
+    table = task.rows.table
     names = feature_table.features(table)
     shares = [str(c) for c in table.columns if str(c).startswith(VALID_FRACTION)]
     gone = np.isnan(table[names].to_numpy(np.float64)).astype(np.float64)
@@ -394,7 +394,7 @@ def _missing(task: _Task, _: str) -> _Output:
 
 
 def _stimulus(task: _Task, column: str) -> _Output:
-    table = task.index.table
+    table = task.rows.table
     if not column:
         column = "stimulus" if "stimulus" in table.columns else "trial"
     if column not in table.columns:
@@ -407,12 +407,12 @@ def _stimulus(task: _Task, column: str) -> _Output:
 
 
 def _order(task: _Task, _: str) -> _Output:
-    table = task.index.table
+    table = task.rows.table
     if not {"segment", "start_s"} <= set(table.columns):
         return "the table has no columns 'segment' and 'start_s'", None
     first = (
         pd.Series(table["start_s"].to_numpy(np.float64))
-        .groupby(task.index.segments)
+        .groupby(task.rows.segments)
         .transform("min")
     )
     place = first.groupby(task.people).rank(method="dense").to_numpy()
@@ -423,14 +423,14 @@ def _order(task: _Task, _: str) -> _Output:
 
 def _participant(task: _Task, _: str) -> _Output:
     """Predict the mean, or the most typical class, of the participant's own rows."""
-    _, codes = np.unique(task.people, return_inverse=True)
+    codes = np.unique(task.people, return_inverse=True)[1]
     output = _means(task, codes, np.ones(len(task.y), np.bool_))
     return "the participant's own mean, tested rows included", output
 
 
 def _features(task: _Task, _: str) -> _Output:
-    names = feature_table.features(task.index.table)
-    x = task.index.table[names].to_numpy(np.float64)
+    names = feature_table.features(task.rows.table)
+    x = task.rows.table[names].to_numpy(np.float64)
     return f"all {len(names)} features, for comparison", _forest(task, x)
 
 

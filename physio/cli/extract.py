@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from physio.datasets.base import Dataset
+    from physio.evaluation.folds import Folds
     from physio.offline.extract import ExtractionResult
 
 
@@ -207,8 +208,6 @@ def audit(
     Example: `physio audit table --card CARD`
     """
     from physio.datasets import feature_table
-    from physio.evaluation import folds as stored
-    from physio.evaluation import splits
     from physio.evaluation.leakage.audit import audit as run
 
     split_given = (folds is not None) + (protocol is not None)
@@ -219,10 +218,41 @@ def audit(
         )
     rows = feature_table.read(table)
     if card is not None:
-        outcome = _confounds(rows, classes, stimulus, card)
+        chosen = _of_classes(rows, table, classes) if classes else rows
+        outcome = _confounds(chosen, stimulus, card)
         if not split_given:
             write_json(json_path, outcome)
             return
+    rows = _of_classes(rows, table, classes)
+    split = _split(rows, folds, str(protocol), save)
+    result = run(rows, split, columns.split(",") if columns else None)
+    say(str(result))
+    write_json(json_path, result.to_dict())
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+def _split(
+    rows: "pd.DataFrame", folds: Path | None, protocol: str, save: Path | None
+) -> "Folds":
+    """Return stored folds, or those of a protocol, which are stored if asked."""
+    from physio.evaluation import folds as stored
+    from physio.evaluation import splits
+
+    if folds is not None:
+        return stored.read(folds)
+    split = splits.divide(rows, splits.protocol(protocol))
+    if save is not None:
+        split.write(save)
+    return split
+
+
+def _of_classes(
+    rows: "pd.DataFrame", table: Path, classes: str | None
+) -> "pd.DataFrame":
+    """Return the labelled rows of a table, or those of some classes."""
+    from physio.datasets import feature_table
+
     if feature_table.LABEL not in rows.columns:
         raise ValueError(f"{table} has no column {feature_table.LABEL!r}")
     labels = rows[feature_table.LABEL].astype(str)
@@ -232,33 +262,16 @@ def audit(
             f"{table} has no window labelled {unknown[0]!r}; it has "
             f"{', '.join(sorted(set(labels) - {''})) or 'no label'}"
         )
-    rows = rows[labels.isin(wanted)].reset_index(drop=True)
-    if folds is not None:
-        split = stored.read(folds)
-    else:
-        split = splits.divide(rows, splits.protocol(str(protocol)))
-        if save is not None:
-            split.write(save)
-    result = run(rows, split, columns.split(",") if columns else None)
-    say(str(result))
-    write_json(json_path, result.to_dict())
-    if not result.ok:
-        raise typer.Exit(1)
+    return rows[labels.isin(wanted)].reset_index(drop=True)
 
 
-def _confounds(
-    rows: "pd.DataFrame", classes: str | None, stimulus: str, folder: Path
-) -> dict[str, Any]:
+def _confounds(rows: "pd.DataFrame", stimulus: str, folder: Path) -> dict[str, Any]:
     """Write the confound card of a table into a folder; return it."""
     from rich.console import Console
 
-    from physio.datasets.feature_table import LABEL
     from physio.evaluation.leakage import confound_card
     from physio.view.plots.confounds import confound_figure
 
-    if classes:
-        labels = rows[LABEL].astype(str)
-        rows = rows[labels.isin(classes.split(","))].reset_index(drop=True)
     with Console(stderr=True).status("training rivals without physiology") as status:
         result = confound_card.confound_card(
             rows,

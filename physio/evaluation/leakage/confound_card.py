@@ -199,7 +199,9 @@ def _targets(index: RowIndex) -> list[str]:
     """Return the columns of a table that are targets with at least two values."""
     table = index.table
     names = [LABEL] if LABEL in table.columns else []
-    names += [str(c) for c in table.columns if str(c).startswith(RATING)]
+    ratings = [str(c) for c in table.columns if str(c).startswith(RATING)]
+    # A rating on a second scale, rating.arousal.sam, is the same target.
+    names += [r for r in ratings if not any(r.startswith(f"{o}.") for o in ratings)]
     targets = [name for name in names if len(np.unique(_known(table, name)[1])) > 1]
     if not targets:
         raise ValueError(

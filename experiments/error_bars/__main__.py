@@ -44,22 +44,22 @@ def songs(root: Path) -> Laboratory:
     """Return the songs of HKU956: an Empatica E4, felt valence and arousal."""
     records = pd.read_csv(root / "records.csv", dtype={"person": str})
     stored = np.load(root / "hku956_e4.npz", allow_pickle=False)
-    rows, ratings, people = [], [], []
-    for record in records.itertuples():
-        front = f"{record.person}/{record.song_no}/"
-        eda, rate, warmth = (stored[f"{front}{k}"] for k in ("EDA", "HR", "TEMP"))
+    people = records["person"].astype(str).to_numpy()
+    rows = []
+    for person, song in zip(people, records["song_no"], strict=True):
+        eda, rate, warmth = (
+            np.asarray(stored[f"{person}/{song}/{k}"]) for k in ("EDA", "HR", "TEMP")
+        )
         level = np.log(np.maximum(eda, 0.01))
         minutes = len(eda) / 240
         slopes = [
             (v[-len(v) // 4 :].mean() - v[: len(v) // 4].mean()) / (0.75 * minutes)
             for v in (level, warmth)
         ]
-        rows.append([level.mean(), slopes[0], np.mean(rate), slopes[1]])
-        ratings.append([record.valence / 10, record.arousal / 10])
-        people.append(record.person)
-    names = np.array(people)
-    x = relative(np.array(rows), names)
-    return Laboratory("HKU956", x, np.array(ratings), names, np.full(len(x), "song"))
+        rows.append([level.mean(), slopes[0], rate.mean(), slopes[1]])
+    ratings = records[list(TARGETS)].to_numpy(np.float64) / 10
+    x = relative(np.array(rows), people)
+    return Laboratory("HKU956", x, ratings, people, np.full(len(x), "song"))
 
 
 def main(
@@ -80,9 +80,9 @@ def main(
             name: inside(laboratory, model) for name, model in MODELS.items()
         }
     common, other = from_table(wesad, "WESAD", _COMMON), laboratories[1]
-    for here, there in ((common, other), (other, common)):
-        results[f"{here.name} to {there.name}, not guaranteed"] = {
-            name: outside(here, there, model) for name, model in MODELS.items()
+    for first, second in ((common, other), (other, common)):
+        results[f"{first.name} to {second.name}, not guaranteed"] = {
+            name: outside(first, second, model) for name, model in MODELS.items()
         }
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(results, indent=1) + "\n"

@@ -85,8 +85,8 @@ class TargetCard:
             if r.name in self.confounds
         )
         return (
-            f"{self.target}: above chance ({self.chance:.2f}) are {listed}. A model says something of {self.target} "
-            "only as far as it is better than these."
+            f"{self.target}: above chance ({self.chance:.2f}) are {listed}. A model "
+            f"says something of {self.target} only as far as it is better than these."
         )
 
 
@@ -175,7 +175,7 @@ def to_markdown(card: ConfoundCard, picture: str = "") -> str:
     """Return a card as a page of Markdown; ``picture`` is its file, if any."""
     parts = [f"# Confounds of {card.dataset or 'the table'}"]
     parts.append(
-        f"Scores of rivals of the physiology, in {card.participants} participants. Each "
+        f"Rivals of the physiology, in {card.participants} participants. Each score "
         "is measured on held-out participants: mean over participants [95 % interval, "
         "participants drawn anew]. *participant* is the exception: it knows the "
         "participant's own mean, as every split with a participant on both sides does."

@@ -8,7 +8,7 @@ from physio.datasets.eegmat import Eegmat
 from physio.models.model_card import ModelCard
 from physio.training.learner import Samples
 
-USE: Final = "physio.models.montage_odds:MontageOdds"
+USE: Final = "physio.models.linear:MontageOdds"
 
 LIMITS: Final = (
     "Rest always preceded the task, and the order of SAM 40's trials is not in its "

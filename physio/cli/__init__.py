@@ -27,6 +27,7 @@ from physio.cli import (
     study,
     system,
     table_command,
+    weights,
 )
 from physio.cli.baseline_option import BaselineCommand
 from physio.cli.output import routed, say
@@ -96,6 +97,7 @@ for panel, commands in PANELS.items():
             context_settings=context,
         )(routed(command))
 app.add_typer(study.study, rich_help_panel="Study")
+app.add_typer(weights.weights, rich_help_panel="Models")
 for command in (system.devices, system.doctor, bench.bench):
     app.command(rich_help_panel="System")(routed(command))
 

@@ -27,6 +27,7 @@ from physio.cli import (
     study,
     system,
     table_command,
+    train,
     weights,
 )
 from physio.cli.baseline_option import BaselineCommand
@@ -75,7 +76,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
         evaluate.evaluate,
         report.report,
     ),
-    "Models": (system.train,),
+    "Models": (train.train,),
 }
 """Commands by their heading in ``physio --help``."""
 
@@ -96,6 +97,7 @@ for panel, commands in PANELS.items():
             rich_help_panel=panel,
             context_settings=context,
         )(routed(command))
+app.add_typer(train.init, rich_help_panel="Models")
 app.add_typer(study.study, rich_help_panel="Study")
 app.add_typer(weights.weights, rich_help_panel="Models")
 for command in (system.devices, system.doctor, bench.bench):

@@ -25,7 +25,6 @@ from physio.inference.calibration import Calibration, packed
 from physio.inference.condition_odds import condition_channels
 from physio.inference.error_correlations import known_errors
 from physio.inference.expert import (
-    GAUSSIAN,
     BoundExpert,
     Expert,
     ExpertState,
@@ -36,6 +35,7 @@ from physio.inference.expert import (
 from physio.inference.forecast import EdaHistory, Forecaster
 from physio.inference.self_report import SAM
 from physio.inference.slow_expert import Worker
+from physio.models.error_bars import GAUSSIAN
 from physio.models.fusion import fuse
 from physio.models.personalization import RatedMoment, personalize
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -18,7 +19,10 @@ from physio.inference.window_buffer import WindowBuffer
 from physio.models import model_card
 from physio.models.base import Lookback, Model
 from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
+from physio.models.error_bars import GAUSSIAN, ClassReliability, ErrorBars
+from physio.models.feature_density import FeatureDensity
 from physio.models.fusion import shrink_to_prior
+from physio.models.shapley import GroupReasons, ReasonsProgress
 
 __all__ = ["DIMENSIONS", "LEVELS", "BoundExpert", "Expert", "ExpertState"]
 
@@ -39,12 +43,11 @@ _PRIORITY: Final = (  # the most temporary of several reasons is reported
     MissingReason.UNTRAINED,
 )
 
-GAUSSIAN: Final = np.array([0.67449, 1.28155, 1.95996])
-"""Half-widths of a normal distribution's intervals (standard deviations)."""
-
 _NOTHING: Final = MissingReason.NO_SIGNAL.nan
 _NO_ODDS: Final = np.empty(0)
 _UNTRAINED: Final = MissingReason.UNTRAINED.nan
+
+_Estimate = tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True)
@@ -254,6 +257,32 @@ class FeatureGroups:
         names = tuple(dict.fromkeys(groups))
         return cls(names, np.array([names.index(g) for g in groups]))
 
+    @classmethod
+    def at_most(cls, features: Sequence[str], count: int) -> Self:
+        """Return at most ``count`` groups: of names that begin alike, else of chains.
+
+        Chains beyond the count share the last group.
+        """
+        for depth in (3, 2, 1):
+            groups = [".".join(name.split(".")[:depth]) for name in features]
+            names = tuple(dict.fromkeys(groups))
+            if len(names) <= count:
+                break
+        index = [min(names.index(g), count - 1) for g in groups]
+        return cls.labelled(features, np.array(index))
+
+    @classmethod
+    def labelled(cls, features: Sequence[str], index: npt.NDArray[np.int_]) -> Self:
+        """Return groups given by number, each named by the beginning of its names."""
+        names = []
+        for group in range(int(index.max()) + 1):
+            members = np.flatnonzero(index == group).tolist()
+            parts = [features[i].split(".") for i in members]
+            same = zip(*parts, strict=False)
+            common = [p[0] for p in takewhile(lambda p: len(set(p)) == 1, same)]
+            names.append(".".join(common) or f"{parts[0][0]} and others")
+        return cls(tuple(names), index)
+
     def total(self, parts: Array) -> Array:
         """Return the sum of contributions in each group, shape (3, groups)."""
         out = np.zeros((len(DIMENSIONS), len(self.names)))
@@ -278,7 +307,11 @@ class RatingModel:
         Covariance of the participants' offset and slope, shape (3, p, p): see
         `physio.models.personalization.personalize`.
     novelty_limit
-        Limit of `Model.novelty`: see `familiar`.
+        Limit of the novelty: see `familiar`.
+    bars
+        Map from outputs of the model to calibrated ones; None: they are as they are.
+    reliability
+        Map from probabilities of conditions to calibrated ones; None: likewise.
     """
 
     prior: Array
@@ -286,18 +319,31 @@ class RatingModel:
     widths: Array
     participant: Array
     novelty_limit: float
+    bars: ErrorBars | None = None
+    reliability: ClassReliability | None = None
 
     @classmethod
     def of(cls, stored: model_card.Weights) -> Self:
         """Return the rating model of stored weights."""
         arrays, d = stored.arrays, len(DIMENSIONS)
+        widths = arrays.get("interval.widths", np.tile(GAUSSIAN, (d, 1)))
         return cls(
             prior=np.stack([arrays["prior.mean"], arrays["prior.sd"]]),
             supported=np.isin(DIMENSIONS, stored.card.supports),
-            widths=arrays.get("interval.widths", np.tile(GAUSSIAN, (d, 1))),
+            widths=np.where(np.isnan(widths), _UNTRAINED, widths),
             participant=arrays.get("participant.cov", np.zeros((d, 1, 1))),
             novelty_limit=float(arrays.get("density.limit", np.array([np.inf]))[0]),
+            bars=ErrorBars.restore(arrays),
+            reliability=ClassReliability.restore(arrays),
         )
+
+    def calibrated(self, estimate: _Estimate) -> _Estimate:
+        """Return mean, sd and contributions with the error bars of the weights."""
+        if self.bars is None:
+            return estimate
+        mean, sd, parts = estimate
+        mean, sd = self.bars.apply(mean, sd)
+        return mean, sd, self.bars.slope[:, None] * parts
 
     def familiar(self, novelty: float) -> float:
         """Return the share of the step from the prior to an estimate that counts.
@@ -331,6 +377,8 @@ class ExpertState(NamedTuple):
         Newest samples, for a model with a `Model.window`.
     queue
         Answers that are due later, of a slow model.
+    reasons
+        Contributions being computed, for a model that does not explain itself.
     """
 
     baseline: BaselineAccumulator
@@ -340,6 +388,7 @@ class ExpertState(NamedTuple):
     past: FeatureHistory | None = None
     window: WindowBuffer | None = None
     queue: "AnswerQueue[Prediction] | None" = None
+    reasons: ReasonsProgress | None = None
 
     @classmethod
     def initial(
@@ -370,6 +419,7 @@ class ExpertState(NamedTuple):
             past,
             None if spec is None else WindowBuffer.empty(spec),
             queue,
+            expert.reasons.initial_state() if expert.reasons else None,
         )
 
     def begin(self) -> None:
@@ -459,6 +509,10 @@ class BoundExpert:
         Variance of the level after a baseline as long as in training, shape (f,).
     delay
         Delay of a slow model (ticks); 0 for others.
+    density
+        Density of the features, in place of the model's `Model.novelty`; None: that.
+    reasons
+        Contributions in place of those of `Model.explain`; None: those.
     """
 
     name: str
@@ -473,6 +527,8 @@ class BoundExpert:
     baseline_seconds: float
     residual: Array
     delay: int = 0
+    density: FeatureDensity | None = None
+    reasons: GroupReasons | None = None
 
     @classmethod
     def bind(cls, expert: Expert, info: StreamInfo) -> Self:
@@ -481,15 +537,19 @@ class BoundExpert:
         Raises
         ------
         ValueError
-            If the weights are missing or damaged, their model is not trusted, or a
-            column is missing.
+            If the weights are missing or damaged, their model is not trusted, they are
+            another participant's, or a column is missing.
         """
         stored = model_card.load(expert.weights)
         card = stored.card
+        _refuse_others(card, expert.name, info)
         columns = read(stored, info.names, expert.trust)
         features = FeatureBinding.bind(expert, columns, info)
         _, model, baseline = adapt_to_montage(stored, info.names, expert.trust)
         _check_window(expert.name, model, columns, info)
+        groups = FeatureGroups.of(features.names)
+        if (reasons := GroupReasons.restore(stored.arrays)) is not None:
+            groups = FeatureGroups.labelled(features.names, reasons.index)
         return cls(
             name=expert.name,
             sha256=card.sha256,
@@ -497,12 +557,14 @@ class BoundExpert:
             in_fusion=expert.in_fusion,
             model=model,
             features=features,
-            groups=FeatureGroups.of(features.names),
+            groups=groups,
             ratings=RatingModel.of(stored),
             baseline=baseline,
             baseline_seconds=card.baseline,
             residual=baseline.level(np.zeros(len(columns)), baseline.seconds)[1],
             delay=expert.delay,
+            density=FeatureDensity.restore(stored.arrays),
+            reasons=reasons,
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "BoundExpert":
@@ -524,8 +586,8 @@ class BoundExpert:
         """
         given = self._input(state, x, tick, length)
         if state.queue is not None:
-            return state.queue.step(lambda: self._answer(given))
-        return self._answer(given)
+            return state.queue.step(lambda: self._answer(given, state.reasons))
+        return self._answer(given, state.reasons)
 
     def missing(self, reason: float) -> Prediction:
         """Return a missing estimate, for a reason given as its NaN."""
@@ -560,7 +622,7 @@ class BoundExpert:
         level, spread = self.baseline.level(baseline.total, baseline.seconds)
         # Training data already include the uncertainty after a full baseline.
         extra = np.maximum(spread - self.residual, 0)
-        share = min(1.0, float(baseline.past[0]) / length)
+        share = min(1.0, float(baseline.past[0]) / length) if length > 0 else 1.0
         return ModelInput(x - level, extra, share, filling, float(least))
 
     def _moments(
@@ -579,26 +641,29 @@ class BoundExpert:
         before = past.moments(given.filling) if given.filling.any() else None
         return given._replace(past=past.moments(), before=before)
 
-    def _answer(self, given: ModelInput | Prediction) -> Prediction:
+    def _answer(
+        self, given: ModelInput | Prediction, reasons: ReasonsProgress | None
+    ) -> Prediction:
         """Return the estimate for an input."""
         if isinstance(given, Prediction):
             return given
         if given.past is not None:
-            mean, sd, parts = self.model.history(given.past)
+            mean, sd, parts = self.ratings.calibrated(self.model.history(given.past))
             if given.before is not None:
-                before = self.model.history(given.before)
+                before = self.ratings.calibrated(self.model.history(given.before))
                 mean, sd, parts = _blend((mean, sd, parts), before, given.fill)
             return self._supported(mean, sd, parts)
         if self.model.window is not None:
-            mean, sd = self.model.predict(given.z, given.extra)
+            rating = self.model.predict(given.z, given.extra)
             parts = np.zeros((len(DIMENSIONS), len(given.extra)))
+            mean, sd, parts = self.ratings.calibrated((*rating, parts))
             return self._supported(mean, sd, parts, self._odds(given, 1.0))
-        familiar = self.ratings.familiar(self.model.novelty(given.z, given.extra))
+        familiar = self.ratings.familiar(self._novelty(given))
         odds = self._odds(given, given.share * familiar)
         if self.features.only_motion(given.z):
             other = given.z[~self.features.is_motion]
             return self.missing(primary_reason(other))._replace(odds=odds)
-        mean, sd, parts = self._explain(given.z, given)
+        mean, sd, parts = self._explain(given.z, given, reasons)
         if given.filling.any():
             before = self._without(given)
             mean, sd, parts = _blend((mean, sd, parts), before, given.fill)
@@ -608,6 +673,11 @@ class BoundExpert:
             mean, sd, parts = _blend((mean, sd, parts), start, familiar)
         return self._supported(mean, sd, parts, odds)
 
+    def _novelty(self, given: ModelInput) -> float:
+        """Return the distance of a moment from the training data."""
+        source = self.model if self.density is None else self.density
+        return source.novelty(given.z, given.extra)
+
     def _odds(self, given: ModelInput, share: float) -> Array:
         """Return the probabilities of the conditions, shrunk to equal ones.
 
@@ -616,6 +686,8 @@ class BoundExpert:
         if not self.model.conditions:
             return np.empty(0)
         odds = self.model.condition_odds(given.z, given.extra)
+        if self.ratings.reliability is not None and not np.isnan(odds).any():
+            odds = self.ratings.reliability.apply(odds)
         return share * odds + (1 - share) / len(odds)
 
     def _supported(
@@ -627,18 +699,24 @@ class BoundExpert:
         rating[:, trained] = on_scale(mean[trained]), sd[trained]
         return Prediction(rating[0], rating[1], parts, odds)
 
-    def _explain(self, z: Array, given: ModelInput) -> tuple[Array, Array, Array]:
+    def _explain(
+        self, z: Array, given: ModelInput, reasons: ReasonsProgress | None = None
+    ) -> _Estimate:
         """Return mean, sd and contributions, shrunk until the baseline is over."""
         mean, sd, parts = self.model.explain(z, given.extra)
+        prior = self.ratings.prior
+        if self.reasons is not None and reasons is not None:
+            moment = z, given.extra
+            parts = self.reasons.step(reasons, self.model.predict, moment, prior[0])
+        mean, sd, parts = self.ratings.calibrated((mean, sd, parts))
         if self.model.uses_baseline_uncertainty:
             return mean, sd, parts
-        prior = self.ratings.prior
         shrunk, wide = shrink_to_prior(mean, sd, prior[0], prior[1], given.share)
         step = mean - prior[0]
         part = np.divide(shrunk - prior[0], step, out=np.ones(3), where=step != 0)
         return shrunk, wide, part[:, None] * parts
 
-    def _without(self, given: ModelInput) -> tuple[Array, Array, Array]:
+    def _without(self, given: ModelInput) -> _Estimate:
         """Return the estimate without the features whose windows fill again."""
         z = np.where(given.filling, _NOTHING, given.z)
         mean, sd, parts = self._explain(z, given)
@@ -646,6 +724,17 @@ class BoundExpert:
         prior = self.ratings.prior
         mean = np.where(missing, prior[0], mean)
         return mean, np.where(missing, prior[1], sd), parts
+
+
+def _refuse_others(card: model_card.ModelCard, name: str, info: StreamInfo) -> None:
+    """Refuse the weights of one participant in a session of another."""
+    if card.participant and info.channels and card.participant != info.participant:
+        whose = repr(info.participant) if info.participant else "nobody by name"
+        raise ValueError(
+            f"the weights {name!r} are personal, of {card.participant!r}, and this "
+            f"session is of {whose}: use weights of this participant or general ones, "
+            f"or start the session with --participant {card.participant}"
+        )
 
 
 def _check_window(name: str, model: Model, columns: Columns, info: StreamInfo) -> None:
@@ -678,9 +767,7 @@ def _empty_history(lookback: Lookback, tick: float, features: int) -> FeatureHis
     return FeatureHistory.empty(lookback.moments, lookback.spacing, tick, features)
 
 
-def _blend(
-    new: tuple[Array, Array, Array], old: tuple[Array, Array, Array], share: float
-) -> tuple[Array, Array, Array]:
+def _blend(new: _Estimate, old: _Estimate, share: float) -> _Estimate:
     """Return ``share`` of the step from an old estimate to a new one."""
     mean, wide = shrink_to_prior(new[0], new[1], old[0], old[1], float(share))
     step = new[0] - old[0]

@@ -104,11 +104,11 @@ class AnswerQueue(Generic[Answer]):
         return news
 
     def _due(self, task: Task[Answer]) -> Answer:
+        if self._worker is None:
+            task.run()  # also if it was missed: a model may go on from its last answer
         if self._tick in self._missed:
             return self._late
-        if self._worker is None:
-            task.run()
-        elif not task.is_done:
+        if not task.is_done:
             self._news.append(self._tick)
             return self._late
         return task.result()

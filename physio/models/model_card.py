@@ -45,6 +45,8 @@ EXTERNAL: Final = ("braindecode",)
 class ModelCard:
     """Description of weights: model, features, training data, evaluation and limits.
 
+    It has 15 fields because a reader looks for each of these facts by its name.
+
     Parameters
     ----------
     use
@@ -73,6 +75,8 @@ class ModelCard:
         Command that reproduces the weights.
     sha256
         Hash of the weights file and of the graph.
+    participant
+        Code of the only participant that the weights are for; empty for all.
     """
 
     use: str
@@ -89,6 +93,7 @@ class ModelCard:
     limits: tuple[str, ...]
     command: str
     sha256: str = ""
+    participant: str = ""
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -351,7 +356,8 @@ def _tensors(path: Path, raw: bytes) -> dict[str, np.ndarray[Any, Any]]:
 def _check(folder: Path, arrays: Arrays, size: int) -> None:
     if size > LIMIT and folder.parent == STORE:
         raise ValueError(f"the weights in {folder} take {size} bytes, above {LIMIT}")
-    unsupported = ("prior.mean", "prior.sd")  # NaN where nothing was trained
+    # NaN where nothing was trained, or where participants were too few for a level.
+    unsupported = ("prior.mean", "prior.sd", "interval.widths")
     for key, value in arrays.items():
         if key not in unsupported and not np.isfinite(value).all():
             raise ValueError(f"the array {key!r} in {folder} is not finite")
@@ -361,6 +367,7 @@ def to_markdown(name: str, card: ModelCard) -> str:
     """Return a card as a page, ``CARD.md``."""
     figures = "\n".join(f"- {k}: {v}" for k, v in card.figures.items())
     limits = "\n".join(f"- {text}" for text in card.limits)
+    whose = f"\n| for | {card.participant} alone |" if card.participant else ""
     columns = ", ".join(
         column if scale == "raw" else f"{scale}({column})"
         for column, scale in card.columns
@@ -376,7 +383,7 @@ def to_markdown(name: str, card: ModelCard) -> str:
 | | |
 |---|---|
 | model | `{card.use}` |
-| trained on | **{card.origin} participants** |
+| trained on | **{card.origin} participants** |{whose}
 | estimates | {estimated} |
 | features | {columns} |
 | baseline | {card.baseline:g} s, of the participant |

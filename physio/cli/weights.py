@@ -141,11 +141,8 @@ def push(
 
 _SLOW = 50.0  # ms for an estimate
 
-for title, command in {
-    "list": list_weights,
-    "show": show,
-    "check": check_weights,
-    "pull": pull,
-    "push": push,
-}.items():
-    weights.command(title)(routed(command))
+weights.command("list")(routed(list_weights))
+weights.command("show")(routed(show))
+weights.command("check")(routed(check_weights))
+weights.command("pull")(routed(pull))
+weights.command("push")(routed(push))

@@ -42,6 +42,8 @@ def _torchaudio() -> Iterator[None]:
     if "braindecode.models" in sys.modules or _loads_torchaudio():
         yield
         return
+    for name in [n for n in sys.modules if n.partition(".")[0] == "braindecode"]:
+        del sys.modules[name]  # left by an import that failed without this
     absent = _substitutes()
     sys.modules.update(absent)
     try:

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -207,7 +208,9 @@ def build(network: str, settings: Mapping[str, Any], trust: Sequence[str]) -> nn
         if takes_all or k in parameters or k not in DESCRIBED
     }
     try:
-        module: nn.Module = cls(**given)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of usual sizes and rates
+            module: nn.Module = cls(**given)
     except TypeError as error:
         raise ValueError(f"{at}: {error}") from None
     return module

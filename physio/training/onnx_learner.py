@@ -72,7 +72,7 @@ class OnnxLearner:
             samples.classes,
             output=self.output,
             scale=self.scale,
-            inputs=tuple(tuple(i) for i in self.inputs),
+            inputs=tuple((name, a, b) for name, a, b in self.inputs),
             passes_missing=self.passes_missing,
             channels=tuple(c for c, _ in samples.columns) if windows else (),
             rate=samples.rate if windows else 0.0,

@@ -56,6 +56,9 @@ class TorchLearner:
     begin
         Safetensors file with parameters from which the network begins; those of the
         head may be absent, or of another size.
+    unit
+        Divisor of the input (in its unit, uV of EEG), as published weights expect it;
+        0: the input is standardized by its mean and deviation in training.
     device
         Device of torch; by default the GPU where there is one.
     """
@@ -69,6 +72,7 @@ class TorchLearner:
     frozen: bool = False
     head: str = ""
     begin: str = ""
+    unit: float = 0.0
     device: str = ""
     _trust: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
@@ -96,6 +100,8 @@ class TorchLearner:
             if self.begin:
                 _begin(network, Path(self.begin), self.head)
             center, scale = _usual(samples)
+            if self.unit > 0:
+                center, scale = np.zeros_like(center), np.full_like(scale, self.unit)
             x = standardized(samples.x, center, scale).astype(np.float32)
             run = _Run(self, network, x, samples)
             mean = run.train(progress)

@@ -1,9 +1,13 @@
 """Models of anybody: in an evaluation, and live on a replay of windows or features."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
@@ -20,7 +25,9 @@ from physio.dsp.resample import Resample
 from physio.evaluation.folds import Fold
 from physio.evaluation.models.baselines import FoldData
 from physio.features.newest_samples import NewestSamples, window_columns
+from physio.inference import braindecode_import
 from physio.inference.estimator import Estimator, Expert
+from physio.inference.torch_model import build
 from physio.models import model_card
 from physio.models.baseline import BaselinePrior
 from physio.online.chain_runner import ChainConfig
@@ -52,6 +59,12 @@ class Net(nn.Module):
         power = self.spatial(x).square().mean(dim=2)
         return self.last(torch.log(power + 0.1))
 """
+
+
+def needs_braindecode() -> None:
+    """Skip a test without braindecode 1; importing it here would need torchaudio."""
+    if find_spec("braindecode") is None or version("braindecode") < "1":
+        pytest.skip("braindecode 1 is not installed")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -137,7 +150,7 @@ def learner(kind: str, folder: Path) -> Any:
         path = onnx_file(folder / "power.onnx")
         return OnnxLearner(str(path), scale="logits", rate=float(RATE))
     if kind == "braindecode":
-        pytest.importorskip("braindecode")
+        needs_braindecode()
         return TorchLearner("braindecode.models:EEGNet", epochs=15, rate=1e-2)
     net = TorchLearner("my_net:Net", {"width": 4}, epochs=15, rate=3e-2)
     return net.trusting(("my_net",))
@@ -284,6 +297,110 @@ def test_a_frozen_encoder_learns_only_its_head() -> None:
     for name, value in model.network.spatial.state_dict().items():
         assert torch.equal(value, before[name])
     assert not torch.equal(head_of(model.network).weight, fresh.last.weight)
+
+
+@pytest.mark.parametrize(
+    ("network", "settings"),
+    [("BIOT", {"num_layers": 1}), ("CBraMod", {"n_layer": 1})],
+)
+def test_a_foundation_model_is_a_frozen_encoder(
+    network: str, settings: dict[str, int], tmp_path: Path
+) -> None:
+    needs_braindecode()
+    rng = np.random.default_rng(0)
+    y = np.arange(24) % 2
+    x = 10 * rng.normal(size=(24, 4, 400))
+    x[y == 1] += 40 * np.sin(2 * np.pi * 10 * np.arange(400) / 200)
+    samples = Samples(
+        x, y, np.repeat([f"P{i}" for i in range(6)], 4), np.arange(24),
+        np.full(24, ""), np.arange(24.0), tuple((c, "raw") for c in "abcd"),
+        classes=("rest", "task"), rate=200.0,
+    )  # fmt: skip
+    path = f"braindecode.models:{network}"
+    # Random weights, stored as published ones would be.
+    described = {"n_chans": 4, "n_times": 400, "sfreq": 200.0, "n_outputs": 5}
+    torch.manual_seed(7)
+    encoder = build(path, {**settings, **described}, ())
+    save_file(
+        {k: v.contiguous().clone() for k, v in encoder.state_dict().items()},
+        tmp_path / "published.safetensors",
+    )
+    fitted = TorchLearner(
+        path, settings, epochs=25, rate=1e-2, frozen=True, unit=100.0,
+        begin=str(tmp_path / "published.safetensors"),
+    ).fit(samples, silent)  # fmt: skip
+    state = fitted.network.state_dict()
+    same = [k for k, v in encoder.state_dict().items() if "final_layer" not in k
+            and not torch.equal(state[k], v)]  # fmt: skip
+    assert same == []
+    odds = np.array([fitted.condition_odds(row, row) for row in x])
+    assert (odds.argmax(axis=1) == y).mean() > 0.8
+    with pytest.raises(ValueError, match="has other parameters than the network"):
+        TorchLearner(
+            "braindecode.models:EEGNet",
+            frozen=True, begin=str(tmp_path / "published.safetensors"),
+        ).fit(samples, silent)  # fmt: skip
+
+
+def torchaudio(folder: Path, text: str) -> Path:
+    """Write a package torchaudio; return the folder of its path."""
+    package = folder / "torchaudio"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(text, "utf-8")
+    functions = "".join(
+        f"def {n}(*a): ...\n" for n in ("fftconvolve", "filtfilt", "lfilter")
+    )
+    (package / "functional.py").write_text(functions, "utf-8")
+    classes = "class Resample(nn.Module): ...\nclass Spectrogram(nn.Module): ...\n"
+    (package / "transforms.py").write_text(f"from torch import nn\n{classes}", "utf-8")
+    return folder
+
+
+def test_the_names_of_torchaudio_are_supplied_where_it_cannot_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = torchaudio(tmp_path / "broken", "raise OSError('undefined symbol')\n")
+    loaded = [n for n in sys.modules if n.partition(".")[0] == "braindecode"]
+    for name in loaded:
+        monkeypatch.delitem(sys.modules, name)
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(broken)
+        with braindecode_import._torchaudio():
+            functional = sys.modules["torchaudio.functional"]
+            with pytest.raises(ValueError, match="needs torchaudio, which cannot be"):
+                functional.filtfilt(1)
+    assert "torchaudio" not in sys.modules
+    real = torchaudio(tmp_path / "real", "from . import functional, transforms\n")
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(real)
+        with braindecode_import._torchaudio():
+            assert sys.modules["torchaudio"].__file__ == str(
+                real / "torchaudio" / "__init__.py"
+            )
+    for name in [n for n in sys.modules if n.partition(".")[0] == "torchaudio"]:
+        del sys.modules[name]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("loads", [True, False])
+def test_braindecode_is_imported_with_and_without_torchaudio(
+    tmp_path: Path, loads: bool
+) -> None:
+    needs_braindecode()
+    text = "from . import functional, transforms\n"
+    folder = torchaudio(tmp_path, text if loads else "raise OSError('symbol')\n")
+    code = (
+        "import sys\n"
+        "from physio.inference.braindecode_import import braindecode_models\n"
+        "models = braindecode_models()\n"
+        "print(models.EEGNet.__name__, 'torchaudio' in sys.modules)\n"
+    )
+    path = os.pathsep.join([str(folder), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True,
+        text=True, check=False, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.stdout == f"EEGNet {loads}\n", done.stderr
 
 
 def test_a_graph_of_several_inputs_names_them(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import pytest
 
-from physio.inference.slow_expert import AnswerQueue, WorkerTask, Worker
+from physio.inference.slow_expert import AnswerQueue, Worker, WorkerTask
 
 
 class Manual(Worker):

@@ -32,6 +32,7 @@ from physio.training.intervals import (
 )
 from physio.training.novelty import novelty_limit
 from physio.training.reasons import group_reasons
+from physio.training.save_weights import renew_example
 from test_estimator import INFO, REST, card, rows
 
 LEVELS = 0.5, 0.8, 0.95
@@ -247,6 +248,7 @@ def weights(folder: Path, per_tick: int) -> tuple[str, ErrorBars]:
     arrays |= bars.arrays(dims) | reasons.arrays()
     use = "physio.models.gaussian:Gaussian"
     model_card.save(folder, card(Origin.MEASURED, use, model.config, dims), arrays)
+    renew_example(folder)
     return str(folder), bars
 
 
@@ -256,6 +258,7 @@ def test_error_bars_live_are_those_that_were_fitted(tmp_path: Path) -> None:
     stored = model_card.load(plain)
     kept = {k: v for k, v in stored.arrays.items() if not k.startswith("interval.")}
     model_card.save(Path(plain), replace(stored.card), kept)
+    renew_example(Path(plain))
     x = rows()
     runs = {}
     for n in (name, plain):

@@ -29,6 +29,7 @@ from physio.training.intervals import (
     gain_rows,
     least_participants,
     participant_quantile,
+    rating_step,
 )
 from physio.training.novelty import novelty_limit
 from physio.training.reasons import group_reasons
@@ -149,6 +150,13 @@ def test_ratings_in_steps_are_covered_by_the_share_of_a_step() -> None:
     for row in rows:
         assert abs(row["coverage"] - row["level"]) < 0.05
     assert fit_error_bars(given).forms == ("prior",)
+
+
+def test_the_step_of_a_scale_is_that_of_its_answers() -> None:
+    nine = np.linspace(-1, 1, 9)
+    assert rating_step(np.r_[nine, nine[:3], np.nan]) == pytest.approx(0.25)
+    assert rating_step(np.random.default_rng(0).normal(size=50)) == 0
+    assert rating_step(np.zeros(5)) == 0
 
 
 def test_coverage_by_group_and_in_another_laboratory() -> None:

@@ -11,6 +11,11 @@ import pytest
 from physio.core.block import Array, Block, Origin
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import StageRunner
+from physio.evaluation.class_calibration import (
+    calibration_slope,
+    expected_error,
+    reliability_table,
+)
 from physio.evaluation.statistics import ParticipantWeights
 from physio.inference.estimator import Estimator, Expert
 from physio.inference.expert import FeatureGroups
@@ -374,3 +379,26 @@ def test_the_page_runs() -> None:
     arrays = space["fitted"].arrays()
     assert arrays["interval.widths"].shape == (3, 3)
     assert np.isnan(arrays["prior.mean"][2])
+
+
+def test_reliability_is_a_frequency_with_one_weight_a_person() -> None:
+    rng = np.random.default_rng(0)
+    n = np.r_[np.full(30, 40), 3000]
+    names = np.repeat(np.arange(31), n).astype(np.str_)
+    p = rng.uniform(0, 1, n.sum())
+    y = rng.random(n.sum()) < p
+    y[-3000:] = False  # a person who never does, of many moments
+    odds = np.stack([1 - p, p], axis=1)
+    table = reliability_table(odds, y, names)
+    assert len(table) == 10
+    assert sum(row["share"] for row in table) == pytest.approx(1, abs=1e-3)
+    for row in table:
+        assert row["low"] <= row["observed"] <= row["high"]
+        assert abs(row["observed"] - 30 / 31 * row["predicted"]) < 0.12, row
+    assert expected_error(table) < 0.06
+    odds, y, names = odds[:-3000], y[:-3000], names[:-3000]
+    slope, low, high = calibration_slope(odds, y, names)
+    assert low < 1 < high
+    assert low < slope < high
+    sure = odds**3 / (odds**3).sum(axis=1, keepdims=True)
+    assert calibration_slope(sure, y, names)[2] < 0.5

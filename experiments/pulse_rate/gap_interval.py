@@ -67,7 +67,8 @@ def evaluate(data: Path, weights: Weights) -> dict[str, Any]:
         if len(table) > _FEWEST:
             parts[band.name] = lab, table
     own = {lab: float(np.std(values)) for lab, values in errors.items()}
-    plain, with_reference = {}, {}
+    plain: dict[str, float] = {}
+    with_reference: dict[str, float] = {}
     for name, (lab, table) in parts.items():
         off = np.abs(table[:, 0] - table[:, 2])
         other = own[next(x for x in own if x != lab)]  # of the other laboratory

@@ -289,8 +289,9 @@ def test_a_pipeline_of_scikit_learn_is_live_with_intervals(tmp_path: Path) -> No
     x = rng.normal(size=(160, 2))
     rating = np.clip(0.3 * x[:, :1] + 0.2 * rng.normal(size=(160, 1)), -1, 1)
     samples = Samples(
-        x, rating, np.repeat([f"P{i}" for i in range(8)], 20), np.tile(np.arange(20), 8),
-        np.full(160, ""), np.arange(160.0), targets=("arousal",),
+        x, rating, np.repeat([f"P{i}" for i in range(8)], 20),
+        np.tile(np.arange(20), 8), np.full(160, ""), np.arange(160.0),
+        targets=("arousal",),
     )  # fmt: skip
     pipeline = make_pipeline(SimpleImputer(), PolynomialFeatures(2), Ridge(10.0))
     model = SklearnLearner(pipeline).fit(samples, silent)

@@ -11,9 +11,15 @@ import pytest
 from physio.core.block import Array, Block, Origin
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import StageRunner
+from physio.evaluation.class_calibration import (
+    calibration_slope,
+    expected_error,
+    reliability_table,
+)
 from physio.evaluation.statistics import ParticipantWeights
 from physio.inference.estimator import Estimator, Expert
 from physio.inference.expert import FeatureGroups
+from physio.inference.prior_only import prior_only_notes
 from physio.models import model_card
 from physio.models.base import Arrays, Model
 from physio.models.error_bars import ClassReliability, ErrorBars
@@ -302,6 +308,12 @@ def test_error_bars_live_are_those_that_were_fitted(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.concatenate(parts), mine.data)
 
 
+def test_a_session_says_what_is_the_prior_only(tmp_path: Path) -> None:
+    name, _ = weights(tmp_path / "mine", 4)
+    (note,) = prior_only_notes([Expert(name), Expert("wrist")])
+    assert note.startswith("the weights 'mine' are prior only for valence: on held-out")
+
+
 def test_slow_reasons_are_those_of_a_moment_ago(tmp_path: Path) -> None:
     fast, _ = weights(tmp_path / "fast", 4)
     slow, _ = weights(tmp_path / "slow", 1)
@@ -374,3 +386,26 @@ def test_the_page_runs() -> None:
     arrays = space["fitted"].arrays()
     assert arrays["interval.widths"].shape == (3, 3)
     assert np.isnan(arrays["prior.mean"][2])
+
+
+def test_reliability_is_a_frequency_with_one_weight_a_person() -> None:
+    rng = np.random.default_rng(0)
+    n = np.r_[np.full(30, 40), 3000]
+    names = np.repeat(np.arange(31), n).astype(np.str_)
+    p = rng.uniform(0, 1, n.sum())
+    y = rng.random(n.sum()) < p
+    y[-3000:] = False  # a person who never does, of many moments
+    odds = np.stack([1 - p, p], axis=1)
+    table = reliability_table(odds, y, names)
+    assert len(table) == 10
+    assert sum(row["share"] for row in table) == pytest.approx(1, abs=1e-3)
+    for row in table:
+        assert row["low"] <= row["observed"] <= row["high"]
+        assert abs(row["observed"] - 30 / 31 * row["predicted"]) < 0.12, row
+    assert expected_error(table) < 0.06
+    odds, y, names = odds[:-3000], y[:-3000], names[:-3000]
+    slope, low, high = calibration_slope(odds, y, names)
+    assert low < 1 < high
+    assert low < slope < high
+    sure = odds**3 / (odds**3).sum(axis=1, keepdims=True)
+    assert calibration_slope(sure, y, names)[2] < 0.5

@@ -168,6 +168,10 @@ SHARES = {
     "matlab": 10,
     "dasps": 10,
     "sam40": 4,
+    "bids_ratings": 10,
+    "dens": 10,
+    "refed": 10,
+    "seed_vii": 10,
     "physio.io.matlab_exports": 10,
     "physio.io.biopac": 4,
 }

@@ -39,8 +39,8 @@ def calibrate(
     model
         The model that was fitted to all moments.
     z
-        Features of all moments relative to the baseline, shape (n, f); or windows, which
-        have neither limit nor reasons.
+        Features of all moments relative to the baseline, shape (n, f); or
+        windows, which have neither limit nor reasons.
     columns
         Names of the features.
     """

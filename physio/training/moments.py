@@ -257,9 +257,9 @@ def baseline_prior(
 ) -> BaselinePrior:
     """Return the distribution of baselines among recordings: see `gaussian.rests`.
 
-    With windows of a signal, it is of no effect. With a single recording, the variance between recordings is unknown: it is set to
-    ten times the variance within, so that the baseline of the session counts nearly
-    alone.
+    With windows of a signal, it is of no effect. With a single recording, the variance
+    between recordings is unknown: it is set to ten times the variance within, so that
+    the baseline of the session counts nearly alone.
     """
     if recordings[0].x.ndim > 2:
         ones = np.ones(recordings[0].total.shape[1])

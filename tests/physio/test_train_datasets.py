@@ -29,7 +29,7 @@ def alpha(
     """Return EEG, (samples, electrodes), whose 10-Hz amplitude falls with a level."""
     t = np.arange(shape[0]) / rate
     wave = np.sin(2 * np.pi * 10 * t + rng.uniform(0, 6))[:, None]
-    return rng.normal(0, 8, shape) + (12 - 8 * level) * wave
+    return rng.normal(0, 8, shape) + (12 - 4 * level) * wave
 
 
 def deap(root: Path) -> None:
@@ -83,7 +83,7 @@ def seed(root: Path) -> None:
     for k in range(1, 5):
         rng = np.random.default_rng(k)
         films = {
-            f"djc_eeg{i}": alpha(rng, label[i - 1], (4000, 62), 200).T
+            f"djc_eeg{i}": alpha(rng, label[i - 1] + rng.normal(), (4000, 62), 200).T
             for i in range(1, 16)
         }
         scipy.io.savemat(root / f"{k}_20131027.mat", films)

@@ -34,7 +34,9 @@ class NewestSamples(Stage):
 
     Notes
     -----
-    Shape (n, channels) to (m, channels * step * rate + 1), in the input's unit.
+    row k = samples k * n to (k + 1) * n - 1 of each channel, n = step * rate. Shape (n,
+    channels) to (m, channels * n + 1), in the input's unit; due with the last sample,
+    without a delay of its own. The form is ours: no deviation from a reference.
     """
 
     step: float = 0.25

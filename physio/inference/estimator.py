@@ -114,6 +114,8 @@ class Estimator(Stage):
         Whether weights trained on simulated participants may be used on measured input.
     rating_lookback
         Duration of the past that a rating of the last moments refers to (s).
+    _is_live
+        Whether workers compute slow experts: see `live`.
     """
 
     experts: tuple[Expert, ...] = ()
@@ -265,13 +267,13 @@ class Estimator(Stage):
 
     def _predict(self, state: "_State", k: int, x: Array) -> Prediction:
         """Return the estimate of an expert, which is given up if it raises an error."""
-        expert, own_state = state.runtime.experts[k], state.experts[k]
-        if not own_state.failed[0]:
+        expert, present = state.runtime.experts[k], state.experts[k]
+        if not present.failed[0]:
             try:
                 length = self._length(expert)
-                return expert.predict(own_state, x, state.runtime.tick, length)
+                return expert.predict(present, x, state.runtime.tick, length)
             except Exception as error:  # the other experts continue without it
-                own_state.failed[0] = True
+                present.failed[0] = True
                 text = " ".join(str(error).split())
                 state.messages.append(
                     (

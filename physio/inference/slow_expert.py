@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 Answer = TypeVar("Answer")
 
 
-class Task(Generic[Answer]):
+class WorkerTask(Generic[Answer]):
     """A function call in a worker, and its result."""
 
     def __init__(self, work: Callable[[], Answer]) -> None:
@@ -41,10 +41,10 @@ class Worker:
     """Thread that runs one task after the other; it does not delay the exit."""
 
     def __init__(self) -> None:
-        self._tasks: SimpleQueue[Task[Any]] = SimpleQueue()
+        self._tasks: SimpleQueue[WorkerTask[Any]] = SimpleQueue()
         self._thread: Thread | None = None
 
-    def put(self, task: Task[Any]) -> None:
+    def put(self, task: WorkerTask[Any]) -> None:
         """Add a task."""
         if self._thread is None:
             self._thread = Thread(target=self._run, daemon=True, name="slow model")
@@ -79,7 +79,7 @@ class AnswerQueue(Generic[Answer]):
     ) -> None:
         self._delay, self._late, self._worker = delay, late, worker
         self._tick, self._answer = 0, nothing
-        self._task: Task[Answer] | None = None
+        self._task: WorkerTask[Answer] | None = None
         self._missed: set[int] = set()
         self._news: list[int] = []
 
@@ -88,7 +88,7 @@ class AnswerQueue(Generic[Answer]):
         if self._tick % self._delay == 0:
             if self._task is not None:
                 self._answer = self._due(self._task)
-            self._task = Task(work)
+            self._task = WorkerTask(work)
             if self._worker is not None:
                 self._worker.put(self._task)
         self._tick += 1
@@ -103,7 +103,7 @@ class AnswerQueue(Generic[Answer]):
         news, self._news = self._news, []
         return news
 
-    def _due(self, task: Task[Answer]) -> Answer:
+    def _due(self, task: WorkerTask[Answer]) -> Answer:
         if self._worker is None:
             task.run()  # also if it was missed: a model may go on from its last answer
         if self._tick in self._missed:

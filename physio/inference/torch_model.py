@@ -131,8 +131,8 @@ class TorchModel(Model):
         """Return the parameters by name; those of the network begin with ``net.``."""
         state = self.network.state_dict()
         parameters = {f"net.{k}": v.detach().cpu().numpy() for k, v in state.items()}
-        own = {"center": self.center, "scale": self.scale, "sd": self.sd}
-        return {**parameters, **own}
+        scales = {"center": self.center, "scale": self.scale, "sd": self.sd}
+        return {**parameters, **scales}
 
     @classmethod
     def restore(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
@@ -45,7 +45,7 @@ EXTERNAL: Final = ("braindecode",)
 class ModelCard:
     """Description of weights: model, features, training data, evaluation and limits.
 
-    It has 15 fields because a reader looks for each of these facts by its name.
+    It has 16 fields because a reader looks for each of these facts by its name.
 
     Parameters
     ----------
@@ -75,6 +75,9 @@ class ModelCard:
         Command that reproduces the weights.
     sha256
         Hash of the weights file and of the graph.
+    sd_limits
+        Largest standard deviation, column ``<name>.sd``, at which a feature counts:
+        see `physio.models.sd_limits.SdLimits`.
     participant
         Code of the only participant that the weights are for; empty for all.
     """
@@ -93,6 +96,7 @@ class ModelCard:
     limits: tuple[str, ...]
     command: str
     sha256: str = ""
+    sd_limits: Mapping[str, float] = field(default_factory=dict)
     participant: str = ""
 
     @property
@@ -376,6 +380,8 @@ def to_markdown(name: str, card: ModelCard) -> str:
     if card.conditions:
         odds = f"odds of {', '.join(card.conditions)}"
         estimated = f"{estimated}; {odds}" if estimated else f"{odds}; no rating"
+    for column, largest in card.sd_limits.items():
+        columns += f"; {column} where {column}.sd is at most {largest:g}"
     return f"""# {name}
 
 {card.data}

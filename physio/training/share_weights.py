@@ -105,7 +105,7 @@ def push(name: str, target: str, *, private: bool = True) -> str:
             shutil.copytree(part, folder)
             return str(folder)
         hub = _hub()
-        with _one_sentence(target):
+        with _readable_errors(target):
             api = hub.HfApi()
             api.create_repo(target, private=private, exist_ok=True)
             return str(api.upload_folder(repo_id=target, folder_path=part))
@@ -150,7 +150,7 @@ def _download(repository: str, revision: str, place: Path) -> Path:
             "hub, owner/name"
         )
     hub = _hub()
-    with _one_sentence(repository):
+    with _readable_errors(repository):
         path = hub.snapshot_download(
             repository,
             revision=revision or None,
@@ -161,7 +161,7 @@ def _download(repository: str, revision: str, place: Path) -> Path:
 
 
 @contextmanager
-def _one_sentence(repository: str) -> Iterator[None]:
+def _readable_errors(repository: str) -> Iterator[None]:
     """Turn errors of the hub and of the network into one sentence."""
     try:
         yield

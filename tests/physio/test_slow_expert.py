@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import pytest
 
-from physio.inference.slow_expert import AnswerQueue, Task, Worker
+from physio.inference.slow_expert import AnswerQueue, Worker, WorkerTask
 
 
 class Manual(Worker):
@@ -12,9 +12,9 @@ class Manual(Worker):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tasks: list[Task[object]] = []
+        self.tasks: list[WorkerTask[object]] = []
 
-    def put(self, task: Task[object]) -> None:
+    def put(self, task: WorkerTask[object]) -> None:
         self.tasks.append(task)
 
     def work(self) -> None:
@@ -77,7 +77,7 @@ def test_a_checkpoint_goes_on_with_the_same_answers() -> None:
 
 def test_the_thread_of_a_worker_computes() -> None:
     worker = Worker()
-    task = Task(lambda: 7)
+    task = WorkerTask(lambda: 7)
     worker.put(task)
     assert task.result() == 7
     assert task.is_done

@@ -211,8 +211,8 @@ def audit(
     The exit status is 1 if it leaks. Folds belong to the rows they were computed from:
     repeat the same --classes.
 
-    --card audits the table itself, for each of its targets: which scores need no
-    physiology.
+    --card audits the table itself, for each of its targets: scores that rivals of the
+    physiology reach.
 
     Example: `physio audit table --protocol loso --classes baseline,stress`
 
@@ -283,7 +283,7 @@ def _confounds(rows: "pd.DataFrame", stimulus: str, folder: Path) -> dict[str, A
     from physio.evaluation.leakage import confound_card
     from physio.view.plots.confounds import confound_figure
 
-    with Console(stderr=True).status("training rivals without physiology") as status:
+    with Console(stderr=True).status("training rivals of the physiology") as status:
         result = confound_card.confound_card(
             rows,
             stimulus=stimulus,

@@ -23,6 +23,7 @@ from physio.models.error_bars import ErrorBars
 
 _FLOOR: Final = 1e-9  # smallest variance
 _FORMS: Final = ("constant", "model")
+_STEPS: Final = 21  # most values of a scale in steps
 _PARTS: Final = 8  # values within a step of the rating scale
 CONFIDENCE: Final = 1.645
 """Standard errors by which a model has to beat the prior: 95 %, one-sided."""
@@ -148,6 +149,14 @@ class FittedErrorBars:
             missing = [v for v in LEVELS if least_participants(v) > n]
             lines += [f"{name}: {refusal(v, n)}" for v in missing]
         return tuple(lines)
+
+
+def rating_step(y: Array) -> float:
+    """Return the step of a rating scale: the least gap of at most 21 values, else 0."""
+    values = np.unique(np.round(y[np.isfinite(y)], 6))
+    if not 1 < len(values) <= _STEPS:
+        return 0.0
+    return float(np.diff(values).min())
 
 
 def least_participants(level: float) -> int:

@@ -56,8 +56,7 @@ def test_each_rival_reaches_what_was_put_in(card: ConfoundCard) -> None:
     assert arousal.confounds == ()
     assert "no rival reaches more than chance" in arousal.text
     assert {r.name: r.value for r in arousal.rivals}["participant"] > 0.8
-    assert "orders" not in label.text
-    assert "clock 1.00 [1.00, 1.00]" in label.text
+    assert "label: above chance (0.50) are clock 1.00 [1.00, 1.00]" in label.text
 
 
 def test_rivals_without_columns_are_named(rows: pd.DataFrame) -> None:

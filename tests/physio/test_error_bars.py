@@ -11,9 +11,15 @@ import pytest
 from physio.core.block import Array, Block, Origin
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import StageRunner
+from physio.evaluation.class_calibration import (
+    calibration_slope,
+    expected_error,
+    reliability_table,
+)
 from physio.evaluation.statistics import ParticipantWeights
 from physio.inference.estimator import Estimator, Expert
 from physio.inference.expert import FeatureGroups
+from physio.inference.prior_only import prior_only_notes
 from physio.models import model_card
 from physio.models.base import Arrays, Model
 from physio.models.error_bars import ClassReliability, ErrorBars
@@ -29,9 +35,11 @@ from physio.training.intervals import (
     gain_rows,
     least_participants,
     participant_quantile,
+    rating_step,
 )
 from physio.training.novelty import novelty_limit
 from physio.training.reasons import group_reasons
+from physio.training.save_weights import renew_example
 from test_estimator import INFO, REST, card, rows
 
 LEVELS = 0.5, 0.8, 0.95
@@ -150,6 +158,13 @@ def test_ratings_in_steps_are_covered_by_the_share_of_a_step() -> None:
     assert fit_error_bars(given).forms == ("prior",)
 
 
+def test_the_step_of_a_scale_is_that_of_its_answers() -> None:
+    nine = np.linspace(-1, 1, 9)
+    assert rating_step(np.r_[nine, nine[:3], np.nan]) == pytest.approx(0.25)
+    assert rating_step(np.random.default_rng(0).normal(size=50)) == 0
+    assert rating_step(np.zeros(5)) == 0
+
+
 def test_coverage_by_group_and_in_another_laboratory() -> None:
     given, foreign = people(3, 60, 0.7), people(4, 30, -0.7)
     side = np.where(given.mean[:, 0] > 0, "stress", "rest")
@@ -247,6 +262,7 @@ def weights(folder: Path, per_tick: int) -> tuple[str, ErrorBars]:
     arrays |= bars.arrays(dims) | reasons.arrays()
     use = "physio.models.gaussian:Gaussian"
     model_card.save(folder, card(Origin.MEASURED, use, model.config, dims), arrays)
+    renew_example(folder)
     return str(folder), bars
 
 
@@ -256,6 +272,7 @@ def test_error_bars_live_are_those_that_were_fitted(tmp_path: Path) -> None:
     stored = model_card.load(plain)
     kept = {k: v for k, v in stored.arrays.items() if not k.startswith("interval.")}
     model_card.save(Path(plain), replace(stored.card), kept)
+    renew_example(Path(plain))
     x = rows()
     runs = {}
     for n in (name, plain):
@@ -289,6 +306,12 @@ def test_error_bars_live_are_those_that_were_fitted(tmp_path: Path) -> None:
         for i in range(0, len(x), 7)
     ]
     np.testing.assert_array_equal(np.concatenate(parts), mine.data)
+
+
+def test_a_session_says_what_is_the_prior_only(tmp_path: Path) -> None:
+    name, _ = weights(tmp_path / "mine", 4)
+    (note,) = prior_only_notes([Expert(name), Expert("wrist")])
+    assert note.startswith("the weights 'mine' are prior only for valence: on held-out")
 
 
 def test_slow_reasons_are_those_of_a_moment_ago(tmp_path: Path) -> None:
@@ -363,3 +386,26 @@ def test_the_page_runs() -> None:
     arrays = space["fitted"].arrays()
     assert arrays["interval.widths"].shape == (3, 3)
     assert np.isnan(arrays["prior.mean"][2])
+
+
+def test_reliability_is_a_frequency_with_one_weight_a_person() -> None:
+    rng = np.random.default_rng(0)
+    n = np.r_[np.full(30, 40), 3000]
+    names = np.repeat(np.arange(31), n).astype(np.str_)
+    p = rng.uniform(0, 1, n.sum())
+    y = rng.random(n.sum()) < p
+    y[-3000:] = False  # a person who never does, of many moments
+    odds = np.stack([1 - p, p], axis=1)
+    table = reliability_table(odds, y, names)
+    assert len(table) == 10
+    assert sum(row["share"] for row in table) == pytest.approx(1, abs=1e-3)
+    for row in table:
+        assert row["low"] <= row["observed"] <= row["high"]
+        assert abs(row["observed"] - 30 / 31 * row["predicted"]) < 0.12, row
+    assert expected_error(table) < 0.06
+    odds, y, names = odds[:-3000], y[:-3000], names[:-3000]
+    slope, low, high = calibration_slope(odds, y, names)
+    assert low < 1 < high
+    assert low < slope < high
+    sure = odds**3 / (odds**3).sum(axis=1, keepdims=True)
+    assert calibration_slope(sure, y, names)[2] < 0.5

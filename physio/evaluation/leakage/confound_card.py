@@ -1,4 +1,4 @@
-"""Confound card: scores that need no physiology, for each target of a table."""
+"""Confound card: scores of rivals of the physiology, for each target of a table."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ REMOVED: Final = "share of the squared error removed"
 
 
 class Rival(NamedTuple):
-    """Score of a rival without physiology.
+    """Score of a rival of the physiology.
 
     ``name``; ``inputs``, a description; ``value``, mean over participants, with ``low``
     and ``high`` (95 % bootstrap over participants); ``per_participant``.
@@ -85,9 +85,8 @@ class TargetCard:
             if r.name in self.confounds
         )
         return (
-            f"{self.target} goes with something that is no physiology (chance "
-            f"{self.chance:.2f}): {listed}. A model says something of {self.target} "
-            "only as far as it is better than these."
+            f"{self.target}: above chance ({self.chance:.2f}) are {listed}. A model "
+            f"says something of {self.target} only as far as it is better than these."
         )
 
 
@@ -128,7 +127,7 @@ def confound_card(
     stimulus: str = "",
     on_progress: Callable[[str, str], None] | None = None,
 ) -> ConfoundCard:
-    """Train rivals without physiology on each target; test on held-out participants.
+    """Train rivals of the physiology on each target; test on held-out participants.
 
     The rivals are a random forest on the time (``clock``), on the columns of movement,
     on the size of the signals (``amplitude``) and on the pattern of missing values; the
@@ -144,7 +143,7 @@ def confound_card(
         Columns, ``label`` or ``rating.<name>``; by default all with two values.
     stimulus
         Column that identifies the stimulus; by default ``stimulus`` or, if participants
-        share its names, ``trial``.
+        share its names, ``trial``, or of ratings ``label``.
     on_progress
         Callback before each rival, with the names of the target and the rival.
 
@@ -176,7 +175,7 @@ def to_markdown(card: ConfoundCard, picture: str = "") -> str:
     """Return a card as a page of Markdown; ``picture`` is its file, if any."""
     parts = [f"# Confounds of {card.dataset or 'the table'}"]
     parts.append(
-        f"Scores that need no physiology, in {card.participants} participants. Each "
+        f"Rivals of the physiology, in {card.participants} participants. Each score "
         "is measured on held-out participants: mean over participants [95 % interval, "
         "participants drawn anew]. *participant* is the exception: it knows the "
         "participant's own mean, as every split with a participant on both sides does."
@@ -403,7 +402,10 @@ def _stimulus(task: _Task, column: str) -> _Output:
         return "the table has no column of stimuli", None
     names = table[column].astype(str).to_numpy()
     people = pd.Series(task.people).groupby(names).nunique()
-    if len(people) < 2 or (people < 2).mean() > 0.5:
+    shared = len(people) > 1 and (people > 1).mean() >= 0.5
+    if not shared and not task.classes and LABEL in table.columns:
+        return _stimulus(task, LABEL)
+    if not shared:
         return f"participants share no names in the column {column!r}", None
     return f"mean of others for the same {column}", _lookup(task, names)
 

@@ -1,4 +1,4 @@
-"""Figure of a confound card: scores of rivals without physiology."""
+"""Figure of a confound card: scores of rivals of the physiology."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -47,8 +47,8 @@ def confound_figure(card: Mapping[str, Any]) -> Figure:
         ax.set_title(target["target"], loc="left")
         ax.spines[["top", "right"]].set_visible(False)
     figure.suptitle(
-        f"{card['dataset'] or 'Table'}: reached without physiology (orange: above "
-        "chance)\nmean over held-out participants, 95 % interval; ticks: participants",
+        f"{card['dataset'] or 'Table'}: scores of rivals (orange: above chance)\n"
+        "mean over held-out participants, 95 % interval; ticks: participants",
         fontsize="medium",
     )
     return figure

@@ -146,20 +146,10 @@ def _facts(folder: Path, participant: str) -> FolderFacts:
         )
     wanted = (participant,) if participant else ()
     data = open_source(DataSource(kind, ".", wanted), [folder])
-    unknown = participant and not any(e.participant for e in data.entries)
-    readable: list[tuple[RecordingEntry, Recording]] = []
-    problem = "no recording is of that participant"
-    for entry in data.entries if unknown else _spread(data.entries):
-        try:
-            recording = entry.load()
-            code = participant_of(entry, recording)
-        except (ValueError, OSError) as error:
-            problem = str(error)
-            continue
-        if not participant or code == participant:
-            readable.append((entry._replace(participant=code), recording))
-    if not readable:
-        raise ValueError(f"{folder}: no recording can be used: {problem}")
+    unknown = bool(participant) and not any(e.participant for e in data.entries)
+    readable = _readable(
+        folder, data.entries if unknown else _spread(data.entries), participant
+    )
     if unknown:
         data = data._replace(entries=tuple(e for e, _ in readable))
     spans = tuple(s for _, r in readable for s in labelled_spans(r))
@@ -177,6 +167,26 @@ def _facts(folder: Path, participant: str) -> FolderFacts:
         kind, data, tuple(natural_sorted(codes - {""})), sessions, recording, spans,
         seconds,
     )  # fmt: skip
+
+
+def _readable(
+    folder: Path, entries: Sequence[RecordingEntry], participant: str
+) -> list[tuple[RecordingEntry, Recording]]:
+    """Return the recordings that can be read, of one participant or of all."""
+    readable = []
+    problem = "no recording is of that participant"
+    for entry in entries:
+        try:
+            recording = entry.load()
+            code = participant_of(entry, recording)
+        except (ValueError, OSError) as error:
+            problem = str(error)
+            continue
+        if not participant or code == participant:
+            readable.append((entry._replace(participant=code), recording))
+    if not readable:
+        raise ValueError(f"{folder}: no recording can be used: {problem}")
+    return readable
 
 
 def _spread(entries: Sequence[RecordingEntry]) -> list[RecordingEntry]:

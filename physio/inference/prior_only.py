@@ -25,7 +25,7 @@ def prior_only_notes(experts: Sequence[Expert]) -> list[str]:
         if names:
             notes.append(
                 f"the weights {expert.name!r} are prior only for "
-                f"{' and '.join(names)}: on held-out participants they were not better than the mean of the "
-                "training data, which is all that they show"
+                f"{' and '.join(names)}: on held-out participants they were not better "
+                "than the mean of the training data, which is all that they show"
             )
     return notes

@@ -146,10 +146,11 @@ def _facts(folder: Path, participant: str) -> FolderFacts:
         )
     wanted = (participant,) if participant else ()
     data = open_source(DataSource(kind, ".", wanted), [folder])
-    unknown = bool(participant) and not any(e.participant for e in data.entries)
-    readable = _readable(
-        folder, data.entries if unknown else _spread(data.entries), participant
-    )
+    unknown = participant and not any(e.participant for e in data.entries)
+    entries = data.entries if unknown else _spread(data.entries)
+    readable, problem = _readable(entries, participant)
+    if not readable:
+        raise ValueError(f"{folder}: no recording can be used: {problem}")
     if unknown:
         data = data._replace(entries=tuple(e for e, _ in readable))
     spans = tuple(s for _, r in readable for s in labelled_spans(r))
@@ -170,10 +171,10 @@ def _facts(folder: Path, participant: str) -> FolderFacts:
 
 
 def _readable(
-    folder: Path, entries: Sequence[RecordingEntry], participant: str
-) -> list[tuple[RecordingEntry, Recording]]:
-    """Return the recordings that can be read, of one participant or of all."""
-    readable = []
+    entries: Sequence[RecordingEntry], participant: str
+) -> tuple[list[tuple[RecordingEntry, Recording]], str]:
+    """Return the recordings that can be read, and the last problem."""
+    readable: list[tuple[RecordingEntry, Recording]] = []
     problem = "no recording is of that participant"
     for entry in entries:
         try:
@@ -184,9 +185,7 @@ def _readable(
             continue
         if not participant or code == participant:
             readable.append((entry._replace(participant=code), recording))
-    if not readable:
-        raise ValueError(f"{folder}: no recording can be used: {problem}")
-    return readable
+    return readable, problem
 
 
 def _spread(entries: Sequence[RecordingEntry]) -> list[RecordingEntry]:

@@ -86,7 +86,7 @@ class Estimator(Stage):
     calibration, and is not part of the support. After the loss of a sensor, its
     features regain weight as their windows fill again. The more a
     moment differs from all training data, the nearer its estimate is to the prior;
-    models of the last minutes have none (reason: out of distribution).
+    models of the last minutes remember it as one at the limit of that data.
 
     The estimator reacts to events of the session: the markers ``baseline start`` and
     ``baseline end``; a rating of the last moments (`physio.inference.self_report`),

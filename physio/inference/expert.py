@@ -99,8 +99,6 @@ class FeatureBinding:
         Longest window of each chain (s), shape (chains,).
     is_motion
         Mask of the features of movement, shape (f,).
-    is_main
-        Mask of the features of the chain that the card names first, shape (f,).
     """
 
     names: tuple[str, ...]
@@ -110,7 +108,6 @@ class FeatureBinding:
     chain: npt.NDArray[np.int_]
     chain_memory: Array
     is_motion: npt.NDArray[np.bool_]
-    is_main: npt.NDArray[np.bool_]
 
     @classmethod
     def bind(cls, expert: Expert, columns: Columns, info: StreamInfo) -> Self:
@@ -153,7 +150,6 @@ class FeatureBinding:
                 [memory[chain == k].max() for k in range(len(chains))]
             ),
             is_motion=np.array([c == "motion" for c in of_chain]),
-            is_main=np.array([c == chains[0] for c in of_chain]),
         )
 
     @property
@@ -207,16 +203,13 @@ class FeatureBinding:
         return np.asarray(np.minimum(share[:f], share[f:][self.chain]))
 
     def only_motion(self, x: Array) -> bool:
-        """Return whether only movement is present although the main sensor has signal.
+        """Return whether only movement is present although other features are read.
 
-        Movement alone is used if the other sensors of a participant are lost. It is not
-        used while they warm up, or if they have no contact, because the band may not be
-        worn.
+        A band that is not worn moves too, and a model of several sensors knows
+        movement as their companion: alone, it is no estimate.
         """
-        if self.is_motion.all() or not np.isnan(x[~self.is_motion]).all():
-            return False
-        reasons = missing_reason(x[self.is_main])
-        return bool(np.any(reasons != MissingReason.NO_SIGNAL))
+        others = (self.index >= 0) & ~self.is_motion
+        return bool(others.any() and np.isnan(x[others]).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -465,19 +458,16 @@ class BoundExpert:
             )
             mean, sd, parts = _blend((mean, sd, parts), before, fill[filling].min())
         if (share := self.ratings.familiar(self.model.novelty(z, extra))) < 1:
-            prior = self.ratings.prior
-            start = prior[0], prior[1], np.zeros_like(parts)
-            mean, sd, parts = _blend((mean, sd, parts), start, share)
+            mean, sd, parts = self._toward_prior(mean, sd, parts, share)
         return self._supported(mean, sd, parts)
 
     def _from_history(self, past: FeatureHistory, x: Array, fill: Array) -> Prediction:
         """Return the estimate of a model that reads the last minutes."""
-        # Moments out of distribution are also excluded from the history.
+        # A moment unlike the training data counts as one at their limit.
+        novelty = self.model.novelty(x, x)
+        share = self.ratings.familiar(novelty)
         limit = self.ratings.novelty_limit
-        novel = limit < np.inf and self.model.novelty(x, x) > limit
-        past.append(np.where(novel, _NOTHING, x), fill < 1)
-        if novel:
-            return self._missing(MissingReason.OUT_OF_DISTRIBUTION.nan)
+        past.append(self.model.clamped(x, limit) if share < 1 else x, fill < 1)
         if np.isnan(x).all():
             return self._missing(primary_reason(x))
         mean, sd, parts = self.model.history(past.moments())
@@ -485,7 +475,17 @@ class BoundExpert:
         if filling.any():
             before = self.model.history(past.moments(filling))
             mean, sd, parts = _blend((mean, sd, parts), before, fill[filling].min())
+        if share < 1:
+            mean, sd, parts = self._toward_prior(mean, sd, parts, share)
         return self._supported(mean, sd, parts)
+
+    def _toward_prior(
+        self, mean: Array, sd: Array, parts: Array, share: float
+    ) -> tuple[Array, Array, Array]:
+        """Return ``share`` of the step from the prior to an estimate."""
+        prior = self.ratings.prior
+        start = prior[0], prior[1], np.zeros_like(parts)
+        return _blend((mean, sd, parts), start, share)
 
     def _supported(self, mean: Array, sd: Array, parts: Array) -> Prediction:
         """Return an estimate of the trained dimensions alone, within the scale."""

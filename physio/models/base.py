@@ -143,6 +143,14 @@ class Model(ABC):
         """
         return float("nan")
 
+    def clamped(self, z: Array, limit: float) -> Array:  # noqa: ARG002
+        """Return a moment moved toward the training data, to a `novelty` of ``limit``.
+
+        It is called, with a `lookback`, for a moment whose novelty is above the limit;
+        by default the moment is returned as it is.
+        """
+        return z
+
     @property
     def lookback(self) -> Lookback | None:
         """Moments that `history` reads; None where one moment is enough."""

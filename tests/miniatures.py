@@ -150,10 +150,58 @@ def bids(root: Path) -> None:
             )
 
 
+_RIGHT = ("O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
+
+
+def dasps(root: Path) -> None:
+    """Two participants, six situations of 30 s every 40 s, and ratings."""
+    rng = np.random.default_rng(9)
+    names = [*("AF3", "F7", "F3", "FC5", "T7", "P7", "O1"), *_RIGHT]
+    starts = np.array([[40 * k, 40 * k + 15] for k in range(6)]).ravel() * 128
+    arrays = {"channels": np.array(names), "fs": np.array(128)}
+    rows = ["person,situation,valence,arousal,recite_start_s,recall_start_s"]
+    for who, shift in (("S01", 0.0), ("S16", 1.0)):
+        offsets = np.where(np.arange(14) % 2, 85.0, 4225.0)[:, None]
+        signal = offsets + rng.normal(0, 20, (14, 128 * 232))
+        arrays[f"{who}_eeg"] = signal.astype(np.float32)
+        arrays[f"{who}_seg_start"] = starts.astype(np.int32)
+        arrays[f"{who}_cq_mean"] = np.full(14, 4.0, np.float32)
+        rows += [
+            f"{who},{k + 1},{1 + k % 3 + shift},{8 - k}.0,{40.0 * k},{40.0 * k + 15}"
+            for k in range(6)
+        ]
+    root.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(root / "dasps_raw_eeg_128hz.npz", **arrays)
+    (root / "ratings.csv").write_text("\n".join(rows) + "\n")
+    (root / "participants.csv").write_text(
+        "person,hamilton_before,hamilton_after\nS01,25:moderate,37:severe\n"
+    )
+
+
+def sam40(root: Path) -> None:
+    """Two participants with three of their trials, and the ratings of tasks."""
+    rng = np.random.default_rng(10)
+    trials = [
+        f"{p}/{t}/1" for p in ("03", "21") for t in ("Relax", "Arithmetic", "Stroop")
+    ]
+    arrays = {name: rng.normal(0, 6, (32, 3200)).astype(np.float16) for name in trials}
+    root.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(root / "sam40_filtered_128hz.npz", fs=np.array(128), **arrays)
+    rows = ["person,task,trial,stress_1_10,sd,absmax,nan"]
+    for name in trials:
+        person, task, trial = name.split("/")
+        rows.append(
+            f"{int(person)},{task},{trial},{'' if task == 'Relax' else 7},6,30,0"
+        )
+    (root / "records.csv").write_text("\n".join(rows) + "\n")
+
+
 MINIATURES: dict[str, Callable[[Path], None]] = {
     "Bids": bids,
+    "Dasps": dasps,
     "Deap": deap,
     "Dreamer": dreamer,
+    "Sam40": sam40,
     "Seed": seed,
     "WesadChest": wesad_chest,
 }

@@ -20,12 +20,13 @@ from devices.board.presets import (
 from physio.core.block import StreamInfo
 from physio.core.events import Item
 from physio.core.protocols import Clock, Device, WallClock
+from physio.io.board_files import NO_BOARDS
 
 __all__ = ["Board", "available_boards"]
 
 TESTED_WITH: Final = (
-    "BrainFlow's synthetic and playback boards, and a recorded file of a Cyton; "
-    "no hardware"
+    "BrainFlow's synthetic and playback boards, a recorded file of a Cyton, and its "
+    "driver of the Shimmer3 on a scripted serial port; no hardware"
 )
 """Tests behind this device, for the page of supported devices."""
 
@@ -41,6 +42,9 @@ _REASONS = {
 
 _PULSE = {"muse_2": "p50", "muse_s": "p61"}
 """Command with which a board starts to send its pulse channel."""
+
+_SHIMMER_RATE: Final = 512
+"""Sampling rate of a Shimmer3 in BrainFlow's description of it (Hz)."""
 
 
 @dataclass
@@ -66,7 +70,9 @@ class Board(Device):
         Board that wrote ``file``.
     board_commands
         Commands sent to the board before it streams; by default, a Muse gets the
-        command to send its pulse channel if that stream is used.
+        command to send its pulse channel if that stream is used, and a Shimmer3 that to
+        sample at the rate in ``rates``, or else at 512 Hz. The sensors of a Shimmer3
+        are those that were enabled before, as by Consensys, or ``"sensors:<hex>"``.
     rates
         Sampling rates of streams (Hz), where the firmware differs from BrainFlow's
         description of the board: ``{ eda = 16 }``, as an EmotiBit's may.
@@ -167,9 +173,14 @@ class Board(Device):
     @property
     def startup_commands(self) -> tuple[str, ...]:
         """Commands sent to the board before it streams."""
+        if self.board_commands:
+            return self.board_commands
+        if self.board == "shimmer3":
+            rate = next(iter(self.rates.values()), _SHIMMER_RATE)
+            return (f"sampling_rate:{rate}",)
         pulse = _PULSE.get(self.board, "")
         wanted = not self.streams_used or "ppg" in self.streams_used
-        return self.board_commands or ((pulse,) if pulse and wanted else ())
+        return (pulse,) if pulse and wanted else ()
 
     @property
     def ended(self) -> bool:
@@ -233,6 +244,8 @@ class Board(Device):
         where = where or self.ip_address or self.file
         at = f" on {where}" if where else ""
         why = _REASONS.get(error.exit_code, str(error))
+        if self.board == "shimmer3":
+            why += f" (if it is a Shimmer3R: {NO_BOARDS['shimmer3r']})"
         return f"no board {self.board!r} answers{at}: {why}"
 
 

@@ -1,5 +1,6 @@
 """Streams of boards by BrainFlow preset, and blocks from BrainFlow's rows."""
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from physio.core.timing.clock_model import WrappingCounter
 from physio.core.timing.measured_rate import repeated_note
 from physio.core.timing.sample_counter import CounterAligner
 from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
-from physio.io.board_files import preset_streams
+from physio.io.board_files import NO_BOARDS, BoardStream, preset_streams
 
 # Sample counters by preset, where known: measured on the synthetic board and in a
 # recording of a Cyton, and read in BrainFlow's drivers for Daisy and Muse, where one
@@ -77,17 +78,17 @@ class BoardPreset:
         self._stamp = int(about["timestamp_channel"])
         self._mark = about.get("marker_channel")
         self._count = int(about["package_num_channel"])
-        self._rows: list[tuple[StreamInfo, list[int]]] = [
+        self._rows: list[tuple[StreamInfo, BoardStream]] = [
             (
                 replace(
                     self.markers,
-                    name=f"{name}.{n}",
+                    name=f"{name}.{stream.name}",
                     rate=Fraction(self.rate),
-                    channels=channels,
+                    channels=stream.channels,
                 ),
-                rows,
+                stream,
             )
-            for n, channels, rows in preset_streams(about, taken)
+            for stream in preset_streams(about, taken)
         ]
         known = dict(enumerate(_COUNTERS.get(source, ())))
         counter = known.get(preset)
@@ -167,8 +168,8 @@ class BoardPreset:
 
     def _items(self, part: PlacedSamples) -> list[Item]:
         items: list[Item] = []
-        for info, rows in self._rows:
-            data = np.ascontiguousarray(part.rows[:, rows])
+        for info, stream in self._rows:
+            data = stream.values(part.rows)
             items.append(Block(info, part.start, part.t0, data, part.stamps))
         if self._mark is None:
             return items
@@ -197,6 +198,8 @@ def board_id(name: str) -> int:
         If there is no such board; the message lists similar names.
     """
     if name not in available_boards():
+        if reason := NO_BOARDS.get(re.sub("[ _-]", "", name.lower())):
+            raise ValueError(f"no board {name!r}: {reason}")
         near = get_close_matches(name, available_boards(), 3, 0.5)
         near = near or [
             "synthetic",

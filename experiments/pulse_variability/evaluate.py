@@ -122,13 +122,11 @@ def agreement(ours: Array, truth: Array) -> dict[str, float]:
 
 def main(data: Path) -> dict[str, Any]:
     """Return the figures of both comparisons."""
-    rows, intervals = {}, []
-    pulse, ecg = [], []
+    rows, intervals, pairs_of = {}, [], {}
     for name, lag, ours, truth, given in participants(data):
         n = min(len(ours), len(truth))
         rows[name] = {"lag": round(lag, 1), **agreement(ours[:n], truth[:n])}
-        pulse.append(ours[:n])
-        ecg.append(truth[:n])
+        pairs_of[name] = ours[:n], truth[:n]
         intervals.append(given)
     rng = np.random.default_rng(0)
     masks = covered_time(data)
@@ -142,9 +140,21 @@ def main(data: Path) -> dict[str, Any]:
             first = rng.integers(len(mask) - int(16 * WINDOW) - 32)
             pairs.append(with_gaps(part, mask[first : first + int(16 * WINDOW) + 32]))
     whole, sparse = np.array(pairs).T
+    halves = {
+        "all": list(pairs_of),
+        "odd numbers (the correction was chosen on them)": [
+            name for name in pairs_of if int(name[1:]) % 2
+        ],
+        "even numbers": [name for name in pairs_of if not int(name[1:]) % 2],
+    }
     return {
         "pulse wave against ECG (RCQoEA-360VR)": {
-            **agreement(np.concatenate(pulse), np.concatenate(ecg)),
+            **{
+                half: agreement(
+                    *(np.concatenate([pairs_of[n][k] for n in names]) for k in (0, 1))
+                )
+                for half, names in halves.items()
+            },
             "participants": rows,
         },
         "ECG intervals with the gaps of E4 wristbands": agreement(sparse, whole),

@@ -1,7 +1,6 @@
 """EEG at rest and during mental arithmetic, of 36 participants."""
 
 import csv
-import zipfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import ClassVar, Final
 import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
-from physio.core.input_file import existing_file
 from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan, Trial, condition_events
-from physio.io import edf
+from physio.io import edf, npz_arrays
 
 TESTED_WITH: Final = "2 and 24 real participants"
 """Tests behind this reader, for the page of supported formats."""
@@ -29,11 +27,6 @@ CONDITIONS: Final = ("rest", "arithmetic")
 
 COMPACT: Final = "compact128"
 """Folder with the last minute of rest and the first of arithmetic, at 128 Hz."""
-
-_DAMAGE: Final = (
-    *(ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile),
-)
-"""Errors that NumPy raises on damaged files."""
 
 
 @dataclass(frozen=True)
@@ -170,18 +163,15 @@ class Eegmat:
 
 def _compact(path: Path, number: int) -> tuple[Array, Fraction]:
     """Return one part of a participant (uV), shape (n, 21), and its rate."""
-    existing_file(path)
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            data, scale, rate = file["data"], file["scale_uV"], int(file["sfreq"])
-    except _DAMAGE as error:
-        raise ValueError(f"{path} cannot be read: {error}") from None
+    data, scale, sfreq = npz_arrays.load(path, "data", "scale_uV", "sfreq")
     columns = len(EEG) + 2
+    if sfreq.size != 1 or sfreq.dtype.kind not in "iuf" or sfreq.item() <= 0:
+        raise ValueError(f"{path}: 'sfreq' is {sfreq.tolist()}, no rate")
     if data.shape[:2] != (len(CONDITIONS), columns) or scale.shape != (columns,):
         raise ValueError(
             f"{path}: 'data' has shape {data.shape}, not (2, {columns}, n)"
         )
-    return data[number].T * scale.astype(np.float64), Fraction(rate)
+    return data[number].T * scale.astype(np.float64), Fraction(sfreq.item())
 
 
 def _whole(path: Path) -> tuple[Array, Fraction]:

@@ -15,7 +15,14 @@ from physio.core.clock_check import check_clocks
 from physio.core.input_file import refuse_endless
 from physio.core.recording import Recording
 from physio.datasets import bids, wesad
-from physio.io import embraceplus, emotibit, empatica, polar_hrm, recording_tables
+from physio.io import (
+    embraceplus,
+    emotibit,
+    empatica,
+    openmuse,
+    polar_hrm,
+    recording_tables,
+)
 from physio.io.tables.text_table import NoTableError
 
 
@@ -138,6 +145,14 @@ FORMATS: Final = (
         "physio.io.emotibit",
         "published files",
         head=emotibit.RAW + rb"|" + emotibit.PARSED,
+    ),
+    FileFormat(
+        "raw packets of a Muse S Athena",
+        ".txt",
+        "time, characteristic and hexadecimal packet in each line, as OpenMuse writes",
+        "physio.io.openmuse",
+        "packets assembled for the tests, checked on a published recording",
+        head=openmuse.HEAD,
     ),
     FileFormat(
         "an AcqKnowledge file of a BIOPAC",
@@ -328,11 +343,6 @@ def _format(path: Path, head: bytes, options: dict[str, Any]) -> FileFormat:
 
 
 _REFUSED: Final = (
-    (
-        rb"[\d:T.+\- ]{19,35}\t[0-9a-f]{8}-[0-9a-f-]{27}\t[0-9a-fA-F]+\s",
-        "holds raw Bluetooth packets of a Muse, as OpenMuse records them: decode them "
-        "with OpenMuse, or record its LSL streams as XDF",
-    ),
     (
         rb"%(Total time|STOP|Stop)|[0-9A-F]{2},([0-9A-F]{6},){4,}",
         "is a file of an OpenBCI SD card, in hexadecimal: convert it with the OpenBCI "

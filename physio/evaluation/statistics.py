@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import scipy.stats
 
 from physio.core.block import Array
@@ -12,6 +13,31 @@ from physio.evaluation.metrics import LESS_IS_BETTER
 
 _DRAWS: Final = 4000
 _EXACT: Final = 12  # largest number of participants with all signs: 4096
+
+
+class ParticipantWeights(NamedTuple):
+    """Numbers of participants of some rows, and means within participants.
+
+    ``codes`` of the rows, shape (n,); ``names`` of the participants, in order.
+    """
+
+    codes: npt.NDArray[np.intp]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, participants: Any) -> "ParticipantWeights":
+        """Return the numbers of participants given by name, shape (n,)."""
+        names, codes = np.unique(np.asarray(participants, np.str_), return_inverse=True)
+        return cls(codes, tuple(names.tolist()))
+
+    @property
+    def rows(self) -> Array:
+        """Number of rows of each participant, shape (k,)."""
+        return np.bincount(self.codes, minlength=len(self.names)).astype(np.float64)
+
+    def means(self, values: Array) -> Array:
+        """Return the mean of values, shape (n,), within each participant, (k,)."""
+        return np.bincount(self.codes, values, len(self.names)) / self.rows
 
 
 def summary(

@@ -22,7 +22,6 @@ from physio.core.stage import Stage, State
 from physio.inference.calibration import Calibration, packed
 from physio.inference.error_correlations import known_errors
 from physio.inference.expert import (
-    GAUSSIAN,
     BoundExpert,
     Expert,
     ExpertState,
@@ -32,6 +31,7 @@ from physio.inference.expert import (
 )
 from physio.inference.forecast import EdaHistory, Forecaster
 from physio.inference.self_report import SAM
+from physio.models.error_bars import GAUSSIAN
 from physio.models.fusion import fuse
 from physio.models.personalization import RatedMoment, personalize
 

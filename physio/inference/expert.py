@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -16,7 +17,10 @@ from physio.inference.montage_adaptation import Columns, adapt_to_montage, read
 from physio.models import model_card
 from physio.models.base import Lookback, Model
 from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
+from physio.models.error_bars import GAUSSIAN, ErrorBars
+from physio.models.feature_density import FeatureDensity
 from physio.models.fusion import shrink_to_prior
+from physio.models.shapley import GroupReasons, ReasonsProgress
 
 __all__ = ["DIMENSIONS", "LEVELS", "BoundExpert", "Expert", "ExpertState"]
 
@@ -34,11 +38,10 @@ _PRIORITY: Final = (  # the most temporary of several reasons is reported
     MissingReason.UNTRAINED,
 )
 
-GAUSSIAN: Final = np.array([0.67449, 1.28155, 1.95996])
-"""Half-widths of a normal distribution's intervals (standard deviations)."""
-
 _NOTHING: Final = MissingReason.NO_SIGNAL.nan
 _UNTRAINED: Final = MissingReason.UNTRAINED.nan
+
+_Estimate = tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True)
@@ -229,6 +232,32 @@ class FeatureGroups:
         names = tuple(dict.fromkeys(groups))
         return cls(names, np.array([names.index(g) for g in groups]))
 
+    @classmethod
+    def at_most(cls, features: Sequence[str], count: int) -> Self:
+        """Return at most ``count`` groups: of names that begin alike, else of chains.
+
+        Chains beyond the count share the last group.
+        """
+        for depth in (3, 2, 1):
+            groups = [".".join(name.split(".")[:depth]) for name in features]
+            names = tuple(dict.fromkeys(groups))
+            if len(names) <= count:
+                break
+        index = [min(names.index(g), count - 1) for g in groups]
+        return cls.labelled(features, np.array(index))
+
+    @classmethod
+    def labelled(cls, features: Sequence[str], index: npt.NDArray[np.int_]) -> Self:
+        """Return groups given by number, each named by the beginning of its names."""
+        names = []
+        for group in range(int(index.max()) + 1):
+            members = np.flatnonzero(index == group).tolist()
+            parts = [features[i].split(".") for i in members]
+            same = zip(*parts, strict=False)
+            common = [p[0] for p in takewhile(lambda p: len(set(p)) == 1, same)]
+            names.append(".".join(common) or f"{parts[0][0]} and others")
+        return cls(tuple(names), index)
+
     def total(self, parts: Array) -> Array:
         """Return the sum of contributions in each group, shape (3, groups)."""
         out = np.zeros((len(DIMENSIONS), len(self.names)))
@@ -253,7 +282,9 @@ class RatingModel:
         Covariance of the participants' offset and slope, shape (3, p, p): see
         `physio.models.personalization.personalize`.
     novelty_limit
-        Limit of `Model.novelty`: see `familiar`.
+        Limit of the novelty: see `familiar`.
+    bars
+        Map from outputs of the model to calibrated ones; None: they are as they are.
     """
 
     prior: Array
@@ -261,18 +292,29 @@ class RatingModel:
     widths: Array
     participant: Array
     novelty_limit: float
+    bars: ErrorBars | None = None
 
     @classmethod
     def of(cls, stored: model_card.Weights) -> Self:
         """Return the rating model of stored weights."""
         arrays, d = stored.arrays, len(DIMENSIONS)
+        widths = arrays.get("interval.widths", np.tile(GAUSSIAN, (d, 1)))
         return cls(
             prior=np.stack([arrays["prior.mean"], arrays["prior.sd"]]),
             supported=np.isin(DIMENSIONS, stored.card.supports),
-            widths=arrays.get("interval.widths", np.tile(GAUSSIAN, (d, 1))),
+            widths=np.where(np.isnan(widths), _UNTRAINED, widths),
             participant=arrays.get("participant.cov", np.zeros((d, 1, 1))),
             novelty_limit=float(arrays.get("density.limit", np.array([np.inf]))[0]),
+            bars=ErrorBars.restore(arrays),
         )
+
+    def calibrated(self, estimate: _Estimate) -> _Estimate:
+        """Return mean, sd and contributions with the error bars of the weights."""
+        if self.bars is None:
+            return estimate
+        mean, sd, parts = estimate
+        mean, sd = self.bars.apply(mean, sd)
+        return mean, sd, self.bars.slope[:, None] * parts
 
     def familiar(self, novelty: float) -> float:
         """Return the share of the step from the prior to an estimate that counts.
@@ -300,12 +342,15 @@ class ExpertState(NamedTuple):
         Whether the baseline was ended early, shape (1,).
     past
         Features of the last ticks, for a model with a `Model.lookback`.
+    reasons
+        Contributions being computed, for a model that does not explain itself.
     """
 
     baseline: BaselineAccumulator
     debt: Array
     over: npt.NDArray[np.bool_]
     past: FeatureHistory | None = None
+    reasons: ReasonsProgress | None = None
 
     @classmethod
     def initial(cls, expert: "BoundExpert", tick: float) -> Self:
@@ -317,7 +362,8 @@ class ExpertState(NamedTuple):
             past = _empty_history(lookback, tick, features)
         debt = np.full(features + chains, -1.0)
         over = np.zeros(1, np.bool_)
-        return cls(BaselineAccumulator.empty(features), debt, over, past)
+        reasons = expert.reasons.initial_state() if expert.reasons else None
+        return cls(BaselineAccumulator.empty(features), debt, over, past, reasons)
 
     def begin(self) -> None:
         """Begin a new baseline."""
@@ -377,6 +423,10 @@ class BoundExpert:
         Duration of the baseline in training (s).
     residual
         Variance of the level after a baseline as long as in training, shape (f,).
+    density
+        Density of the features, in place of the model's `Model.novelty`; None: that.
+    reasons
+        Contributions in place of those of `Model.explain`; None: those.
     """
 
     name: str
@@ -390,6 +440,8 @@ class BoundExpert:
     baseline: BaselinePrior
     baseline_seconds: float
     residual: Array
+    density: FeatureDensity | None = None
+    reasons: GroupReasons | None = None
 
     @classmethod
     def bind(cls, expert: Expert, info: StreamInfo) -> Self:
@@ -406,6 +458,9 @@ class BoundExpert:
         columns = read(stored, info.names, expert.trust)
         features = FeatureBinding.bind(expert, columns, info)
         _, model, baseline = adapt_to_montage(stored, info.names, expert.trust)
+        groups = FeatureGroups.of(features.names)
+        if (reasons := GroupReasons.restore(stored.arrays)) is not None:
+            groups = FeatureGroups.labelled(features.names, reasons.index)
         return cls(
             name=expert.name,
             sha256=card.sha256,
@@ -413,11 +468,13 @@ class BoundExpert:
             in_fusion=expert.in_fusion,
             model=model,
             features=features,
-            groups=FeatureGroups.of(features.names),
+            groups=groups,
             ratings=RatingModel.of(stored),
             baseline=baseline,
             baseline_seconds=card.baseline,
             residual=baseline.level(np.zeros(len(columns)), baseline.seconds)[1],
+            density=FeatureDensity.restore(stored.arrays),
+            reasons=reasons,
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "BoundExpert":
@@ -450,14 +507,14 @@ class BoundExpert:
         # Training data already include the uncertainty after a full baseline.
         extra = np.maximum(spread - self.residual, 0)
         z = x - level
-        mean, sd, parts = self._explain(z, extra, baseline, length)
+        mean, sd, parts = self._explain(z, extra, baseline, length, state.reasons)
         filling = ~np.isnan(x) & (fill < 1)
         if filling.any():
             before = self._without(
                 np.where(filling, _NOTHING, z), extra, baseline, length
             )
             mean, sd, parts = _blend((mean, sd, parts), before, fill[filling].min())
-        if (share := self.ratings.familiar(self.model.novelty(z, extra))) < 1:
+        if (share := self.ratings.familiar(self._novelty(z, extra))) < 1:
             mean, sd, parts = self._toward_prior(mean, sd, parts, share)
         return self._supported(mean, sd, parts)
 
@@ -470,10 +527,10 @@ class BoundExpert:
         past.append(self.model.clamped(x, limit) if share < 1 else x, fill < 1)
         if np.isnan(x).all():
             return self._missing(primary_reason(x))
-        mean, sd, parts = self.model.history(past.moments())
+        mean, sd, parts = self.ratings.calibrated(self.model.history(past.moments()))
         filling = ~np.isnan(x) & (fill < 1)
         if filling.any():
-            before = self.model.history(past.moments(filling))
+            before = self.ratings.calibrated(self.model.history(past.moments(filling)))
             mean, sd, parts = _blend((mean, sd, parts), before, fill[filling].min())
         if share < 1:
             mean, sd, parts = self._toward_prior(mean, sd, parts, share)
@@ -501,11 +558,25 @@ class BoundExpert:
         parts = np.zeros((len(DIMENSIONS), len(self.features.index)))
         return Prediction(rating[0], rating[1], parts)
 
+    def _novelty(self, z: Array, extra: Array) -> float:
+        """Return the distance of a moment from the training data."""
+        source = self.model if self.density is None else self.density
+        return source.novelty(z, extra)
+
     def _explain(
-        self, z: Array, extra: Array, baseline: BaselineAccumulator, length: float
-    ) -> tuple[Array, Array, Array]:
+        self,
+        z: Array,
+        extra: Array,
+        baseline: BaselineAccumulator,
+        length: float,
+        reasons: ReasonsProgress | None = None,
+    ) -> _Estimate:
         """Return mean, sd and contributions, shrunk until the baseline is over."""
         mean, sd, parts = self.model.explain(z, extra)
+        if self.reasons is not None and reasons is not None:
+            prior = self.ratings.prior[0]
+            parts = self.reasons.step(reasons, self.model.predict, (z, extra), prior)
+        mean, sd, parts = self.ratings.calibrated((mean, sd, parts))
         if self.model.uses_baseline_uncertainty:
             return mean, sd, parts
         share = min(1.0, baseline.past[0] / length)
@@ -517,7 +588,7 @@ class BoundExpert:
 
     def _without(
         self, z: Array, extra: Array, baseline: BaselineAccumulator, length: float
-    ) -> tuple[Array, Array, Array]:
+    ) -> _Estimate:
         """Return the estimate without the features whose windows fill again."""
         mean, sd, parts = self._explain(z, extra, baseline, length)
         missing = np.isnan(mean)
@@ -542,9 +613,7 @@ def _empty_history(lookback: Lookback, tick: float, features: int) -> FeatureHis
     return FeatureHistory.empty(lookback.moments, lookback.spacing, tick, features)
 
 
-def _blend(
-    new: tuple[Array, Array, Array], old: tuple[Array, Array, Array], share: float
-) -> tuple[Array, Array, Array]:
+def _blend(new: _Estimate, old: _Estimate, share: float) -> _Estimate:
     """Return ``share`` of the step from an old estimate to a new one."""
     mean, wide = shrink_to_prior(new[0], new[1], old[0], old[1], float(share))
     step = new[0] - old[0]

@@ -22,16 +22,11 @@ class OnnxModel(Model):
     """
 
     def __init__(self, model: Model, network: OnnxNetwork) -> None:
-        runtime = _runtime()
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.config, self._model = model.config, model
         self.uses_baseline_uncertainty = model.uses_baseline_uncertainty
         self._predict = network.predict
         self._masked, self._complete = (
-            runtime.InferenceSession(
-                graph.SerializeToString(), options, ["CPUExecutionProvider"]
-            ).run
+            open_graph(graph.SerializeToString()).run
             for graph in (network.masked, network.complete)
         )
 
@@ -86,6 +81,27 @@ def write(model: Model, path: Path) -> None:
     if network is None:
         raise ValueError(f"{type(model).__name__} has no ONNX graph")
     path.write_bytes(network.masked.SerializeToString())
+
+
+def open_graph(graph: bytes) -> Any:
+    """Return a session of ONNX Runtime, on one thread of the CPU.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are no ONNX graph that it can run alone.
+    """
+    runtime = _runtime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors, which are raised
+    try:
+        return runtime.InferenceSession(graph, options, ["CPUExecutionProvider"])
+    except Exception as error:  # its classes have no common base
+        text = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"ONNX Runtime cannot run this graph by itself: {text}"
+        ) from None
 
 
 def _runtime() -> Any:

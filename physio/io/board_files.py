@@ -33,6 +33,25 @@ Many boards list their electrodes as EEG, ECG, EMG and EOG at once: a row belong
 first group that has it.
 """
 
+_OTHER_UNITS: Final[Mapping[str, Mapping[str, tuple[str, float]]]] = {
+    "Explore": {"acc": ("g", 1e-3), "gyro": ("deg/s", 1e-3)},
+    "Shimmer3": dict.fromkeys(("acc", "gyro", "ecg", "temp"), ("counts", 1.0)),
+}
+"""Unit and factor of the streams of boards whose rows have another unit.
+
+By the begin of BrainFlow's name of the board. Its driver of Mentalab's Explore gives
+thousandths of g and of deg/s; that of the Shimmer3 gives counts of the converter of
+all sensors but skin conductance (sources of BrainFlow 5.23).
+"""
+
+NO_BOARDS: Final = {
+    "shimmer3r": "BrainFlow's driver refuses a Shimmer3R, whose protocol is another: "
+    "record with Consensys and read its export, or stream it by LSL (devices.lsl)",
+    "bitalino": "BrainFlow has no driver of the BITalino: switch on LSL in OpenSignals "
+    "(devices.lsl), or read the file that it records",
+}
+"""Boards that are asked for and that BrainFlow does not support, and the remedy."""
+
 _LARGEST: Final = 2.0**40
 """Numbers of packages and Unix times (s) above this are damaged."""
 
@@ -178,10 +197,24 @@ class _Placed(NamedTuple):
     note: str = ""
 
 
+class BoardStream(NamedTuple):
+    """Stream of a board: name, channels, BrainFlow's rows, and factor of the values."""
+
+    name: str
+    channels: tuple[Channel, ...]
+    rows: tuple[int, ...]
+    factor: float = 1.0
+
+    def values(self, data: Array) -> Array:
+        """Return the samples of the stream, shape (n, channels), of all columns."""
+        values = np.ascontiguousarray(data[:, list(self.rows)])
+        return values if self.factor == 1 else values * self.factor
+
+
 def preset_streams(
     about: Mapping[str, Any], taken: Sequence[str] = ()
-) -> list[tuple[str, tuple[Channel, ...], list[int]]]:
-    """Return name, channels and rows of each stream of a board's preset.
+) -> list[BoardStream]:
+    """Return the streams of a board's preset.
 
     Parameters
     ----------
@@ -192,7 +225,10 @@ def preset_streams(
     """
     used: set[int] = set()
     streams = []
-    for key, stream, kind, unit, axes in _GROUPS:
+    name = str(about.get("name", ""))
+    others = next((u for b, u in _OTHER_UNITS.items() if name.startswith(b)), {})
+    for key, stream, kind, usual, axes in _GROUPS:
+        unit, factor = others.get(stream, (usual, 1.0))
         rows = [r for r in about.get(key, ()) if r not in used]
         if not rows:
             continue
@@ -205,7 +241,8 @@ def preset_streams(
         if stream == "eeg" and "eeg_names" in about:
             names = about["eeg_names"].split(",")[: len(rows)]
         channels = tuple(Channel(n, kind, unit) for n in names)
-        streams.append((f"{stream}2" if stream in taken else stream, channels, rows))
+        label = f"{stream}2" if stream in taken else stream
+        streams.append(BoardStream(label, channels, tuple(rows), factor))
     return streams
 
 

@@ -1,5 +1,6 @@
 """BrainFlow files: tab-separated numbers without a header, written by its streamer."""
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -9,10 +10,15 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from physio.core.block import Array, Channel
+from physio.core.block import Array
 from physio.core.input_file import existing_file
 from physio.core.recording import Recording
-from physio.io.board_files import BoardSamples, preset_streams
+from physio.io.board_files import (
+    NO_BOARDS,
+    BoardSamples,
+    BoardStream,
+    preset_streams,
+)
 
 _NONE: Final = ("no", "playback_file", "streaming")
 
@@ -34,7 +40,7 @@ class Layout(NamedTuple):
     counter, stamp, marker
         Columns of the package counter, the time stamp and the marker.
     signals
-        Channels and columns of each stream.
+        The streams by name.
     preset
         As in `PRESETS`.
     """
@@ -45,14 +51,14 @@ class Layout(NamedTuple):
     counter: int
     stamp: int
     marker: int
-    signals: Mapping[str, tuple[tuple[Channel, ...], tuple[int, ...]]]
+    signals: Mapping[str, BoardStream]
     preset: str = "default"
 
     @property
     def least(self) -> int:
         """Number of columns that are read; older versions write fewer than `width`."""
         used = [self.counter, self.stamp, self.marker]
-        return 1 + max([*used, *(c for _, cs in self.signals.values() for c in cs)])
+        return 1 + max([*used, *(c for s in self.signals.values() for c in s.rows)])
 
 
 def read(
@@ -107,8 +113,8 @@ def read(
         data[:, layout.stamp],
         data[:, layout.marker],
         {
-            name: (channels, data[:, list(columns)])
-            for name, (channels, columns) in layout.signals.items()
+            name: (stream.channels, stream.values(data))
+            for name, stream in layout.signals.items()
         },
     )
     preset = "" if layout.preset == PRESETS[0] else f", {layout.preset} preset"
@@ -141,6 +147,8 @@ def describe(board: str) -> tuple[Layout, ...]:
     name, _, part = board.lower().partition(":")
     name = name.removesuffix("_board")
     if name not in ids or name in _NONE:
+        if reason := NO_BOARDS.get(re.sub("[ _-]", "", name)):
+            raise ValueError(f"no board {board!r}: {reason}")
         known = ", ".join(boards())
         raise ValueError(f"there is no board {board!r}; BrainFlow has {known}")
     shim = _shim().BoardShim
@@ -150,7 +158,7 @@ def describe(board: str) -> tuple[Layout, ...]:
         if part and not label.startswith(part[:3]):
             continue
         about = shim.get_board_descr(ids[name], preset)
-        streams = {n: (c, tuple(r)) for n, c, r in preset_streams(about)}
+        streams = {stream.name: stream for stream in preset_streams(about)}
         if streams and "package_num_channel" in about:
             layouts.append(_layout(name, label, about, streams))
     if not layouts:

@@ -27,6 +27,7 @@ _ECG: Final = StreamKind("ecg", "ecg", "uV")
 _EDA: Final = StreamKind("eda", "gsr", "uS")
 _ACC: Final = StreamKind("acc", "misc", "g")
 _GYRO: Final = StreamKind("gyro", "misc", "deg/s")
+_MOTION: Final = StreamKind("motion", "misc", "1")
 _RESP: Final = StreamKind("resp", "resp", "1")
 _TEMP: Final = StreamKind("temp", "temperature", "degC")
 _MARKERS: Final = StreamKind("markers", "stim", "1")
@@ -49,6 +50,8 @@ STREAM_TYPES: Final = {
     "gyr": _GYRO,
     "gyro": _GYRO,
     "gyroscope": _GYRO,
+    **dict.fromkeys(("motion", "orn", "orientation", "accgyro", "imu"), _MOTION),
+    "optics": StreamKind("ppg", "bio", "1"),
     "resp": _RESP,
     "respiration": _RESP,
     "rsp": _RESP,
@@ -109,12 +112,15 @@ _HELPERS: Final = (
 )
 """Labels of helper columns, also among electrodes."""
 
-_MOTION: Final = (
+_MOVEMENT: Final = (
     "misc",
     r"(gyro?|acc|accel|mag)(eleration|erometer|netometer|scope)? ?[xyz1-3]"
     r"|q[0-3]|mot .*",
 )
 """Labels of movement channels, also among electrodes."""
+
+_MOVEMENT_UNITS: Final = {"a": "g", "g": "deg/s"}
+"""Usual unit of a movement channel by the first letter of its label."""
 
 _LABELS: Final = (
     (
@@ -187,9 +193,15 @@ def channel_kind(
     type_kind = _CHANNEL_TYPES.get(declared.strip().lower())
     if (type_kind or default).kind in ("eeg", "misc"):
         stated = type_kind or default
-        for kind, pattern in (*_HELPERS, _MOTION):
+        for kind, pattern in _HELPERS:
             if re.fullmatch(pattern, key):
                 return stated if kind == stated.kind else ChannelKind(kind, "1")
+        kind, pattern = _MOVEMENT
+        if re.fullmatch(pattern, key):
+            usual = _MOVEMENT_UNITS.get(key[0], "")
+            if usual and quantity(unit) == usual:
+                return ChannelKind(kind, usual)
+            return stated if kind == stated.kind else ChannelKind(kind, "1")
         if stated.kind == "eeg" and re.fullmatch(_AUX, key):
             return ChannelKind("misc", "uV")
     measured = quantity(unit)
@@ -223,7 +235,11 @@ def slug(text: str) -> str:
 def _key(label: str) -> str:
     """Return a label for comparison: lower case, single blanks, no reference.
 
-    A prefix ``EEG`` is removed, as of ``EEG.Counter``.
+    A prefix ``EEG`` is removed, as of ``EEG.Counter``, and that of an analog input.
     """
     key = " ".join(re.split(r"[\s_.\-/:]+", label[:200].lower())).strip()
-    return re.sub(r"^eeg | (ref|le|ar|avg)$", "", key)
+    return re.sub(rf"^eeg |^a[1-6] (?={_SENSORS})| (ref|le|ar|avg)$", "", key)
+
+
+_SENSORS: Final = r"(?:ecg|eda|gsr|emg|eog|eeg|ppg|bvp|rsp|pzt|resp|temp|acc)\b"
+"""Sensors on the analog inputs of a BITalino, ``A3_EDA``."""

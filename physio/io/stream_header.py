@@ -13,7 +13,7 @@ from physio.core.block import Channel, Origin, StreamInfo
 from physio.core.stream_codec import from_dict
 from physio.io.channel_kinds import ChannelKind, channel_kind, stream_kind
 from physio.io.montage import with_references
-from physio.io.units import LONGEST, read_unit, unit_note
+from physio.io.units import LONGEST, NEUTRAL, read_unit, unit_note
 
 MOST_CHANNELS: Final = 100_000
 """Maximum number of channels of a stream."""
@@ -31,6 +31,20 @@ _AXES: Final = {
     "gyro": _AXIS.format("gyro?(?:scope)?"),
 }
 
+_PREFIXED: Final = re.compile(
+    r"(acc|gyro?)(?:el(?:erometer|eration)?|scope)?[ _.\-]*([xyz])"
+)
+"""Labels of the axes of a stream of movement, ``ACCX``, which name their sensor."""
+
+_COMPUTED: Final = re.compile(
+    r"(?:contact|eeg)[ _-]?quality|band[ _-]?power|performance[ _-]?metrics"
+)
+"""Streams of values that a program computed of each electrode, as EmotivPRO's."""
+
+_MOVEMENT_SENDERS: Final = re.compile(r"EmotivDataStream|Muse_ACCGYRO")
+"""Senders of acceleration in g and rotation in deg/s that may state no unit."""
+
+_UNICORN_SERIAL: Final = re.compile(r"UN-\d{4}\.\d\d\.\d\d")
 _UNICORN_CAP: Final = ("Fz", "C3", "Cz", "C4", "Pz", "PO7", "Oz", "PO8")
 _UNICORN: Final = (
     *((name, "uV", "EEG") for name in _UNICORN_CAP),
@@ -133,11 +147,17 @@ def read_header(
     default = ChannelKind(*usual)
     elements = [*root.findall("desc/channels/channel"), *root.findall("desc/channel")]
     layout_note = ""
-    if not elements and _is_unicorn(root, n):
-        elements = [_described(*row) for row in _UNICORN]
+    if _is_computed(root):
+        default = ChannelKind("misc", "1")
+        elements = [_described(_channel_label(e), "1", "MISC") for e in elements]
+    elif _MOVEMENT_SENDERS.match(_text(root, "name")):
+        elements = [_with_movement_unit(e) for e in elements]
+    layout = _UNICORN if part != "eeg" else _UNICORN[:8]
+    if not elements and n == len(layout) and _is_unicorn(root):
+        elements = [_described(*row) for row in layout]
         layout_note = (
             f"{name} describes no channels: as its sender is a Unicorn, they are taken "
-            f"as {', '.join(label for label, *_ in _UNICORN)} (if electrodes are "
+            f"as {', '.join(label for label, *_ in layout)} (if electrodes are "
             "elsewhere, rename them in a table [channels])"
         )
     described = _read_channels(elements, _names(elements, part, n), default)
@@ -224,10 +244,38 @@ def _exact(root: ElementTree.Element, info: StreamInfo) -> StreamInfo | None:
     return exact if len(exact.channels) == len(info.channels) else None
 
 
-def _is_unicorn(root: ElementTree.Element, n: int) -> bool:
-    """Return whether a stream without a description is that of g.tec's Unicorn."""
-    text = _text(root, "channel_format").lower() == "string"
-    return "unicorn" in _text(root, "name").lower() and n == len(_UNICORN) and not text
+def _is_unicorn(root: ElementTree.Element) -> bool:
+    """Return whether a stream without a description is that of g.tec's Unicorn.
+
+    Its stream is named freely, or like its serial number, ``UN-2019.05.51``, which is
+    the source_id in any case.
+    """
+    if _text(root, "channel_format").lower() == "string":
+        return False
+    named = "unicorn" in _text(root, "name").lower()
+    names = (_text(root, "name"), _text(root, "source_id"))
+    return named or any(map(_UNICORN_SERIAL.match, names))
+
+
+def _is_computed(root: ElementTree.Element) -> bool:
+    """Return whether a stream holds computed values, whatever its channels declare."""
+    names = (_text(root, "name").lower(), _text(root, "type").lower())
+    return any(map(_COMPUTED.search, names))
+
+
+def _with_movement_unit(element: ElementTree.Element) -> ElementTree.Element:
+    """Return the description of a channel; if it has no unit, with its sensor's."""
+    label = _channel_label(element)
+    match = _PREFIXED.fullmatch(label.lower())
+    stated = read_unit(_text(element, "unit"), "1")
+    if match is None or stated.unit not in NEUTRAL:
+        return element
+    unit = "g" if match[1] == "acc" else "deg/s"
+    return _described(label, unit, _text(element, "type"))
+
+
+def _channel_label(element: ElementTree.Element) -> str:
+    return _label(_text(element, "label") or _text(element, "name"))
 
 
 def _described(label: str, unit: str, kind: str) -> ElementTree.Element:
@@ -239,7 +287,7 @@ def _described(label: str, unit: str, kind: str) -> ElementTree.Element:
 
 def _names(elements: Sequence[ElementTree.Element], part: str, n: int) -> list[str]:
     """Return the name of each channel; generic where the description has none."""
-    labels = [_label(_text(e, "label") or _text(e, "name")) for e in elements[:n]]
+    labels = [_channel_label(e) for e in elements[:n]]
     labels += [""] * (n - len(labels))
     names = [
         label or d for label, d in zip(labels, _default_names(part, n), strict=True)
@@ -249,7 +297,16 @@ def _names(elements: Sequence[ElementTree.Element], part: str, n: int) -> list[s
             f"{part}.{match[1]}" if (match := re.fullmatch(pattern, x.lower())) else x
             for x in names
         ]
+    elif part == "motion":
+        names = [_axis(name) for name in names]
     return unique(names)
+
+
+def _axis(name: str) -> str:
+    """Return ``acc.x`` for ``ACCX``; other names unchanged."""
+    if match := _PREFIXED.fullmatch(name.lower()):
+        return f"{'acc' if match[1] == 'acc' else 'gyro'}.{match[2]}"
+    return name
 
 
 def _default_names(part: str, n: int) -> Sequence[str]:

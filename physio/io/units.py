@@ -74,6 +74,7 @@ _KNOWN: Final[dict[str, _Known]] = {
     **_same("K", "k kelvin degk"),
     **_same("1/min", "1/min /min bpm beats/min beatsperminute min-1 min^-1 rpm"),
     **_same("deg/s", "deg/s dps degrees/s deg/sec degs/s degree/s degreespersecond"),
+    **_same("mdeg/s", "mdps mdeg/s millidps", -3, "deg/s"),
     **_same("rad/s", "rad/s rad/sec radian/s radians/s"),
     **_same("Hz", "hz hertz"),
     **_same("s", "s sec secs second seconds"),

@@ -170,6 +170,30 @@ class Model(ABC):
         return self.explain(past[0], np.zeros(past.shape[1]))
 
     @property
+    def conditions(self) -> tuple[str, ...]:
+        """Names of the conditions of `condition_odds`; empty where there are none.
+
+        A model of conditions alone has the prediction NaN (reason: untrained) for all
+        ratings, and its card supports none of them.
+        """
+        return ()
+
+    def condition_odds(self, z: Array, spread: Array) -> Array:
+        """Return the probability of each condition under equal priors.
+
+        Parameters
+        ----------
+        z, spread
+            As of `predict`.
+
+        Returns
+        -------
+        Array
+            Shape (conditions,); NaN, with its reason, where no feature is present.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no conditions")
+
+    @property
     def forecasts(self) -> ForecastSpec | None:
         """Input and output of `forecast`; None where there is no forecast.
 

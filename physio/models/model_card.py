@@ -221,7 +221,8 @@ def _load(folder: Path, stamp: int) -> Weights:  # noqa: ARG001  a new card, a n
 def _check(folder: Path, arrays: Arrays, size: int) -> None:
     if size > LIMIT:
         raise ValueError(f"the weights in {folder} take {size} bytes, above {LIMIT}")
-    unsupported = ("prior.mean", "prior.sd")  # NaN where nothing was trained
+    # NaN where nothing was trained, or where participants were too few for a level.
+    unsupported = ("prior.mean", "prior.sd", "interval.widths")
     for key, value in arrays.items():
         if key not in unsupported and not np.isfinite(value).all():
             raise ValueError(f"the array {key!r} in {folder} is not finite")

@@ -94,6 +94,45 @@ def test_channels_know_kind_and_unit() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("board", "expected"),
+    [
+        ("shimmer3", {
+            "x.ecg": (512, "ecg", "counts"), "x.acc": (512, "misc", "counts"),
+            "x.gyro": (512, "misc", "counts"), "x.eda": (512, "gsr", "uS"),
+            "x.temp": (512, "temperature", "counts"),
+        }),
+        ("explore_8_chan", {
+            "x.eeg": (250, "eeg", "uV"), "x.acc": (20, "misc", "g"),
+            "x.gyro": (20, "misc", "deg/s"), "x.temp": (1, "temperature", "degC"),
+        }),
+        ("callibri_ecg", {"x.ecg": (125, "ecg", "uV")}),
+    ],
+)  # fmt: skip
+def test_kinds_and_units_are_those_of_the_driver(
+    board: str, expected: dict[str, tuple[int, str, str]]
+) -> None:
+    streams = [info for lane in board_presets(board, "x") for info in lane.streams]
+    assert {
+        i.name: (int(i.rate), i.channels[0].kind, i.channels[0].unit) for i in streams
+    } == expected
+
+
+def test_an_explore_gives_thousandths() -> None:
+    lane = next(p for p in board_presets("explore_4_chan", "x") if p.preset == 1)
+    rows = np.zeros((40, lane.width))
+    rows[:, 1:7] = [0, 0, 1000, 250, 0, -1500]
+    rows[:, 10] = 1.6e9 + np.arange(40) / 20
+    items = lane.take(rows, 102.0, 100.0 - 1.6e9)
+    data = {i.info.name: i.data[0].tolist() for i in items if isinstance(i, Block)}
+    assert data == {"x.acc": [0, 0, 1], "x.gyro": [0.25, 0, -1.5]}
+
+
+def test_boards_without_a_driver_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="no driver of the BITalino: switch on LSL"):
+        Board("bitalino")
+
+
 def test_what_a_second_preset_repeats_gets_a_name_of_its_own() -> None:
     names = list(described("synthetic"))
     assert names[:6] == ["x.eeg", "x.acc", "x.gyro", "x.eda", "x.ppg", "x.temp"]
@@ -323,6 +362,8 @@ def test_a_marker_lies_at_its_sample() -> None:
         ("muse_2", {"streams_used": ("eeg", "ppg")}, ("p50",)),
         ("muse_2", {"board_commands": ("p51",)}, ("p51",)),
         ("cyton", {}, ()),
+        ("shimmer3", {}, ("sampling_rate:512",)),
+        ("shimmer3", {"rates": {"eda": 128}}, ("sampling_rate:128",)),
     ],
 )
 def test_a_muse_is_told_to_send_the_pulse(
@@ -375,7 +416,7 @@ def test_a_counter_that_does_not_count_is_not_believed(
 ) -> None:
     """Samples are then placed by their stamps, and none is lost or repeated."""
     (lane,) = [p for p in board_presets("muse_2", "b") if p.preset == preset]
-    channel = next(columns for _, columns in lane._rows)[0]
+    channel = next(stream for _, stream in lane._rows).rows[0]
     k = np.arange(20 * rate)
     arrives = (k // rows + 1) * rows / rate
     counts, unix, out, sent = count(k), 1.7e9, [], 0

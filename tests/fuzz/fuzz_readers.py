@@ -124,6 +124,7 @@ def in_archive(raw: bytes, rng: random.Random) -> bytes:
 
 def readers() -> dict[str, tuple[tuple[seeds.Seed, ...], Callable[[Path], Any]]]:
     """Return seeds and reading function by name; formats are those of the registry."""
+    from physio.cli.extract import _library
     from physio.cli.report import _of_result
     from physio.datasets import feature_table
     from physio.datasets.open_recording import FORMATS, read
@@ -143,6 +144,14 @@ def readers() -> dict[str, tuple[tuple[seeds.Seed, ...], Callable[[Path], Any]]]
             assert recording.begin <= recording.end or not recording.infos
 
         table[row.reader] = (seeds.SEEDS[row.reader], one)
+    classes = _library()
+    for name, files in seeds.DATASETS.items():
+
+        def first(path: Path, name: str = name) -> None:
+            dataset = classes[name](path.parent)
+            assert dataset.load(dataset.trials()[0]).streams
+
+        table[name] = (files, first)
     return {
         **table,
         "pickle": ((seeds.pickle,), lambda p: safe_pickle.loads(p.read_bytes())),
@@ -155,7 +164,13 @@ def readers() -> dict[str, tuple[tuple[seeds.Seed, ...], Callable[[Path], Any]]]
     }
 
 
-SHARES = {"matlab": 10, "physio.io.matlab_exports": 10, "physio.io.biopac": 4}
+SHARES = {
+    "matlab": 10,
+    "dasps": 10,
+    "sam40": 4,
+    "physio.io.matlab_exports": 10,
+    "physio.io.biopac": 4,
+}
 """Slow readers: so many times fewer files."""
 
 UNNAMED = frozenset(("pickle",))

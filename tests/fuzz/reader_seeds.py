@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+import miniatures
 from miniatures import quest
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.events import Events, event_stream
@@ -365,6 +366,29 @@ def emotibit(root: Path) -> Path:
     return path
 
 
+def openmuse(root: Path) -> Path:
+    lines = []
+    for k in range(30):
+        body = b"".join(
+            bytes([tag, k, 1, 2, 3]) + bytes(range(size))
+            for tag, size in ((0x12, 28), (0x36, 40), (0x47, 36), (0x98, 20))
+        )
+        head = bytes([9 + len(body), k]) + (8000 * k).to_bytes(4, "little") + b"\1\0\1"
+        stamp = f"2026-01-20T16:33:{k / 32:09.6f}+00:00"
+        code = (head + body).hex()
+        lines.append(f"{stamp}\t273e0013-4c4d-454d-96be-f03bac821358\t{code}\n")
+    path = root / "athena.txt"
+    path.write_text("".join(lines), "utf-8")
+    return path
+
+
+def muselsl_acc(root: Path) -> Path:
+    rows = "".join(f"{1.7e9 + i / 52:.3f},0.01,0.02,0.98\n" for i in range(200))
+    path = root / "ACC_recording.csv"
+    path.write_text("timestamps,X,Y,Z\n" + rows, "utf-8")
+    return path
+
+
 def enobio(root: Path) -> Path:
     rows = [
         "\t".join(
@@ -428,11 +452,12 @@ SEEDS: Final[dict[str, tuple[Seed, ...]]] = {
     "physio.datasets.bids": (bids, exported_bids),
     "physio.io.embraceplus": (embraceplus,),
     "physio.io.emotibit": (emotibit,),
+    "physio.io.openmuse": (openmuse,),
     "physio.io.enobio": (enobio,),
     "physio.io.polar_hrm": (polar_hrm,),
     "physio.io.matlab_exports": (matlab_export,),
     "physio.io.biopac": (biopac,),
-    "physio.io.tables": (csv_table, parquet_table),
+    "physio.io.tables": (csv_table, parquet_table, muselsl_acc),
     "physio.io.recording_tables": (exported,),
 }
 """Seeds by the module that reads them: see `physio.datasets.open_recording.FORMATS`."""
@@ -501,3 +526,17 @@ def study_file(root: Path) -> Path:
     for name in ("study.toml", "session.toml"):
         shutil.copy(Path(physio.assets.__file__).parent / "study" / name, root)
     return root / "study.toml"
+
+
+def dasps(root: Path) -> Path:
+    miniatures.dasps(root)
+    return root / "dasps_raw_eeg_128hz.npz"
+
+
+def sam40(root: Path) -> Path:
+    miniatures.sam40(root)
+    return root / "sam40_filtered_128hz.npz"
+
+
+DATASETS: Final[dict[str, tuple[Seed, ...]]] = {"dasps": (dasps,), "sam40": (sam40,)}
+"""Seeds by the module in `physio.datasets` that reads the folder of the file."""

@@ -163,10 +163,9 @@ def test_every_stream_of_every_format_is_in_the_table(
 
 @pytest.mark.parametrize("name", MINIATURES)
 def test_every_stream_of_a_data_set_is_in_the_table(name: str, tmp_path: Path) -> None:
-    from physio.datasets import bids, deap, dreamer, seed, wesad_chest
+    from physio.cli.extract import _library
 
-    modules = (bids, deap, dreamer, seed, wesad_chest)
-    cls = next(getattr(m, name) for m in modules if hasattr(m, name))
+    cls = next(c for c in _library().values() if c.__name__ == name)
     MINIATURES[name](tmp_path / name)
     dataset = cls(tmp_path / name)
     read = dataset.load(dataset.trials()[0])

@@ -62,6 +62,16 @@ def muselsl(folder: Path) -> Path:
     return lines(folder / "m.csv", "timestamps,TP9,AF7,AF8,TP10,Right AUX", rows)
 
 
+def muselsl_acc(folder: Path) -> Path:
+    rows = [f"{UNIX + i / 52:.6f},0.6,0,0.8" for i in range(N)]
+    return lines(folder / "ACC_recording_x.csv", "timestamps,X,Y,Z", rows)
+
+
+def muselsl_gyro(folder: Path) -> Path:
+    rows = [f"{UNIX + i / 52:.6f},{SIGNAL[i]},0.5,-1" for i in range(N)]
+    return lines(folder / "GYRO_recording_x.csv", "timestamps,X,Y,Z", rows)
+
+
 def mind_monitor(folder: Path) -> Path:
     head = "TimeStamp,RAW_TP9,RAW_AF7,RAW_AF8,RAW_TP10,Accelerometer_X,Elements"
     stamps = [f"2024-03-01 10:00:{(i // 12 + 1) * 12 / 256:06.3f}" for i in range(N)]
@@ -93,6 +103,40 @@ def unicorn(folder: Path) -> Path:
         if i not in range(100, 110)
     ]
     return lines(folder / "u.csv", head, rows)
+
+
+def openmuse(folder: Path) -> Path:
+    """Write packets of a Muse S Athena: EEG, optics, movement; part 5 of EEG is lost.
+
+    Numbers are packed from the lowest bit on: 14 bits for EEG, 20 for optics.
+    """
+    rows = []
+    moved = np.array([0, 0, 16384, 1000, 0, 0] * 3, "<i2").tobytes()
+    for k in range(64):  # packets of 3/64 s
+        ticks = (4_294_900_000 + 12_000 * k) % 2**32  # of 256 kHz; it turns
+        number = k * 13 // 16  # of the parts with movement, 3 samples each
+        body = b"".join(
+            part(0x11, 3 * k + i, packed([k, 100, 8000, 16383] * 4, 14))
+            for i in range(3)
+            if 3 * k + i != 5
+        )
+        body += part(0x34, k, packed([262_144, 65_536, k, 0] * 3, 20))
+        if number < (k + 1) * 13 // 16:
+            body += part(0x47, number, moved)
+        head = bytes([9 + len(body), k]) + ticks.to_bytes(4, "little") + b"\1\0\1"
+        stamp = f"2023-11-14T22:13:{20 + k * 3 / 64:09.6f}+00:00"
+        code = (head + body).hex()
+        rows.append(f"{stamp}\t273e0013-4c4d-454d-96be-f03bac821358\t{code}")
+    return lines(folder / "athena.txt", rows[0], rows[1:])
+
+
+def part(tag: int, number: int, body: bytes) -> bytes:
+    return bytes([tag, number, 1, 2, 3]) + body
+
+
+def packed(values: list[int], bits: int) -> bytes:
+    whole = sum(v << (bits * i) for i, v in enumerate(values))
+    return whole.to_bytes((bits * len(values) + 7) // 8, "little")
 
 
 def neurosity(folder: Path) -> Path:
@@ -311,8 +355,18 @@ def e4(folder: Path) -> Path:
 WRITERS: dict[str, Writer] = {
     f.__name__: f
     for f in (
-        *(plain, shimmer, polar_acc, muselsl, mind_monitor, emotivpro, unicorn),
-        *(neurosity, max30102, intervals, hrm, easy, emotibit, emotibit_parsed),
+        *(plain, shimmer, polar_acc, muselsl, muselsl_acc, muselsl_gyro),
+        *(mind_monitor, emotivpro, unicorn),
+        *(
+            openmuse,
+            neurosity,
+            max30102,
+            intervals,
+            hrm,
+            easy,
+            emotibit,
+            emotibit_parsed,
+        ),
         *(embraceplus, labchart, acqknowledge, opensignals, openbci, e4),
     )
 }

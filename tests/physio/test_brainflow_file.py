@@ -210,7 +210,7 @@ def test_boards_are_called_as_brainflow_calls_them() -> None:
 
 
 def test_a_board_without_electrode_names_counts_its_channels() -> None:
-    channels, _ = describe("ganglion")[0].signals["eeg"]
+    channels = describe("ganglion")[0].signals["eeg"].channels
     assert [c.name for c in channels] == ["eeg1", "eeg2", "eeg3", "eeg4"]
 
 

@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 
 from cases import samples, warned
-from files import EASY, SIGNAL, UNIX, WRITERS, embraceplus, lines, muselsl, shimmer
+from files import (
+    EASY,
+    SIGNAL,
+    UNIX,
+    WRITERS,
+    embraceplus,
+    lines,
+    muselsl,
+    muselsl_acc,
+    muselsl_gyro,
+    shimmer,
+)
 from physio.core.block import Block
 from physio.core.recording import Recording
 from physio.datasets.open_recording import FORMATS, read
@@ -22,9 +33,12 @@ STREAMS = {
                 "shimmer.acc": 64},
     "polar_acc": {"polar.acc": 64},
     "muselsl": {"muse.eeg": 256},
+    "muselsl_acc": {"muse.acc": 52},
+    "muselsl_gyro": {"muse.gyro": 52},
     "mind_monitor": {"muse.eeg": 256, "muse.acc": 256},
     "emotivpro": {"emotiv.eeg": 128},
     "unicorn": {"unicorn.eeg": 250, "unicorn.acc": 250, "unicorn.gyro": 250},
+    "openmuse": {"muse.eeg": 256, "muse.ppg": 64, "muse.acc": 52, "muse.gyro": 52},
     "neurosity": {"crown.eeg": 256},
     "max30102": {"max30102.ppg": 100},
     "intervals": {},
@@ -95,6 +109,34 @@ def test_a_marker_without_a_name_in_the_header(found: Recording) -> None:
     marks = found.events["muse.markers"]
     assert (marks.labels, marks.times.round(3).tolist()) == (("1",), [0.039])
     assert warned(found, "columns that are not read: Right AUX")
+
+
+@pytest.mark.parametrize("found", ["openmuse"], indirect=True)
+def test_packets_of_a_muse_s_athena(found: Recording) -> None:
+    before, after = found.streams["muse.eeg"]
+    assert (before.stop, after.start, after.stop) == (20, 24, 64 * 12)
+    assert before.info.names == ("TP9", "AF7", "AF8", "TP10")
+    first = np.array([0, 100, 8000, 16383]) * 1450 / 16383
+    assert before.data[0] == pytest.approx(first)
+    assert after.data[-1, 0] == pytest.approx(63 * 1450 / 16383)
+    optics = samples(found, "muse.ppg")
+    assert optics.shape == (64 * 3, 4)
+    assert optics[-1] == pytest.approx([8, 2, 63 / 32768, 0])
+    assert found.streams["muse.ppg"][0].info.names[:2] == ("LI_NIR", "RI_NIR")
+    assert samples(found, "muse.acc")[0] == pytest.approx([0, 0, 1], abs=1e-4)
+    assert samples(found, "muse.gyro")[0, 0] == pytest.approx(-7.4768)
+    assert float(found.metadata["begin_unix"]) == pytest.approx(UNIX)
+    ends = [found.streams[n][-1].complete_until for n in ("muse.eeg", "muse.acc")]
+    assert ends == pytest.approx([3, 3], abs=0.06)
+
+
+def test_movement_of_muse_lsl_without_the_name_of_the_file(tmp_path: Path) -> None:
+    acc = muselsl_acc(tmp_path).rename(tmp_path / "a.csv")
+    (block,) = read(acc).streams["muse.acc"]
+    assert {c.unit for c in block.info.channels} == {"g"}
+    gyro = muselsl_gyro(tmp_path).rename(tmp_path / "b.csv")
+    with pytest.raises(ValueError, match="x, y and z state no sensor"):
+        read(gyro)
 
 
 @pytest.mark.parametrize("found", ["easy"], indirect=True)
@@ -191,7 +233,7 @@ def test_every_preset_names_its_source() -> None:
         (
             "2025-01-01T10:00:00.123456+00:00\t273e0013-4c4d-454d-96be-f03bac821358\td7"
             "00\n",
-            "raw Bluetooth packets of a Muse",
+            "holds no packet with a signal of a Muse S Athena",
         ),
         ("%Total time 100\n%STOP AT\n00,FFF6C1,FFE9A1\n", "an OpenBCI SD card"),
     ],

@@ -176,6 +176,38 @@ def test_ecg_and_pulse_have_the_same_rmssd(data: Path) -> None:
     assert abs(told[0] - told[1]) < 2
 
 
+def noisy_beats(noise: float) -> Block:
+    """Beats whose peaks and half-rise points have errors of their own (s)."""
+    rng = np.random.default_rng(5)
+    true = 0.8 + 0.02 * rng.standard_normal(300)  # RMSSD 28 ms
+    peak, rise = (np.diff(noise * rng.standard_normal(301)) for _ in range(2))
+    info = StreamInfo(
+        "wrist.bvp",
+        Fraction(8),
+        (
+            Channel("event", "event", "s"),
+            *(Channel(c, "misc") for c in ("interval", "confidence", "rise")),
+        ),
+    )
+    x = np.full((8 * 230, 4), np.nan)
+    for at, a, b in zip(np.cumsum(true), true + peak, true + rise, strict=True):
+        row = int(np.ceil(at * 8))
+        if row < len(x):
+            x[row] = at - row / 8, a, 1.0, b
+    return Block(info, 0, 0.0, x)
+
+
+def test_noise_of_the_times_does_not_count_as_variability() -> None:
+    clean, noisy = (
+        apply(BeatToBeatVariability(), noisy_beats(n)).column("rmssd")[240:]
+        for n in (0.0, 0.007)
+    )
+    # Unsubtracted, the errors would add sqrt(28^2 + 6 * 7^2) - 28 = 5 ms, 17 %.
+    assert abs(np.mean(noisy / clean) - 1) < 0.08
+    drowned = apply(BeatToBeatVariability(), noisy_beats(0.05)).column("rmssd")[240:]
+    assert np.all(missing_reason(drowned) == MissingReason.POOR_QUALITY)
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "least"),
     [("biosppy_ecg", "ecg", 0.99), ("biosppy_ppg", "bio", 0.99)],

@@ -331,6 +331,25 @@ def test_names_state_kind_and_unit(name: str, kind: str, unit: str) -> None:
     assert split_unit(name)[1] == unit
 
 
+@pytest.mark.parametrize("name", ["respr", "resp_rate", "EDA_mean", "thorax_max"])
+def test_values_computed_of_signals_are_asked_for(tmp_path: Path, name: str) -> None:
+    frame = own()[["timestamp_ms", "PPG"]].assign(**{name: 12.5 + 0 * T})
+    path = written(tmp_path, frame)
+    with pytest.raises(ValueError, match=f"{name} may be a signal .*physio columns"):
+        read(path)
+    map_path(path).write_text(
+        f'time = "timestamp_ms"\n[signals]\nPPG = "ppg"\n{name} = "misc"\n'
+    )
+    assert set(read(path).streams) == {"table.ppg", "table.misc"}
+
+
+def test_rows_of_several_participants_are_no_recording(tmp_path: Path) -> None:
+    rows = pd.concat([own(300).assign(Participant=k) for k in (2, 3, 4, 5)])
+    with pytest.raises(ValueError, match=r"holds 4 participants .*: 2, 3, 4, \.\.\."):
+        read(written(tmp_path, rows))
+    check_own(read(written(tmp_path, own().assign(Participant="p7"))))
+
+
 @pytest.mark.parametrize("rate", [1, 4, 25, 51.2, 64, 130, 256, 1000])
 def test_rates_are_measured_from_rounded_lossy_and_bunched_times(rate: float) -> None:
     n = int(max(60, 20 * rate))

@@ -1,6 +1,7 @@
 """A description and its codes mean the same from an outlet and from an XDF file."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +120,126 @@ def test_emotiv_has_five_electrodes_and_its_marker() -> None:
     assert electrodes == [Channel(n, "eeg", "uV") for n in EMOTIV[3:8]]
     labels = [x for i in items if isinstance(i, Events) for x in i.labels]
     assert labels == ["3", "7"]
+
+
+Description = tuple[str, str, str]
+"""Label, unit and type of a channel."""
+
+
+def outlet(
+    name: str, kind: str, rows: list[Description], rate: float, source: str, n: int = 0
+) -> pylsl.StreamInfo:
+    """Return a stream of ``n`` channels, or of as many as are described."""
+    info = pylsl.StreamInfo(name, kind, n or len(rows), rate, "float32", source)
+    if rows:
+        channels = info.desc().append_child("channels")
+        for label, unit, kind_of_channel in rows:
+            row = channels.append_child("channel")
+            row.append_child_value("label", label)
+            row.append_child_value("unit", unit)
+            row.append_child_value("type", kind_of_channel)
+    return info
+
+
+UNICORN = "UN-2019.05.51"
+CAP = ["Fz", "C3", "Cz", "C4", "Pz", "PO7", "Oz", "PO8"]
+AXES = [f"{sensor}.{axis}" for sensor in ("acc", "gyro") for axis in "xyz"]
+MOTION = ["Timestamp", "Counter", "Interpolate", "Q0", "Q1", "Q2", "Q3",
+          "ACCX", "ACCY", "ACCZ", "MAGX", "MAGY", "MAGZ"]  # fmt: skip
+OUTLETS = {
+    "unicorn": outlet(UNICORN, "Data", [], RATE, UNICORN, 17),
+    "unicorn_eeg": outlet(f"{UNICORN}_EEG", "EEG", [], RATE, UNICORN, 8),
+    "unicorn_acc": outlet(f"{UNICORN}_ACC", "ACC", [], RATE, UNICORN, 3),
+    "unicorn_gyr": outlet(f"{UNICORN}_GYR", "GYR", [], RATE, UNICORN, 3),
+    "unicorn_bat": outlet(f"{UNICORN}_BAT", "BAT", [], RATE, UNICORN, 1),
+    "emotiv_motion": outlet(
+        "EmotivDataStream-Motion", "Motion", [(x, "", "") for x in MOTION], 64, "e-2"
+    ),
+    "emotiv_quality": outlet(
+        "EmotivDataStream-EEG-Quality", "EEG",
+        [(x, "", "EEG") for x in ("Timestamp", "Overall", "AF3", "AF4")], 2, "e-3",
+    ),
+    "explore": outlet(
+        "Explore_1438_ORN", "ORN",
+        [(f"{s}{a}", u, "ORN") for s, u in
+         (("acc", "mg"), ("gyro", "mdps"), ("mag", "mgauss")) for a in "XYZ"],
+        20, "x-1",
+    ),
+    "explore_exg": outlet(
+        "Explore_1438_ExG", "ExG", [(f"ch{i}", "uV", "ExG") for i in (1, 2)], 250, "x"
+    ),
+    "openmuse": outlet(
+        "Muse_ACCGYRO", "Motion",
+        [(f"{s}_{a}", "a.u.", "") for s in ("ACC", "GYRO") for a in "XYZ"], 52, "m-1",
+    ),
+    "openmuse_light": outlet(
+        "Muse_OPTICS", "OPTICS",
+        [(f"OPTICS_{x}", "a.u.", "") for x in ("LI_IR", "RI_IR")], 64, "m-2",
+    ),
+    "bitalino": outlet(
+        "BITalino", "BioSignals",
+        [("SEQ", "raw", "Biosignals"), ("A1_ECG", "mV", "Biosignals"),
+         ("A3_EDA", "uS", "Biosignals")], 100, "b-1",
+    ),
+}  # fmt: skip
+"""Outlets as the makers' programs describe them."""
+
+KINDS = {
+    "unicorn": [("Fz", "eeg", "uV"), ("ACC X", "misc", "g"), ("GYR X", "misc", "deg/s"),
+                ("Battery", "misc", "%"), ("Counter", "misc", "1"),
+                ("Validation", "misc", "1")],
+    "unicorn_eeg": [(name, "eeg", "uV") for name in CAP],
+    "unicorn_acc": [(name, "misc", "g") for name in AXES[:3]],
+    "unicorn_gyr": [(name, "misc", "deg/s") for name in AXES[3:]],
+    "unicorn_bat": [("bat", "misc", "1")],
+    "emotiv_motion": [("Q0", "misc", "1"), *((x, "misc", "g") for x in AXES[:3]),
+                      ("MAGX", "misc", "1"), ("Timestamp", "misc", "1")],
+    "emotiv_quality": [("AF3", "misc", "1"), ("AF4", "misc", "1")],
+    "explore": [*((x, "misc", "g") for x in AXES[:3]),
+                *((x, "misc", "deg/s") for x in AXES[3:])],
+    "explore_exg": [("ch1", "eeg", "uV"), ("ch2", "eeg", "uV")],
+    "openmuse": [*((x, "misc", "g") for x in AXES[:3]),
+                 *((x, "misc", "deg/s") for x in AXES[3:])],
+    "openmuse_light": [("OPTICS_LI_IR", "bio", "1"), ("OPTICS_RI_IR", "bio", "1")],
+    "bitalino": [("A1_ECG", "ecg", "uV"), ("A3_EDA", "gsr", "uS")],
+}  # fmt: skip
+"""Channels that each outlet has, with kind and unit."""
+
+
+@pytest.fixture(scope="module")
+def senders() -> dict[str, pylsl.StreamOutlet]:
+    return {key: pylsl.StreamOutlet(info) for key, info in OUTLETS.items()}
+
+
+def first_block(key: str, sender: pylsl.StreamOutlet) -> Block:
+    """Return what a device reads of ones."""
+    info = OUTLETS[key]
+    with Inlet(stream_name=info.name(), name="d", timeout=20.0) as inlet:
+        assert sender.wait_for_consumers(10)
+        for _ in range(4):
+            sender.push_sample([1.0] * info.channel_count())
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            for item in inlet.read():
+                if isinstance(item, Block) and len(item):
+                    return item
+            time.sleep(0.01)
+    raise AssertionError(f"{key} sent nothing")
+
+
+def test_outlets_of_devices_have_their_kinds_and_units(
+    senders: dict[str, pylsl.StreamOutlet],
+) -> None:
+    with ThreadPoolExecutor(len(senders)) as pool:
+        blocks = dict(
+            zip(senders, pool.map(first_block, senders, senders.values()), strict=True)
+        )
+    channels = {key: set(block.info.channels) for key, block in blocks.items()}
+    for key, expected in KINDS.items():
+        assert {Channel(*c) for c in expected} <= channels[key], key
+    names = blocks["explore"].info.names
+    values = dict(zip(names, blocks["explore"].data[0], strict=True))
+    assert (values["acc.x"], values["gyro.z"]) == pytest.approx((1e-3, 1e-3))
+    names = blocks["bitalino"].info.names
+    values = dict(zip(names, blocks["bitalino"].data[0], strict=True))
+    assert (values["A1_ECG"], values["A3_EDA"]) == pytest.approx((1e3, 1))

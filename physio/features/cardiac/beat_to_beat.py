@@ -25,13 +25,16 @@ _POOR: Final = MissingReason.POOR_QUALITY.nan
 
 
 @njit(cache=True)
-def _pair_statistics(window: Array, change: float) -> tuple[int, float, int, int]:
+def _pair_statistics(
+    window: Array, change: float
+) -> tuple[int, float, float, int, int]:
     """Return statistics of successive intervals, in order of time.
 
     Parameters
     ----------
     window
-        Accepted interval and interval whatever the rhythm (s), shape (beats, 2).
+        Accepted interval, interval whatever the rhythm, and interval between half-rise
+        points (s), shape (beats, 3).
     change
         Relative change that counts as irregular.
 
@@ -39,12 +42,13 @@ def _pair_statistics(window: Array, change: float) -> tuple[int, float, int, int
     -------
     tuple
         Number of pairs of accepted intervals that are regular, as are their
-        neighbours; sum of their squared differences (s^2); number of pairs of any
+        neighbours; sum of their squared differences (s^2), and of the squares by which
+        these differ between the two points of the waves; number of pairs of any
         intervals, and of irregular ones.
     """
     n = len(window)
     irregular = np.zeros(n + 1, np.bool_)  # from interval k - 1 to k
-    pairs, squares, both = 0, 0.0, 0
+    pairs, squares, disagreement, both = 0, 0.0, 0.0, 0
     for k in range(1, n):
         before, after = window[k - 1, 1], window[k, 1]
         irregular[k] = abs(after - before) > change * before  # false where NaN
@@ -55,7 +59,8 @@ def _pair_statistics(window: Array, change: float) -> tuple[int, float, int, int
             continue
         pairs += 1
         squares += difference**2
-    return pairs, squares, both, int(irregular.sum())
+        disagreement += (difference - (window[k, 2] - window[k - 1, 2])) ** 2
+    return pairs, squares, disagreement, both, int(irregular.sum())
 
 
 @njit(cache=True)
@@ -65,9 +70,9 @@ def _variability(beats: Array, clock: Counts, limits: Array, x: Array) -> Array:
     p, q = clock[3], clock[4]
     size = len(beats)
     y = np.full((len(x) * q // p + 1, 2), _POOR)
-    window = np.empty((size, 2))
+    window = np.empty((size, 3))
     m, known, oldest = 0, -1, -1
-    pairs, squares, both, irregular = 0, 0.0, 0, 0
+    pairs, squares, disagreement, both, irregular = 0, 0.0, 0.0, 0, 0
     for i in range(len(x)):
         add_beat(beats, clock, x[i])
         if clock[0] == -((-clock[2] * p) // q):
@@ -80,11 +85,11 @@ def _variability(beats: Array, clock: Counts, limits: Array, x: Array) -> Array:
                 known, oldest = clock[1], first
                 for k in range(first, known):
                     window[k - first] = beats[k % size, 1:]
-                pairs, squares, both, irregular = _pair_statistics(
+                pairs, squares, disagreement, both, irregular = _pair_statistics(
                     window[: known - first], change
                 )
-            if pairs >= fewest:
-                y[m, 0] = 1000 * np.sqrt(squares / pairs)
+            if pairs >= fewest and disagreement <= squares:
+                y[m, 0] = 1000 * np.sqrt((squares - disagreement / 2) / pairs)
             if both >= fewest:
                 y[m, 1] = irregular / both
             m += 1
@@ -98,10 +103,10 @@ class BeatToBeatVariability(Stage):
     """Variability from one beat to the next; follows `BeatDetection`.
 
     ``rmssd`` (ms) is the root mean square of the differences between accepted intervals
-    that follow one another, in the last ``window`` s. ``irregular`` (0 to 1) is the
-    proportion of the intervals, whatever the rhythm, that differ from the previous one
-    by more than ``change``: 0 in sinus rhythm, about a half in atrial fibrillation, 1
-    in bigeminy.
+    that follow one another, in the last ``window`` s, less the noise of their times.
+    ``irregular`` (0 to 1) is the proportion of the intervals, whatever the rhythm, that
+    differ from the previous one by more than ``change``: 0 in sinus rhythm, about a
+    half in atrial fibrillation, 1 in bigeminy.
 
     Parameters
     ----------
@@ -122,6 +127,12 @@ class BeatToBeatVariability(Stage):
     time affect too: the shipped chain is called ``prv``. The delay is that of the
     beats.
 
+    The noise of the times of a pulse wave is estimated as in [3]_: where the peak and
+    the half-rise point of a wave are measured with independent errors of equal
+    variance, half of the mean square by which their differences disagree is that of
+    the error, and is subtracted. RMSSD is missing where this is more than half of the
+    mean square itself. In an ECG both are one point, and nothing is subtracted.
+
     Shape (n, 4 or more) to (m, 2). Deviation from [1]_: pairs with an interval that is
     not accepted, and those beside an irregular change, are excluded.
 
@@ -132,6 +143,8 @@ class BeatToBeatVariability(Stage):
     .. [2] Malik et al., Heart rate variability in relation to prognosis after
        myocardial infarction: selection of optimal processing techniques, European Heart
        Journal 10, 1989.
+    .. [3] Grubbs, On estimating precision of measuring instruments and product
+       variability, Journal of the American Statistical Association 43, 1948.
     """
 
     window: float = 60.0

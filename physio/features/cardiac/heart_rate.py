@@ -40,7 +40,9 @@ class BeatDetection(Stage):
     ``confidence`` is the correlation of its wave with those of the previous beats (0 to
     1). Its ``height`` is that of the filtered wave above the lowest value of the
     preceding half second (ECG: 0.2 s). Its ``rr`` is the interval whatever the rhythm,
-    ectopic beats and fibrillation included, missing where it is uncertain.
+    ectopic beats and fibrillation included, missing where it is uncertain. Its ``rise``
+    is the accepted interval between the half-rise points of the two waves (s); in an
+    ECG it equals ``interval``.
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ class BeatDetection(Stage):
     and they differ by less than 2.5 times in energy: shape and rhythm do not matter
     then. The delay is that of the longest wave and its averages.
 
-    Shape (n, channels) to (n, 5): a point stream, one row per sample.
+    Shape (n, channels) to (n, 6): a point stream, one row per sample.
 
     References
     ----------
@@ -109,6 +111,7 @@ class BeatDetection(Stage):
             Channel("confidence", "misc", "1", delay, span),
             Channel("height", "misc", source.unit, delay, span),
             Channel("rr", "misc", "s", delay, span),
+            Channel("rise", "misc", "s", delay, span),
         )
 
     def initial_state(self, info: StreamInfo) -> BeatState:
@@ -153,13 +156,14 @@ def check_beats(info: StreamInfo, purpose: str, *columns: str) -> None:
 class BeatHistory(NamedTuple):
     """The beats of a window."""
 
-    beats: Array  # (size, 3): sample of detection, accepted interval, interval
-    # whatever the rhythm (s); beat k in row k % size
+    beats: Array  # (size, 4): sample of detection, accepted interval, interval
+    # whatever the rhythm, interval between half-rise points (s); beat k in k % size
     clock: Counts  # (5,): samples, beats, outputs given, hop as p / q samples
     limits: Array  # (4,): rate, window (samples), and two settings
     coverage: Panes
     mark: int  # column that marks corrected beats; -1 for none
     rr: int  # column of intervals whatever the rhythm; -1 for none
+    rise: int  # column of intervals between half-rise points; -1 for none
 
 
 def beat_history(
@@ -169,27 +173,30 @@ def beat_history(
     hop = every(info, step).step
     width = float(Fraction(str(window)) * info.rate)
     return BeatHistory(
-        np.zeros((int(window / RR_RANGE[0]) + 2, 3)),
+        np.zeros((int(window / RR_RANGE[0]) + 2, 4)),
         np.array([0, 0, 0, hop.numerator, hop.denominator], np.int64),
         np.array([float(info.rate), width, *settings]),
         panes(info, (window,), step, 0.5, columns=1),
         mark_column(info),
         info.names.index("rr") if "rr" in info.names else -1,
+        info.names.index("rise") if "rise" in info.names else -1,
     )
 
 
 def beat_rows(state: BeatHistory, x: Array) -> tuple[Array, Array]:
-    """Return the reasons of the outputs due, (m, 1), and the beats, (n, 3).
+    """Return the reasons of the outputs due, (m, 1), and the beats, (n, 4).
 
     A reason is 0 where the window is covered, else NaN. A beat is its event, its
-    accepted interval, and its interval whatever the rhythm.
+    accepted interval, its interval whatever the rhythm, and that between half-rise
+    points; where a stream has none of the latter two they are the accepted one.
     """
     lost = slide(*state.coverage, read_only(missing_reasons(x)))[:, 0, _MEAN]
     accepted = x[:, 1]
     if state.mark >= 0:
         accepted = np.where(x[:, state.mark] == 0, accepted, np.nan)
     rr = accepted if state.rr < 0 else x[:, state.rr]
-    return lost, read_only(np.column_stack([x[:, 0], accepted, rr]))
+    rise = accepted if state.rise < 0 else x[:, state.rise]
+    return lost, read_only(np.column_stack([x[:, 0], accepted, rr, rise]))
 
 
 @njit(cache=True)
@@ -197,7 +204,7 @@ def add_beat(beats: Array, clock: Counts, row: Array) -> None:
     """Add the beat of a row of `beat_rows`, if there is one."""
     if not np.isnan(row[0]):
         beat = beats[clock[1] % len(beats)]
-        beat[0], beat[1], beat[2] = clock[0], row[1], row[2]
+        beat[0], beat[1], beat[2], beat[3] = clock[0], row[1], row[2], row[3]
         clock[1] += 1
 
 

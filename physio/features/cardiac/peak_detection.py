@@ -307,10 +307,11 @@ def _write_beat(beats: BeatMemory, p: int, row: Array) -> None:
     if search > 0:
         measured = _is_measured(beats, p, interval)
         row[4] = interval if fine or measured else _POOR
-        row[5] = _prominence(rings[0], middle - lag, 2 * around)
+        row[6] = _prominence(rings[0], middle - lag, 2 * around)
     else:
         row[4] = row[1]
-        row[5] = max(rings[1, middle % size], 0.0)
+        row[6] = max(rings[1, middle % size], 0.0)
+    row[5] = risen if fine else _POOR
     past[0], past[1], past[2], past[3] = at, interval, like, half
     past[4] = 1.0 if fine else 0.0
     clock[3] += 1
@@ -342,18 +343,19 @@ def detect_beats(
 
     Returns
     -------
-    ndarray, shape (n, 6)
+    ndarray, shape (n, 7)
         Event (s from the row's own time), interval (s), confidence, height, interval
-        whatever the rhythm (s), and height of the peak above its surroundings.
+        whatever the rhythm (s), interval between the half-rise points (s), and height
+        of the peak above its surroundings.
     """
     peak, beat, floor, longest = spans[0], spans[1], spans[2], spans[3]
     offset, rate, sign = limits[0], limits[1], limits[3]
     size = rings.shape[1]
-    y = np.empty((len(x), 6))
+    y = np.empty((len(x), 7))
     for i in range(len(x)):
         v, f, n = x[i, 0], passed[i, 0], clock[0]
         clock[0] += 1
-        for c in range(6):
+        for c in range(7):
             y[i, c] = v if np.isnan(v) else (f if np.isnan(f) else np.nan)
         f = 0.0 if np.isnan(f) else f
         rings[0, n % size] = v
@@ -405,7 +407,7 @@ def select_beats(
     upright: Array,
     inverted: Array,
 ) -> Array:
-    """Return the beats of the polarity with more evidence, shape (n, 5).
+    """Return the beats of the polarity with more evidence, shape (n, 6).
 
     Parameters
     ----------
@@ -416,7 +418,7 @@ def select_beats(
     upright, inverted
         Beats of the signal and of its negative, as `detect_beats` returns them.
     """
-    y = upright[:, :5].copy()
+    y = upright[:, :6].copy()
     for i in range(len(y)):
         n = clock[0]
         clock[0] += 1
@@ -428,7 +430,7 @@ def select_beats(
                 counts[s] = 0
             clock[1 + s] = n
             vote = votes[s, counts[s] % votes.shape[1]]
-            vote[0], vote[1] = row[5], 0.0 if np.isnan(row[1]) else 1.0
+            vote[0], vote[1] = row[6], 0.0 if np.isnan(row[1]) else 1.0
             counts[s] += 1
         if np.isnan(upright[i, 0]) and np.isnan(inverted[i, 0]):
             continue
@@ -439,6 +441,6 @@ def select_beats(
         if np.isnan(at) or (changed and at - newest[0] < RR_RANGE[0] * rate):
             y[i] = np.nan
             continue
-        y[i] = row[:5]
+        y[i] = row[:6]
         newest[0], clock[3] = at, lead
     return y

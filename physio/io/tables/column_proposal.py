@@ -9,7 +9,12 @@ import numpy as np
 
 from physio.io.channel_kinds import channel_kind
 from physio.io.montage import known
-from physio.io.tables.column_map import KINDS, ColumnMap, ColumnSignal
+from physio.io.tables.column_map import (
+    EVENT_KINDS,
+    KINDS,
+    ColumnMap,
+    ColumnSignal,
+)
 from physio.io.tables.row_times import estimate_rate, read_times
 from physio.io.tables.table_recording import interval_unit, numbers
 from physio.io.tables.text_table import TextTable
@@ -76,6 +81,14 @@ _HELPERS: Final = re.compile(
 _MODULE: Final = re.compile(r"\b(ecg|eda|gsr|ppg|rsp|emg|eog|eeg|skt)\d{2,3}[a-z]?\b")
 """Names of amplifiers, as ``ECG100C``."""
 
+_DERIVED: Final = re.compile(
+    r".*\b(?:rates?|freq(?:uency)?|count|peaks?|amplitude|mean|avg|average|median|std?"
+    r"|sd|var|variance|min|max|sum|slope|rmssd|sdnn|z|zscore|score|index|level|labels?)"
+)
+"""Names of values that were computed of a signal, as ``resp_rate`` or ``EDA_mean``."""
+
+_TRIPLE: Final = ("x", "y", "z")
+
 _SPLIT: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|[\s_.,;:/\\\-+()\[\]{}#\"'|]+")
 _BRACKET: Final = re.compile(r"^(.*?)\s*[\[({]\s*([^\[\](){}]*)\s*[\])}]\s*$")
 
@@ -141,6 +154,12 @@ def propose(table: TextTable) -> Proposal:
         signal = _signal(table, name, reasons)
         if signal is not None:
             signals.append(signal)
+    doubts += _doubtful_names(signals, reasons)
+    if not signals and {*_TRIPLE} <= {_key(n) for n in table.names}:
+        doubts.append(
+            "x, y and z state no sensor: they may be acceleration, rotation or a "
+            "magnetic field"
+        )
     signals = _with_units(table, signals, reasons, doubts)
     rate = _stated_rate(table)
     if not time and not rate and not any(s.kind == "rr" for s in signals):
@@ -166,12 +185,40 @@ def signal_kind(name: str) -> str:
     key = _key(base)
     if _HELPERS.fullmatch(key) or key.startswith("response"):
         return ""
+    return _stated(base) or _resembled(base)
+
+
+def _doubtful_names(
+    signals: Sequence[ColumnSignal], reasons: dict[str, str]
+) -> list[str]:
+    """Return a doubt for each name that only resembles that of a signal.
+
+    ``respr`` may be breathing or its rate; ``EDA_mean`` was computed of a signal.
+    """
+    doubts = []
+    for signal in signals:
+        base, _ = split_unit(signal.column)
+        derived = _DERIVED.fullmatch(_key(base)) and signal.kind not in EVENT_KINDS
+        if _stated(base) and not derived:
+            continue
+        reasons[signal.column] += ", a guess"
+        doubts.append(
+            f"{signal.column} may be a signal ({signal.kind}), or a value computed of "
+            "one, as its rate or mean"
+        )
+    return doubts
+
+
+def _stated(base: str) -> str:
+    """Return the kind that a name without its unit states; empty for none."""
+    key = _key(base)
     if kind := _named(key):
         return kind
-    if _is_electrode(base):
-        return "eeg"
-    if re.fullmatch(r"eeg(?: .*)?", key):
-        return "eeg"
+    return "eeg" if _is_electrode(base) or re.fullmatch(r"eeg(?: .*)?", key) else ""
+
+
+def _resembled(base: str) -> str:
+    """Return the kind of the signal whose name resembles this one; empty for none."""
     kind = channel_kind(base, "").kind
     words = {"gsr": "eda", "bio": "ppg", "temperature": "temp"}
     return words.get(kind, kind if kind in KINDS and kind != "misc" else "")

@@ -1,12 +1,13 @@
 """Tables of numbers as recordings: by a map, a preset, or the names of columns."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from physio.core.input_file import existing_file
 from physio.core.recording import Recording
 from physio.io.tables.column_map import ColumnMap, from_tables, read_map
-from physio.io.tables.column_proposal import Proposal, propose
+from physio.io.tables.column_proposal import NO_RATE, Proposal, propose
 from physio.io.tables.table_presets import match_preset
 from physio.io.tables.table_recording import from_table as convert
 from physio.io.tables.text_table import TextTable, read_text_table
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 MAP_SUFFIX: Final = ".columns.toml"
 """Suffix of the map beside a table: ``walk.csv`` has ``walk.columns.toml``."""
+
+_PARTICIPANT: Final = re.compile(
+    r"(?:participant|subject|subj|person|patient|proband|vp|pid)"
+    r"(?:[ _-]?(?:id|nr?|no|code))?"
+)
+"""Names of a column that states whose row it is."""
 
 
 def read(
@@ -123,10 +130,11 @@ def load_table(path: Path) -> TextTable:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no table.
+        If it is no table, or holds the rows of several participants.
     """
     if path.suffix.lower() != ".parquet":
         table = read_text_table(path)
+        _refuse_several(path, table)
         return table._replace(about={**table.about, "file": path.stem})
     import pandas as pd
 
@@ -136,7 +144,9 @@ def load_table(path: Path) -> TextTable:
         raise ValueError(f"{path} cannot be read as Parquet: {error}") from None
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index()
-    return TextTable(frame.rename(columns=str), {}, {})
+    table = TextTable(frame.rename(columns=str), {}, {"file": path.stem})
+    _refuse_several(path, table)
+    return table
 
 
 def map_path(path: Path) -> Path:
@@ -144,12 +154,28 @@ def map_path(path: Path) -> Path:
     return path.with_name(path.stem + MAP_SUFFIX)
 
 
+def _refuse_several(path: Path, table: TextTable) -> None:
+    """Refuse a table that holds the recordings of several participants."""
+    for name in table.names:
+        if not _PARTICIPANT.fullmatch(name.strip().lower()):
+            continue
+        codes = [str(c) for c in table.frame[name].dropna().unique()[:1000]]
+        if 1 < len(codes) < len(table.frame) / 2:
+            more = ", ..." if len(codes) > 3 else ""
+            raise ValueError(
+                f"{path} holds {len(codes)} participants (column {name!r}: "
+                f"{', '.join(codes[:3])}{more}), and a recording is that of one: write "
+                "a file for each"
+            )
+
+
 def _certain(path: Path, proposal: Proposal) -> ColumnMap:
     """Return a proposed map that leaves no doubt."""
     hint = f"`physio columns {path}` proposes a map of its columns; correct it"
     if proposal.columns is None:
+        why = "".join(f" ({d})" for d in proposal.doubts if d != NO_RATE)
         raise ValueError(
-            f"{path} is a table, but no column is named like a signal; {hint}"
+            f"{path} is a table, but no column is named like a signal{why}; {hint}"
         )
     if proposal.doubts:
         raise ValueError(f"{path}: {proposal.doubts[0]}; {hint}")

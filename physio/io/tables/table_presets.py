@@ -4,7 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from physio.io.tables.column_map import TIME_UNITS, ColumnMap, ColumnSignal
+from physio.io.tables.table_recording import numbers
 from physio.io.tables.text_table import TextTable
 
 Rule = tuple[str, str, str] | tuple[str, str, str, str]
@@ -34,6 +37,11 @@ class TablePreset(NamedTuple):
         Body site.
     source
         Document that describes the header.
+    file
+        Pattern of the name of the file, in lower case, where the header alone is not
+        that of one table.
+    median
+        Range of the median magnitude of the signals, in place of the name of the file.
     """
 
     program: str
@@ -45,6 +53,8 @@ class TablePreset(NamedTuple):
     counter: str = ""
     site: str = ""
     source: str = ""
+    file: str = ""
+    median: tuple[float, float] | None = None
 
 
 def _axes(pattern: str, kind: str, unit: str) -> tuple[Rule, ...]:
@@ -106,6 +116,20 @@ PRESETS: Final = (
         "muse-lsl, PPG", "muse", ("timestamps", "PPG1", "PPG2"),
         ((r"(PPG\d)", "ppg", "1", r"\1"),),
         ("timestamps",), rate=64, site="head", source="muselsl/record.py",
+    ),
+    TablePreset(
+        "muse-lsl, ACC", "muse", ("timestamps", "X", "Y", "Z"),
+        _axes("@", "acc", "g"),
+        ("timestamps",), rate=52, site="head",
+        source="muselsl/record.py, ACC_recording_<date>.csv",
+        file=r".*acc.*", median=(0.8, 1.2),
+    ),
+    TablePreset(
+        "muse-lsl, GYRO", "muse", ("timestamps", "X", "Y", "Z"),
+        _axes("@", "gyro", "deg/s"),
+        ("timestamps",), rate=52, site="head",
+        source="muselsl/record.py, GYRO_recording_<date>.csv",
+        file=r".*gyr.*",
     ),
     TablePreset(
         "Mind Monitor", "muse", ("TimeStamp", r"RAW_TP9", "Elements"),
@@ -175,9 +199,33 @@ def match_preset(table: TextTable) -> ColumnMap | None:
     for preset in PRESETS:
         if all(any(re.fullmatch(p, n) for n in table.names) for p in preset.needs):
             signals = _signals(preset, table)
-            if signals:
+            if signals and _fits(preset, table, signals):
                 return _map(preset, table, signals)
     return None
+
+
+def _fits(
+    preset: TablePreset, table: TextTable, signals: Sequence[ColumnSignal]
+) -> bool:
+    """Return whether the name of the file, or else its values, are those of a preset.
+
+    Magnitudes decide only if the name is that of no preset with the same columns.
+    """
+    if not preset.file:
+        return True
+    name = table.about.get("file", "").lower()
+    alike = [p.file for p in PRESETS if p.file and p.needs == preset.needs]
+    if any(re.fullmatch(pattern, name) for pattern in alike):
+        return re.fullmatch(preset.file, name) is not None
+    if preset.median is None:
+        return False
+    try:
+        values = [numbers(table.frame, s.column, []) for s in signals]
+    except ValueError:
+        return False
+    magnitude = np.sqrt((np.column_stack(values) ** 2).sum(axis=1))
+    low, high = preset.median
+    return bool(low <= np.nanmedian(magnitude) <= high)
 
 
 def _signals(preset: TablePreset, table: TextTable) -> list[ColumnSignal]:

@@ -134,6 +134,12 @@ class Participant:
                 prior = np.where(np.isnan(prior), expert.ratings.prior, prior)
         return prior
 
+    @property
+    def widths(self) -> Array:
+        """Half-widths of the intervals (standard deviations), shape (3, levels)."""
+        widths: Array = self._state.runtime.widths
+        return widths
+
     def slowest(self, sensors: Sequence[str]) -> float:
         """Return the longest window of the features of some sensors (s)."""
         return max(
@@ -246,7 +252,9 @@ class Participant:
 def matrix(participant: Participant) -> Iterator[dict[str, Any]]:
     """Yield a row for each perturbation of each sensor, and of all of them."""
     sensors = participant.sensors
-    groups = [((s,), perturbations(s)) for s in sensors]
+    groups: list[tuple[tuple[str, ...], tuple[Perturbation, ...]]] = [
+        ((s,), perturbations(s)) for s in sensors
+    ]
     if len(sensors) > 1:
         absent = [p for p in perturbations(sensors[0]) if p.demand is Demand.ABSENT]
         groups.append((sensors, tuple(absent)))
@@ -392,10 +400,10 @@ def main() -> None:
         recordings = list(islice(source, given.participants))
         rows = [
             row
-            for own, other in zip(
+            for recording, other in zip(
                 recordings, recordings[1:] + recordings[:1], strict=True
             )
-            for row in matrix(Participant(own, other, begin))
+            for row in matrix(Participant(recording, other, begin))
         ]
         results[name] = {"cells": table(rows), "rows": rows}
     given.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")

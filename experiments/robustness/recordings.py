@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +18,9 @@ from physio.core.recording import Recording
 SECONDS: Final = 900.0
 """Duration of each recording of a wristband (s)."""
 
-HEADSET: Final = "headset", Headset
-BAND: Final = "band", Wristband
+HEADSET: Final = "headset", partial(Headset, preset="exaggerated")
+BAND: Final = "band", partial(Wristband, preset="exaggerated")
+"""Name and device, with the effects that demonstration weights are trained on."""
 
 
 def wristbands(data: Path, seconds: float = SECONDS) -> Iterator[Recording]:
@@ -69,7 +71,7 @@ def simulated(
     seed
         Seed of the participant.
     devices
-        Name and class of each device.
+        Name and maker of each device.
     seconds
         Duration (s).
     truth

@@ -99,7 +99,7 @@ class Participant:
         self.kinds = {
             n: b[0].info.channels[0].kind for n, b in recording.streams.items()
         }
-        self.features = self._paced(
+        self.features = paced(
             feature_ticks(recording, PipelineConfig(self.plan.chains, self.plan.join))
         )
         self._state: Any = self.plan.estimator.initial_state(self.features.info)
@@ -204,7 +204,7 @@ class Participant:
         }
         read = {stream for chain in chains.values() for stream in chain.streams}
         streams = {n: b for n, b in recording.streams.items() if n in read}
-        part = self._paced(
+        part = paced(
             feature_ticks(
                 replace(recording, streams=streams),
                 PipelineConfig(chains, self.plan.join),
@@ -241,12 +241,12 @@ class Participant:
         named = float(blame.mean()) if len(blame) else np.nan
         return Estimates(values, float(np.isnan(cells).mean()), named)
 
-    @staticmethod
-    def _paced(features: Block) -> Block:
-        """Return every fourth tick."""
-        info = replace(features.info, rate=Fraction(features.info.rate) / PACE)
-        data = np.ascontiguousarray(features.data[::PACE])
-        return Block(info, 0, features.t0, data)
+
+def paced(features: Block) -> Block:
+    """Return every fourth tick."""
+    info = replace(features.info, rate=Fraction(features.info.rate) / PACE)
+    data = np.ascontiguousarray(features.data[::PACE])
+    return Block(info, 0, features.t0, data)
 
 
 def matrix(participant: Participant) -> Iterator[dict[str, Any]]:

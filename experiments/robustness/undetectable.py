@@ -5,6 +5,7 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,8 +22,8 @@ from physio.evaluation.statistics import bootstrap_ci
 FIRST: Final = 20_000
 """Seed of the first participant: none trained or evaluated weights."""
 
-SECONDS: Final = 90.0
-BEGIN: Final = 30.0
+SECONDS: Final = 60.0
+BEGIN: Final = 24.0
 SETTLED: Final = 10.0
 RATER: Final = 0.2
 """Standard deviation of a rating around affect, as in the training of the weights."""
@@ -99,33 +100,42 @@ def _mean(rows: list[dict[str, Any]]) -> float:
     return float(np.mean([row["lost"] for row in rows]))
 
 
+def summary(
+    cells: Mapping[tuple[str, str], list[dict[str, Any]]],
+) -> list[dict[str, Any]]:
+    """Return the coverage of each cell over its participants."""
+    rows = []
+    for (sensor, name), mine in cells.items():
+        inside = {d: _interval([c["coverage"][d] for c in mine]) for d in DIMENSIONS}
+        rows.append(
+            {
+                "sensor": sensor,
+                "perturbation": name,
+                "participants": len(mine),
+                "coverage": inside,
+                "lost": None if name == "clean" else round(_mean(mine), 3),
+                "reached": all(h[0] >= LEAST for h in inside.values()),
+            }
+        )
+    return rows
+
+
 def main() -> None:
     """Compute the coverage over all participants and write it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--participants", type=int, default=300)
     given = parser.parse_args()
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    gathered: dict[tuple[str, str], list[dict[str, Any]]] = {}
     other = with_truth(given.participants)
     for number in range(given.participants):
         recording = with_truth(number)
         for row in pair(number, recording, other):
-            found.setdefault((row["sensor"], row["perturbation"]), []).append(row)
+            gathered.setdefault((row["sensor"], row["perturbation"]), []).append(row)
         other = recording
-    rows = []
-    for (sensor, name), mine in found.items():
-        held = {d: _interval([c["coverage"][d] for c in mine]) for d in DIMENSIONS}
-        rows.append(
-            {
-                "sensor": sensor,
-                "perturbation": name,
-                "participants": len(mine),
-                "coverage": held,
-                "lost": None if name == "clean" else round(_mean(mine), 3),
-                "reached": all(h[0] >= LEAST for h in held.values()),
-            }
-        )
-    given.out.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+        if number % 15 == 14 or number == given.participants - 1:
+            text = json.dumps(summary(gathered), indent=1)
+            given.out.write_text(text + "\n", "utf-8")
 
 
 if __name__ == "__main__":

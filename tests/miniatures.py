@@ -1,6 +1,7 @@
 """Small folders in the exact formats in which data sets are published."""
 
 import io
+import pickle
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -196,13 +197,144 @@ def sam40(root: Path) -> None:
     (root / "records.csv").write_text("\n".join(rows) + "\n")
 
 
+def faced(root: Path) -> None:
+    """One participant's pickle, whole, and the ratings in the order of presentation."""
+    rng = np.random.default_rng(12)
+    data = np.zeros((28, 32, 7500), np.float32)
+    data[:] = 9 * np.sin(np.arange(7500) / 12)
+    data[4, 0] = np.arange(7500) / 100
+    order = rng.permutation(28) + 1
+    remarks = np.empty((28, 1), [("score", object), ("trial", object), ("vid", object)])
+    for place, video in enumerate(order):
+        score = np.full((1, 12), 3.5)
+        score[0, 8:10] = 7.0, video / 4  # arousal, valence
+        remarks[place, 0] = (
+            score,
+            np.array([[place + 1.0]]),
+            np.array([[video * 1.0]]),
+        )
+    for folder in ("Processed_data", "Data/sub003"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "Processed_data" / "sub003.pkl").write_bytes(pickle.dumps(data, 4))
+    scipy.io.savemat(
+        root / "Data" / "sub003" / "After_remarks.mat", {"After_remark": remarks}
+    )
+
+
+def seed_vii(root: Path) -> None:
+    """One participant's 80 films, a second each."""
+    root.mkdir(parents=True, exist_ok=True)
+    wave = 20 * np.sin(np.arange(200) / 7)
+    films = {str(k): np.tile(wave, (62, 1)) + k for k in range(1, 81)}
+    scipy.io.savemat(root / "3.mat", films, do_compression=True)
+
+
+def refed(root: Path, rate: int = 200) -> None:
+    """One participant's 15 videos, six seconds each, and a second of rest before."""
+    from physio.datasets.seed import EEG
+
+    folder = root / "data" / "2"
+    for place in (folder, root / "annotations"):
+        place.mkdir(parents=True, exist_ok=True)
+    wave = np.tile(20 * np.sin(np.arange(6 * rate) / 9), (64, 1))
+    videos = {f"video_{k}": wave + k for k in range(1, 16)}
+    scipy.io.savemat(folder / "EEG_videos.mat", videos, do_compression=True)
+    rest = {f"video_{k}": wave[:, :rate] for k in range(1, 16)}
+    scipy.io.savemat(folder / "EEG_baselines.mat", rest, do_compression=True)
+    drawn = {
+        f"video_{k}": np.column_stack([np.full(6, 128 + k), [1, 64, 128, 192, 255, 1]])
+        for k in range(1, 16)
+    }
+    scipy.io.savemat(root / "annotations" / "2_label.mat", drawn)
+    names = [*(e for e in EEG if not e.startswith("CB")), "F9", "F10", "TP9", "TP10"]
+    (root / "EEG_channels.csv").write_text(
+        "index,name\n" + "".join(f"{i},{n}\n" for i, n in enumerate(names, 1))
+    )
+    columns = [
+        (f"Video_{k}_{q}", str(1 + (k + j) % 9))
+        for k in range(1, 16)
+        for j, q in enumerate(("Valence", "Arousal", "Dominance", "Familiarity"))
+    ]
+    (root / "SAM_score.csv").write_text(
+        "sub_id," + ",".join(c for c, _ in columns) + "\n2,"
+        + ",".join(v for _, v in columns) + "\n"
+    )  # fmt: skip
+
+
+def eeglab(path: Path, names: list[str], rate: float, data: np.ndarray) -> None:
+    """Write ``.set`` and ``.fdt`` as EEGLAB does (uV)."""
+    places = np.empty((1, len(names)), [("labels", object)])
+    for i, name in enumerate(names):
+        places[0, i] = (name,)
+    eeg = {
+        "setname": "m", "nbchan": float(len(names)), "trials": 1.0, "srate": rate,
+        "pnts": float(data.shape[1]), "xmin": 0.0, "xmax": data.shape[1] / rate,
+        "times": np.array([]), "data": f"{path.stem}.fdt", "chanlocs": places,
+        "event": np.array([]), "epoch": np.array([]), "icawinv": np.array([]),
+        "icasphere": np.array([]), "icaweights": np.array([]),
+        "icachansind": np.array([]), "urevent": np.array([]),
+        "ref": "common", "comments": "", "history": "", "filename": path.name,
+    }  # fmt: skip
+    scipy.io.savemat(path, {"EEG": eeg})
+    path.with_suffix(".fdt").write_bytes(data.astype("<f4").tobytes("F"))
+
+
+def dens(root: Path) -> None:
+    """One participant, two films of which one was rated; onsets in samples."""
+    stem = "sub-mit003_task-Emotion"
+    for folder in ("eeg", "beh"):
+        (root / "sub-mit003" / folder).mkdir(parents=True, exist_ok=True)
+    (root / "dataset_description.json").write_text(
+        '{"Name": "DENS", "BIDSVersion": "1.6.0", "License": "CC0"}'
+    )
+    (root / "participants.tsv").write_text("participant_id\tage\nsub-mit003\t22\n")
+    eeg = root / "sub-mit003" / "eeg"
+    data = np.random.default_rng(13).normal(0, 9, (4, 250 * 140))
+    eeglab(eeg / f"{stem}_eeg.set", ["E1", "E2", "E3", "E4"], 250.0, data)
+    (eeg / f"{stem}_eeg.json").write_text(
+        '{"TaskName": "Emotion", "SamplingFrequency": 250}'
+    )
+    (eeg / f"{stem}_channels.tsv").write_text(
+        "name\ttype\tunits\n" + "".join(f"E{k}\tEEG\tuV\n" for k in range(1, 5))
+    )
+    (eeg / f"{stem}_events.tsv").write_text(
+        "onset\tduration\ttrial_type\tlabel\n0\t0\tfix\tfixation\n"
+        "1250\t15000\tstm\tHappy_clip_1\n18750\t15000\tstm\tSad_clip_2\n"
+    )
+    (root / "sub-mit003" / "beh" / f"{stem}_beh.tsv").write_text(
+        "stimuliName\tvalence\tarousal\tdominance\tliking\tfamiliarity\trelevance\n"
+        "Sad_clip.mp4\t2\t7.5\t4\t3\t1\t2\n"
+    )
+
+
+def bids_ratings(root: Path) -> None:
+    """The two participants of `bids`, whose events have ratings from 0 to 100."""
+    bids(root)
+    for who, (first, second) in (("01", (20, 80)), ("02", (0, 100))):
+        path = root / f"sub-{who}" / "eeg" / f"sub-{who}_task-rest_events.tsv"
+        path.write_text(
+            "onset\tduration\ttrial_type\tself_valence\tarousal\n"
+            f"2\t30\tfilm a\t{first}\t50\n40\t0\tbutton\tn/a\tn/a\n"
+            f"60\t30\tfilm b\t{second}\tn/a\n"
+        )
+    (root / "task-rest_events.json").write_text(
+        '{"self_valence": {"Minimum": 0, "Maximum": 100},'
+        ' "arousal": {"Levels": {"0": "calm", "50": "-", "100": "excited"}}}'
+    )
+
+
 MINIATURES: dict[str, Callable[[Path], None]] = {
     "Bids": bids,
+    "BidsRatings": bids_ratings,
     "Dasps": dasps,
     "Deap": deap,
+    "Dens": dens,
     "Dreamer": dreamer,
+    "Faced": faced,
+    "Refed": refed,
     "Sam40": sam40,
     "Seed": seed,
+    "SeedVii": seed_vii,
     "WesadChest": wesad_chest,
 }
 """By class, for data sets that nobody may pass on."""

@@ -72,7 +72,8 @@ def cells(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
 def draw(participant: Participant, matrix: Mapping[str, Any]) -> Figure:
     """Return the picture."""
     figure = Figure(figsize=(10, 6), layout="constrained")
-    courses_part, cells_part = figure.subfigures(1, 2, width_ratios=(1, 1.25))
+    parts: Any = figure.subfigures(1, 2, width_ratios=(1, 1.25))
+    courses_part, cells_part = parts
     axes = courses_part.subplots(4, 1, sharex=True)
     rows = {p.name: p for p in perturbations(participant.sensors[0])}
     every = participant.sensors

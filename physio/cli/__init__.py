@@ -27,6 +27,7 @@ from physio.cli import (
     study,
     system,
     table_command,
+    train,
 )
 from physio.cli.baseline_option import BaselineCommand
 from physio.cli.output import routed, say
@@ -74,7 +75,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
         evaluate.evaluate,
         report.report,
     ),
-    "Models": (system.train,),
+    "Models": (train.train,),
 }
 """Commands by their heading in ``physio --help``."""
 
@@ -95,6 +96,7 @@ for panel, commands in PANELS.items():
             rich_help_panel=panel,
             context_settings=context,
         )(routed(command))
+app.add_typer(train.init, rich_help_panel="Models")
 app.add_typer(study.study, rich_help_panel="Study")
 for command in (system.devices, system.doctor, bench.bench):
     app.command(rich_help_panel="System")(routed(command))

@@ -144,7 +144,8 @@ def _extract(
     execution: tuple[str, tuple[str, ...]],
 ) -> None:
     from physio import config
-    from physio.cli.extract import open_dataset, progress
+    from physio.cli.extract import progress
+    from physio.datasets.library import open_dataset
     from physio.offline.extract import Windows, extract
 
     backend, trust = execution

@@ -18,8 +18,8 @@ from physio.cli.output import (
     say,
     write_json,
 )
-from physio.cli.plugins import installed
 from physio.core.counted_nouns import counted
+from physio.core.plugins import installed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,9 @@ def _list_datasets(value: bool) -> None:
     """Print the data sets that ``physio extract`` knows, and exit."""
     if not value:
         return
-    for name in _library():
+    from physio.datasets.library import dataset_classes
+
+    for name in dataset_classes():
         say(name)
     for plugin in installed("physio.datasets"):
         say(str(plugin))
@@ -100,6 +102,7 @@ def extract(
     """
     from physio import config as files
     from physio.datasets import feature_table
+    from physio.datasets.library import open_dataset
     from physio.offline.extract import Windows
     from physio.offline.extract import extract as run
 
@@ -220,43 +223,6 @@ def audit(
     write_json(json_path, result.to_dict())
     if not result.ok:
         raise typer.Exit(1)
-
-
-def open_dataset(name: str, root: Path, trust: tuple[str, ...]) -> "Dataset":
-    """Return the data set of a name, as ``wesad``, or of an import path."""
-    from physio import config
-
-    if ":" not in name:
-        if (cls := _library().get(name)) is not None:
-            return cls(root)
-        plugins = {p.name: p.use for p in installed("physio.datasets")}
-        if name not in plugins:
-            raise ValueError(
-                f"there is no data set {name!r}: `physio extract --list` names them; "
-                "one of your own is package.module:Class with --trust package"
-            )
-        name = plugins[name]
-    loaded: Dataset = config.build({"use": name, "root": root}, "DATASET", trust)
-    return loaded
-
-
-def _library() -> "dict[str, Callable[[Path], Dataset]]":
-    """Return the data sets of the library by the names of their modules."""
-    import inspect
-    from dataclasses import is_dataclass
-    from importlib import import_module
-    from pkgutil import iter_modules
-
-    import physio.datasets
-
-    classes: dict[str, Any] = {}
-    for info in iter_modules(physio.datasets.__path__):
-        module = import_module(f"physio.datasets.{info.name}")
-        for _, cls in inspect.getmembers(module, inspect.isclass):
-            defined = cls.__module__ == module.__name__ and is_dataclass(cls)
-            if defined and {"trials", "load"} <= set(dir(cls)):
-                classes.setdefault(info.name, cls)
-    return classes
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Commands about devices, the computer and the training of models."""
+"""Commands about devices and the computer."""
 
 import sys
 from contextlib import ExitStack
@@ -13,8 +13,8 @@ import typer
 
 from physio.cli import doctor_checks
 from physio.cli.doctor_checks import Finding
-from physio.cli.output import JsonPath, Trust, config_path, say, write_json
-from physio.cli.plugins import installed
+from physio.cli.output import say
+from physio.core.plugins import installed
 
 REQUIRED: Final = (
     "numpy",
@@ -151,31 +151,6 @@ def _compile_kernels() -> None:
     if not finding.ok:
         say(finding.help)
         raise typer.Exit(1)
-
-
-def train(
-    config: Annotated[
-        Path, typer.Argument(help="Training file (TOML).", callback=config_path)
-    ],
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of the data set, if it needs one.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for weights and cards; default: the package."),
-    ] = None,
-    json_path: JsonPath = None,
-    trust: Trust = [],  # noqa: B006 typer wants a list
-) -> None:
-    """Train weights and evaluate them on held-out participants against baselines.
-
-    Example: `physio train experiments/weights/wrist.toml --data path/to/WESAD`
-    """
-    from physio.evaluation.config import train as run
-
-    result = run(config, data, out, tuple(trust))
-    say(result.pop("table"))
-    write_json(json_path, result)
 
 
 def _python() -> Finding:

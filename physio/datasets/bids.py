@@ -90,6 +90,10 @@ class Bids:
             )
         return self._cited(read_recording(self._folder, [self._keys[trial]]))
 
+    def files_of(self, trial: Trial) -> tuple[BidsFile, ...]:
+        """Return the files of the recording of a trial."""
+        return self._folder.recordings[self._keys[trial]]
+
     def only(self) -> Recording:
         """Return the only recording, or the session of several participants.
 

@@ -19,6 +19,7 @@ from physio.io import (
     embraceplus,
     emotibit,
     empatica,
+    kubios,
     openmuse,
     polar_hrm,
     recording_tables,
@@ -186,6 +187,14 @@ FORMATS: Final = (
         "a published file",
         suffixes=(".hrm",),
         head=polar_hrm.HEAD,
+    ),
+    FileFormat(
+        "a report of Kubios HRV with its intervals",
+        ".txt or .csv, separated by commas, semicolons or tabs",
+        "Kubios HRV in the first lines",
+        "physio.io.kubios",
+        "files assembled for the tests, in the arrangement of a published report",
+        head=kubios.HEAD,
     ),
     FileFormat(
         "a recording of a BIDS data set",

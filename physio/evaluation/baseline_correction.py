@@ -128,13 +128,17 @@ def restrict(folds: Folds, table: Table, included: Flags, calibration: Flags) ->
 
 
 def restrict_test(folds: Folds, tested: Flags) -> Folds:
-    """Restrict the test rows of folds; the training rows do not change."""
+    """Restrict the test rows of folds; the training rows do not change.
+
+    Folds without any remaining test rows are omitted.
+    """
 
     def of(fold: Fold) -> Fold:
         inner = tuple(of(f) for f in fold.inner)
         return replace(fold, test=fold.test[tested[fold.test]], inner=inner)
 
-    return replace(folds, folds=tuple(of(f) for f in folds.folds))
+    restricted = (of(f) for f in folds.folds)
+    return replace(folds, folds=tuple(f for f in restricted if len(f.test)))
 
 
 def thin_test(folds: Folds, table: Table, every: float) -> Folds:

@@ -209,6 +209,70 @@ class TimeBlocked(Protocol):
 
 
 @dataclass(frozen=True)
+class SessionBlocked(Protocol):
+    """Split within sessions by blocks of consecutive segments.
+
+    The segments of each session, in order of time, are divided into ``k`` blocks, and
+    each block is tested once. Training windows that share samples with test windows, or
+    lie within ``lag`` s of them, are excluded.
+
+    Parameters
+    ----------
+    k
+        Number of blocks.
+    lag
+        Time by which a label may lag behind the signal (s).
+    """
+
+    k: int = 5
+    lag: float = 0.0
+
+    name: ClassVar[str] = "session-blocked"
+    promise: ClassVar[str] = "trials"
+
+    def __post_init__(self) -> None:
+        _at_least(2, k=self.k)
+        if not 0 <= self.lag < np.inf:
+            raise ValueError(f"lag must be at least 0 s, not {self.lag}")
+
+    def folds(self, table: Table) -> Iterator[Fold]:
+        """Yield ``k`` folds, fewer where no session has as many segments."""
+        index = RowIndex.of(table)
+        sessions = index.ids("dataset", "subject", "session")
+        begin = numbers(index.table, "start_s")
+        labelled = numbers(index.table, "segment") >= 0
+        block = np.full(len(begin), -1, np.intp)
+        for session in np.unique(sessions):
+            rows = labelled & (sessions == session)
+            units = index.segments[rows]
+            names, first = np.unique(units, return_inverse=True)
+            starts = [begin[rows][first == i].min() for i in range(len(names))]
+            order = np.empty(len(names), np.intp)
+            order[np.argsort(starts, kind="stable")] = np.arange(len(names))
+            count = min(self.k, len(names))
+            block[rows] = order[first] * count // max(len(names), 1)
+        several(block[labelled].astype(np.str_), 2, "segments in a session", self.name)
+        wide = self._widened(index)
+        for i in range(self.k):
+            if (block == i).any():
+                yield purged(wide, _fold(f"block {i + 1} of {self.k}", block == i))
+
+    def _widened(self, index: RowIndex) -> RowIndex:
+        """Return the table with windows that begin and end ``lag`` s later."""
+        if not self.lag or not len(index.table):
+            return index
+        table = index.table
+        first, stop = (numbers(table, k) for k in ("start_sample", "end_sample"))
+        seconds = numbers(table, "end_s") - numbers(table, "start_s")
+        rate = float(np.median((stop - first) / seconds))
+        support = numbers(table, "support_start_sample")
+        lag = int(np.ceil(self.lag * rate))
+        return RowIndex(
+            table.assign(end_sample=stop + lag, support_start_sample=support)
+        )
+
+
+@dataclass(frozen=True)
 class CrossSession(Protocol):
     """Test on each session once, train on the participants' other sessions."""
 
@@ -421,6 +485,7 @@ PROTOCOLS: Final[dict[str, type[Protocol]]] = {
         LeaveOrderOut,
         TrialBlocked,
         TimeBlocked,
+        SessionBlocked,
         CrossSession,
         CrossDataset,
         LeaveLaboratoryOut,

@@ -450,11 +450,12 @@ class BoundExpert:
         Raises
         ------
         ValueError
-            If the weights are missing or damaged, their model is not trusted, or a
-            column is missing.
+            If the weights are missing or damaged, their model is not trusted, they are
+            another participant's, or a column is missing.
         """
         stored = model_card.load(expert.weights)
         card = stored.card
+        _refuse_others(card, expert.name, info)
         columns = read(stored, info.names, expert.trust)
         features = FeatureBinding.bind(expert, columns, info)
         _, model, baseline = adapt_to_montage(stored, info.names, expert.trust)
@@ -579,7 +580,7 @@ class BoundExpert:
         mean, sd, parts = self.ratings.calibrated((mean, sd, parts))
         if self.model.uses_baseline_uncertainty:
             return mean, sd, parts
-        share = min(1.0, baseline.past[0] / length)
+        share = min(1.0, baseline.past[0] / length) if length > 0 else 1.0
         prior = self.ratings.prior
         shrunk, wide = shrink_to_prior(mean, sd, prior[0], prior[1], share)
         step = mean - prior[0]
@@ -595,6 +596,17 @@ class BoundExpert:
         prior = self.ratings.prior
         mean = np.where(missing, prior[0], mean)
         return mean, np.where(missing, prior[1], sd), parts
+
+
+def _refuse_others(card: model_card.ModelCard, name: str, info: StreamInfo) -> None:
+    """Refuse the weights of one participant in a session of another."""
+    if card.participant and info.channels and card.participant != info.participant:
+        whose = repr(info.participant) if info.participant else "nobody by name"
+        raise ValueError(
+            f"the weights {name!r} are personal, of {card.participant!r}, and this "
+            f"session is of {whose}: use weights of this participant or general ones, "
+            f"or start the session with --participant {card.participant}"
+        )
 
 
 def on_scale(mean: Array) -> Array:

@@ -29,6 +29,8 @@ LIMIT: Final = 3_000_000  # bytes, largest weights file
 class ModelCard:
     """Description of weights: model, features, training data, evaluation and limits.
 
+    It has 15 fields because a reader looks for each of these facts by its name.
+
     Parameters
     ----------
     use
@@ -57,6 +59,8 @@ class ModelCard:
         Command that reproduces the weights.
     sha256
         Hash of the weights file.
+    participant
+        Code of the only participant that the weights are for; empty for all.
     """
 
     use: str
@@ -73,6 +77,7 @@ class ModelCard:
     limits: tuple[str, ...]
     command: str
     sha256: str = ""
+    participant: str = ""
 
     def json(self) -> str:
         """Return the card as it is stored."""
@@ -232,6 +237,7 @@ def to_markdown(name: str, card: ModelCard) -> str:
     """Return a card as a page, ``CARD.md``."""
     figures = "\n".join(f"- {k}: {v}" for k, v in card.figures.items())
     limits = "\n".join(f"- {text}" for text in card.limits)
+    whose = f"\n| for | {card.participant} alone |" if card.participant else ""
     columns = ", ".join(
         column if scale == "raw" else f"{scale}({column})"
         for column, scale in card.columns
@@ -243,7 +249,7 @@ def to_markdown(name: str, card: ModelCard) -> str:
 | | |
 |---|---|
 | model | `{card.use}` |
-| trained on | **{card.origin} participants** |
+| trained on | **{card.origin} participants** |{whose}
 | estimates | {", ".join(card.supports)} |
 | features | {columns} |
 | baseline | {card.baseline:g} s, of the participant |

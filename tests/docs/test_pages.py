@@ -238,6 +238,65 @@ def test_the_commands_of_the_table_run(
     assert (tmp_path / "events_events.sav").exists()
 
 
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write recordings of six people as XDF into the folder of the page."""
+    sys.path.insert(0, str(ROOT / "tests" / "physio"))
+    from labelled_people import People
+    from physio.io.xdf.write_recording import write
+
+    folder = tmp_path_factory.mktemp("own") / "recordings"
+    folder.mkdir()
+    people = People(folder)
+    for trial in people.trials():
+        if trial.session == "2" and trial.subject != "P2":
+            continue
+        recording = people.load(trial)
+        write(folder / f"{trial.subject}-{trial.session}.xdf", recording)
+    sys.path.remove(str(ROOT / "tests" / "physio"))
+    return folder
+
+
+def test_the_commands_of_an_own_model_run(
+    recordings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    page, folder = ROOT / "docs" / "own-models.md", recordings.parent
+    monkeypatch.chdir(folder)
+    session, general = blocks(page, "toml")
+    Path("session.toml").write_text(session, "utf-8")
+    assert {"data", "target", "features", "protocol"} <= set(tomllib.loads(general))
+    for line in commands(page):
+        result = CliRunner().invoke(app, shlex.split(line)[1:])
+        assert result.exit_code == 0, (line, result.output, result.exception)
+        if "--out mine.toml" in line:
+            text = Path("mine.toml").read_text("utf-8")
+            assert 'dataset = "sessions"' in text
+            text = text.replace("baseline_seconds = 60", "baseline_seconds = 20")
+            Path("mine.toml").write_text(text, "utf-8")
+    assert (folder / "recordings-model" / "card.json").is_file()
+    assert 'by = "session-out"' in Path("p2.toml").read_text("utf-8")
+    assert (folder / "replayed" / "estimates.parquet").is_file()
+    estimates = pd.read_parquet(folder / "replayed" / "estimates.parquet")
+    assert estimates["arousal"].notna().mean() > 0.5
+
+
+def test_tables_are_given_to_learners() -> None:
+    pytest.importorskip("torch")
+    sys.path.insert(0, str(ROOT / "tests" / "physio"))
+    made = __import__("tables").table()
+    sys.path.remove(str(ROOT / "tests" / "physio"))
+    made["subject"] = made["subject"].replace({made["subject"].iloc[0]: "S2"})
+    (code,) = blocks(ROOT / "docs" / "own-models.md", "python")
+    room: dict[str, Any] = {"table": made}
+    exec(code, room)
+    assert len(room["X"]) == len(room["y"]) == len(room["groups"])
+    count = sum(len(y) for _, y in room["test"])
+    assert count == int((room["groups"] == "S2").sum()) > 0
+    assert sum(len(y) for _, y in room["train"]) == len(room["X"]) - count
+
+
 def test_a_device_of_ones_own_is_read() -> None:
     (code,) = blocks(ROOT / "docs" / "devices.md", "python")
     room: dict[str, Any] = {}
@@ -416,10 +475,10 @@ def test_every_device_format_and_data_set_is_on_the_page(
     for entry in FORMATS:
         assert f"| `{entry.reader}` | {entry.tested_with} |" in page
         assert importlib.util.find_spec(entry.reader) is not None
-    from physio.cli.extract import _library
+    from physio.datasets.library import dataset_classes
 
-    assert len(_library()) > 9
-    for name in _library():
+    assert len(dataset_classes()) > 9
+    for name in dataset_classes():
         assert f"| `physio.datasets.{name}:" in page
 
 

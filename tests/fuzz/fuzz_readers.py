@@ -124,9 +124,9 @@ def in_archive(raw: bytes, rng: random.Random) -> bytes:
 
 def readers() -> dict[str, tuple[tuple[seeds.Seed, ...], Callable[[Path], Any]]]:
     """Return seeds and reading function by name; formats are those of the registry."""
-    from physio.cli.extract import _library
     from physio.cli.report import _of_result
     from physio.datasets import feature_table
+    from physio.datasets.library import dataset_classes
     from physio.datasets.open_recording import FORMATS, read
     from physio.inference.calibration import Calibration
     from physio.io import matlab, safe_pickle
@@ -144,7 +144,7 @@ def readers() -> dict[str, tuple[tuple[seeds.Seed, ...], Callable[[Path], Any]]]
             assert recording.begin <= recording.end or not recording.infos
 
         table[row.reader] = (seeds.SEEDS[row.reader], one)
-    classes = _library()
+    classes = dataset_classes()
     for name, files in seeds.DATASETS.items():
 
         def first(path: Path, name: str = name) -> None:
@@ -168,6 +168,10 @@ SHARES = {
     "matlab": 10,
     "dasps": 10,
     "sam40": 4,
+    "bids_ratings": 10,
+    "dens": 10,
+    "refed": 10,
+    "seed_vii": 10,
     "physio.io.matlab_exports": 10,
     "physio.io.biopac": 4,
 }

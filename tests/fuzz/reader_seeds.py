@@ -416,6 +416,18 @@ def polar_hrm(root: Path) -> Path:
     return path
 
 
+def kubios(root: Path) -> Path:
+    path = root / "a.txt"
+    rows = "\n".join(f" ,{0.8 * i + 0.8:9.3f},{0.8:9.3f},0.0,1.0," for i in range(60))
+    path.write_text(
+        "HRV ANALYSIS RESULTS - 01-Jan-2020\nKubios HRV Standard\n\n"
+        "RR INTERVAL DATA and SPECTRUM ESTIMATES,\n , SAMPLE 1,,,,\n"
+        " , Time, RR interval, Frequency, PSD,\n , (s), (s), (Hz), (ms^2/Hz),\n"
+        f"{rows}\n", "utf-8",
+    )  # fmt: skip
+    return path
+
+
 def matlab_export(root: Path) -> Path:
     import scipy.io
 
@@ -455,6 +467,7 @@ SEEDS: Final[dict[str, tuple[Seed, ...]]] = {
     "physio.io.openmuse": (openmuse,),
     "physio.io.enobio": (enobio,),
     "physio.io.polar_hrm": (polar_hrm,),
+    "physio.io.kubios": (kubios,),
     "physio.io.matlab_exports": (matlab_export,),
     "physio.io.biopac": (biopac,),
     "physio.io.tables": (csv_table, parquet_table, muselsl_acc),
@@ -538,5 +551,35 @@ def sam40(root: Path) -> Path:
     return root / "sam40_filtered_128hz.npz"
 
 
-DATASETS: Final[dict[str, tuple[Seed, ...]]] = {"dasps": (dasps,), "sam40": (sam40,)}
-"""Seeds by the module in `physio.datasets` that reads the folder of the file."""
+def seed_vii(root: Path) -> Path:
+    miniatures.seed_vii(root)
+    return root / "3.mat"
+
+
+def refed(root: Path) -> Path:
+    miniatures.refed(root)
+    return root / "SAM_score.csv"
+
+
+def dens(root: Path) -> Path:
+    miniatures.dens(root)
+    return root / "dataset_description.json"
+
+
+def bids_ratings(root: Path) -> Path:
+    miniatures.bids_ratings(root)
+    return root / "dataset_description.json"
+
+
+DATASETS: Final[dict[str, tuple[Seed, ...]]] = {
+    "bids_ratings": (bids_ratings,),
+    "dasps": (dasps,),
+    "dens": (dens,),
+    "refed": (refed,),
+    "sam40": (sam40,),
+    "seed_vii": (seed_vii,),
+}
+"""Seeds by the module in `physio.datasets` that reads the folder of the file.
+
+FACED's files are large: its pickle is that of `pickle`, and its table that of `matlab`.
+"""

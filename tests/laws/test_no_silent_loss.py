@@ -163,9 +163,9 @@ def test_every_stream_of_every_format_is_in_the_table(
 
 @pytest.mark.parametrize("name", MINIATURES)
 def test_every_stream_of_a_data_set_is_in_the_table(name: str, tmp_path: Path) -> None:
-    from physio.cli.extract import _library
+    from physio.datasets.library import dataset_classes
 
-    cls = next(c for c in _library().values() if c.__name__ == name)
+    cls = next(c for c in dataset_classes().values() if c.__name__ == name)
     MINIATURES[name](tmp_path / name)
     dataset = cls(tmp_path / name)
     read = dataset.load(dataset.trials()[0])

@@ -164,6 +164,31 @@ def hrm(folder: Path) -> Path:
     return lines(folder / "x.hrm", f"{head}\n[Note]\n\n[HRData]", rows, "\r\n")
 
 
+def kubios(folder: Path, separator: str = ",", unit: str = "s") -> Path:
+    """A report as Kubios HRV 3 lays it out: two samples beside spectra."""
+    scale = 1000 if unit == "ms" else 1
+    head = [
+        "HRV ANALYSIS RESULTS - 13-Sep-2018 13:15:19", "Kubios HRV Standard", "3.1",
+        "", "Time-Domain Results           ,", "  Mean RR  (ms):  ,  800.0,",
+        "", "RR INTERVAL DATA and SPECTRUM ESTIMATES,", " , SAMPLE 1, , , SAMPLE 2, ,",
+        " ,  RR Data, , FFT spectrum, RR Data, ,",
+        " ,  Time, RR interval,   Frequency, Time, RR interval,",
+        f" , (s), ({unit}), (Hz), (s), ({unit}),",
+    ]  # fmt: skip
+    rows, t = [], 0.0
+    for i in range(40):
+        rr = 0.8 + 0.01 * (i % 7)
+        t += rr
+        second = f"{t + 100:.3f}, {scale * rr:.3f}," if i < 30 else ","
+        rows.append(f"  , {t:8.3f}, {scale * rr:8.3f}, {i / 300:.3f}, {second}")
+    if separator != ",":
+        head[3:], rows = (
+            [line.replace(",", separator) for line in part] for part in (head[3:], rows)
+        )
+        rows = [line.replace(".", ",") for line in rows]
+    return lines(folder / "hrv.txt", "\n".join(head), rows)
+
+
 def easy(folder: Path) -> Path:
     rows = [
         "\t".join(
@@ -363,6 +388,7 @@ WRITERS: dict[str, Writer] = {
             max30102,
             intervals,
             hrm,
+            kubios,
             easy,
             emotibit,
             emotibit_parsed,

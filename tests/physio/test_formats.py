@@ -15,6 +15,7 @@ from files import (
     UNIX,
     WRITERS,
     embraceplus,
+    kubios,
     lines,
     muselsl,
     muselsl_acc,
@@ -43,6 +44,7 @@ STREAMS = {
     "max30102": {"max30102.ppg": 100},
     "intervals": {},
     "hrm": {},
+    "kubios": {},
     "easy": {"enobio.eeg": 500, "enobio.acc": 500},
     "emotibit": {"emotibit.eda": Fraction(25, 2), "emotibit.ppg": 25,
                  "emotibit.temp": Fraction(25, 4), "emotibit.acc": 25},
@@ -202,6 +204,26 @@ def test_heart_rates_of_a_polar_monitor(tmp_path: Path) -> None:
     found = read(lines(tmp_path / "x.hrm", head, ["71\t0\t0"] * 20))
     (hr,) = found.streams["polar.hr"]
     assert (hr.info.rate, hr.data[0, 0], len(hr)) == (Fraction(1, 5), 71, 20)
+
+
+@pytest.mark.parametrize(("separator", "unit"), [(",", "s"), (";", "s"), ("\t", "ms")])
+def test_intervals_of_a_kubios_report(
+    tmp_path: Path, separator: str, unit: str
+) -> None:
+    beats = read(kubios(tmp_path, separator, unit)).events["kubios.ibi"]
+    assert (len(beats.times), beats.info.channels[0].unit) == (70, "s")
+    np.testing.assert_allclose(beats.data[:3, 0], [0.80, 0.81, 0.82])
+    np.testing.assert_allclose(
+        beats.times[[0, 39, 40]], [0.8, 33.15, 100.8], atol=0.001
+    )
+
+
+def test_a_kubios_report_without_intervals_is_refused(tmp_path: Path) -> None:
+    path = kubios(tmp_path)
+    text = path.read_text("utf-8").partition("RR INTERVAL DATA")[0]
+    path.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match="without intervals: save it with the section"):
+        read(path)
 
 
 @pytest.mark.parametrize("name", ["shimmer", "muselsl", "emotivpro", "unicorn",

@@ -53,6 +53,9 @@ def test_intervals_alone_give_rate_variability_and_respiration() -> None:
     settled = features.column("ibi.rmssd")[320:]
     np.testing.assert_allclose(settled, rmssd, rtol=0.03)
     assert np.nanmedian(features.column("ibi.irregular")) == 0
+    sdnn = features.column("ibi.sdnn")
+    assert np.isnan(sdnn[: 4 * 120]).all()
+    np.testing.assert_allclose(sdnn[4 * 130 :], 1000 * intervals.std(), rtol=0.05)
     assert np.nanmedian(features.column("ibi.edr_rate")) == pytest.approx(14, abs=0.3)
 
 

@@ -216,8 +216,9 @@ def test_splitters_are_scikit_learns() -> None:
             "losso",
             {},
             "there is no protocol 'losso'; it is loso, leave-n-subjects-out, "
-            "leave-order-out, trial-blocked, time-blocked, cross-session, "
-            "cross-dataset, leave-laboratory-out, leave-participant-and-stimulus-out, "
+            "leave-order-out, trial-blocked, time-blocked, session-blocked, "
+            "cross-session, cross-dataset, leave-laboratory-out, "
+            "leave-participant-and-stimulus-out, "
             "held-out-participants, paper-window-kfold, paper-row-kfold",
         ),
         ("time-blocked", {"share": 1.0}, "share must be between 0 and 1, not 1.0"),

@@ -28,10 +28,12 @@ from typer.testing import CliRunner
 import miniatures
 import physio.assets
 from hostile import ELSEWHERE, NAMES, hostile_xdf, hostile_zip
+from labelled_people import People
 from physio.cli import app, session_folder
 from physio.datasets.base import Trial
 from physio.datasets.open_recording import read
 from physio.io import xdf
+from physio.io.xdf import write_recording
 from physio.testing import FakeDataset
 from tables import table
 
@@ -485,6 +487,19 @@ def _(world: World) -> Lines:
         world.text("wrist.toml", f"{text}\nname = {json.dumps(name)}\n")
         yield ["train", world.root / "in" / "wrist.toml", "--out", world.out,
                "--data", world.root / "in"]  # fmt: skip
+
+
+@case("init train")
+def _(world: World) -> Lines:
+    people = world.root / "in" / "people"
+    people.mkdir()
+    recorded = People(people).load(Trial("P1", "1"))
+    write_recording.write(people / "r.xdf", recorded)
+    for name in NAMES:
+        code = replace(recorded, metadata={"participant": name, "begin": "0.0"})
+        write_recording.write(people / "s.xdf", code)
+        yield ["init", "train", people, "--out", world.out]
+    yield ["init", "train", people, "--out", world.root / "precious" / "file"]
 
 
 @case("study init")

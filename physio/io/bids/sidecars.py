@@ -190,4 +190,7 @@ def read_text(path: Path) -> str:
             size += len(piece)
             if size > _LONGEST:
                 raise ValueError(f"{path} is larger than 2 GB")
-    return b"".join(pieces).decode("utf-8-sig")
+    try:
+        return b"".join(pieces).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error.reason}") from None

@@ -1,0 +1,162 @@
+"""Weights of a training run: the final fit, its card, and the line for a session."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from physio.core.counted_nouns import counted
+from physio.models import model_card
+from physio.training.calibrated_weights import calibrate
+from physio.training.learner import ProgressOf
+from physio.training.moment_set import MomentSet
+from physio.training.save_weights import results_text, store
+from physio.training.train_run import (
+    PreparedTraining,
+    TrainingOutcome,
+    rating_prior,
+    write_results,
+)
+
+RESULTS: Final = "results"
+"""Folder of the evaluation within the folder of the weights."""
+
+_LIMITS: Final = (
+    "The estimate is a rating on a scale or the name of a condition, not a feeling.",
+    "The figures hold for people, devices and tasks like those of the data; on others "
+    "nothing was measured.",
+)
+
+
+def write_weights(
+    prepared: PreparedTraining,
+    outcome: TrainingOutcome,
+    command: str,
+    progress: ProgressOf,
+) -> model_card.Weights:
+    """Fit the model to all moments, and write weights, card and results.
+
+    Parameters
+    ----------
+    prepared, outcome
+        The training, and its evaluation.
+    command
+        Command that repeats it, for the card.
+    progress
+        Callback of the learner.
+    """
+    moments, file = outcome.moments, prepared.file
+    rows = np.arange(len(moments))
+    prior = moments.prior(rows)
+    z, _ = moments.inputs(prior)
+    model = file.learner.fit(moments.samples(rows, z), progress)
+    ratings = rating_prior(moments)
+    names = moments.settings.names
+    extra = calibrate(moments, outcome.fits.held_out, model, z, names)
+    card = model_card.ModelCard(
+        use=f"{type(model).__module__}:{type(model).__qualname__}",
+        config={},
+        columns=moments.settings.columns,
+        baseline=moments.settings.baseline_seconds,
+        origin=outcome.origin,
+        supports=moments.targets,
+        data=_data(prepared, moments),
+        citation="; ".join(d.citation for d in prepared.data),
+        licence="; ".join(d.licence for d in prepared.data),
+        protocol=_protocol(prepared, outcome),
+        figures=results_text(
+            [r for r in outcome.evaluation.rows if np.isfinite(r["mean"])]
+        ),
+        limits=(*_limits(prepared, outcome), *extra.sentences, *outcome.notes),
+        command=command,
+        participant=prepared.file.personal,
+    )
+    shared = (ratings["mean"], ratings["sd"])
+    stored = store(prepared.out, card, model, prior, shared, extra.arrays)
+    write_results(outcome, prepared.out / RESULTS)
+    return stored
+
+
+def session_line(folder: Path) -> str:
+    """Return the line of a session file that uses weights."""
+    text = folder.as_posix()
+    text = text if "/" in text else f"./{text}"
+    return f'experts = [{{ weights = "{text}" }}]'
+
+
+def _data(prepared: PreparedTraining, moments: MomentSet) -> str:
+    """Return the sentence on the data."""
+    people = list(dict.fromkeys(moments.participants.tolist()))
+    names = ", ".join(dict.fromkeys(r.names[0] for r in moments.recordings))
+    text = (
+        f"{names}: {counted(len(moments.recordings), 'recording')} of "
+        f"{counted(len(people), 'participant')} ({', '.join(people)}), "
+        f"{counted(len(moments), 'moment')}."
+    )
+    if held_out := prepared.file.protocol.held_out:
+        text += f" {', '.join(held_out)} neither trained nor tested."
+    return text
+
+
+def _protocol(prepared: PreparedTraining, outcome: TrainingOutcome) -> str:
+    """Return how the model was trained, evaluated and audited."""
+    file, settings = prepared.file, outcome.moments.settings
+    base = (
+        f"relative to a baseline of {settings.baseline_seconds:g} s"
+        if settings.baseline_seconds
+        else "without a baseline"
+    )
+    target = ", ".join(
+        d if d == c else f"{d} (the rating {c!r}, {file.target.scale[0]:g} to "
+        f"{file.target.scale[1]:g})"
+        for d, c in file.target.columns.items()
+    ) or "; ".join(
+        f"{k}: {', '.join(v)}" for k, v in file.target.classes.items()
+    )  # fmt: skip
+    audit = outcome.evaluation.audit
+    remarks = " ".join(f"{f.kind}: {f.text}." for f in audit.findings)
+    return (
+        f"Features of the live chains, {base}, every {settings.every:g} s. Target: "
+        f"{target}. Evaluated by {file.protocol.by} "
+        f"({counted(len(outcome.evaluation.folds.folds), 'fold')}), with the features, "
+        "the baselines and the answers of a session; mean over participants, 95 % "
+        "bootstrap interval. Beside it: 'prior', the mean or the frequencies of the "
+        "training data; 'clock', a random forest on the seconds since the start; "
+        "'motion', movement alone; and a linear regression. Audit of the split: "
+        f"{'nothing leaks' if audit.ok else 'it leaks'}. {remarks} All moments train "
+        "the stored weights."
+    )
+
+
+def _limits(prepared: PreparedTraining, outcome: TrainingOutcome) -> tuple[str, ...]:
+    """Return the limits of the weights."""
+    limits = list(_LIMITS)
+    if code := prepared.file.personal:
+        limits.insert(
+            0, f"Personal: trained on {code} alone, and refused in sessions of others."
+        )
+    limits += _not_better(outcome)
+    if outcome.origin != "measured":
+        limits.append(
+            "Trained on simulated participants: no result holds for people. On "
+            "measured input they do not answer unless demo weights are allowed."
+        )
+    return tuple(limits)
+
+
+def _not_better(outcome: TrainingOutcome) -> list[str]:
+    """Return a sentence on each control that the model does not clearly exceed."""
+    sentences: list[str] = []
+    first: dict[Any, str] = {}
+    for row in outcome.evaluation.paired:
+        metric = str(row["metric"])
+        first.setdefault(metric.partition(":")[0], metric)
+        if metric not in first.values() or row["than"] not in ("prior", "clock"):
+            continue
+        low, high = row["low"], row["high"]
+        if not low > 0 and not high < 0:
+            sentences.append(
+                f"By {metric} it is not shown to differ from {row['than']!r}: "
+                f"difference {row['mean']:.3f} ({low:.3f} to {high:.3f})."
+            )
+    return sentences

@@ -134,15 +134,21 @@ def seed(root: Path) -> None:
     (root / "readme.txt").write_text("SEED\n")
 
 
-def bids(root: Path) -> None:
-    """Two participants's rest as EDF, written by mne-bids itself."""
+def bids(
+    root: Path, spans: tuple[tuple[float, float, str], ...] = ((2, 3, "eyes closed"),)
+) -> None:
+    """Two participants's rest as EDF, written by mne-bids itself.
+
+    ``spans`` are begin and duration (s) of conditions, and their names.
+    """
     rng = np.random.default_rng(8)
     for participant in ("01", "02"):
         info = mne.create_info(["Fz", "Cz", "EOG1"], 128.0, ["eeg", "eeg", "eog"])
         raw = mne.io.RawArray(
             rng.normal(0, 2e-5, (3, 128 * 120)), info, verbose="error"
         )
-        raw.set_annotations(mne.Annotations([2.0], [3.0], ["eyes closed"]))
+        begins, lengths, names = zip(*spans, strict=True)
+        raw.set_annotations(mne.Annotations(begins, lengths, names))
         path = mne_bids.BIDSPath(participant, task="rest", root=root, datatype="eeg")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no line frequency, no dates

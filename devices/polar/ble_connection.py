@@ -7,7 +7,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol
 
-from devices.polar.messages import CONTROL, DATA, HEART_RATE, START, STOP
+from devices.polar.messages import CONTROL, DATA, HEART_RATE, STOP, PolarModel
 
 LONGEST: Final = 30.0  # s between two attempts to connect
 STATUS: Final = ""
@@ -50,6 +50,8 @@ class BleConnection:
     ----------
     find
         Function that finds the strap.
+    model
+        Model of the sensor.
     kinds
         Measurements to start.
     now
@@ -57,9 +59,13 @@ class BleConnection:
     """
 
     def __init__(
-        self, find: FindPeripheral, kinds: tuple[int, ...], now: Callable[[], float]
+        self,
+        find: FindPeripheral,
+        model: PolarModel,
+        kinds: tuple[int, ...],
+        now: Callable[[], float],
     ) -> None:
-        self._find, self._kinds, self._now = find, kinds, now
+        self._find, self._model, self._kinds, self._now = find, model, kinds, now
         self._notifications: deque[Notification] = deque()
         self._ready, self._failed = Event(), ""
         self._loop = asyncio.new_event_loop()
@@ -108,7 +114,7 @@ class BleConnection:
             try:
                 if await self._once(tries):
                     pause, tries = 1.0, 0
-                why = "the strap is out of reach"
+                why = f"the {self._model.noun} is out of reach"
             except Exception as error:  # bleak raises the errors of each system's stack
                 self._failed = why = str(error) or type(error).__name__
             if self._done.is_set():
@@ -132,7 +138,8 @@ class BleConnection:
             for characteristic in (HEART_RATE, CONTROL, DATA):
                 await self._listen(client, characteristic)
             for kind in self._kinds:
-                await client.write_gatt_char(CONTROL, START[kind], response=True)
+                command = self._model.start[kind]
+                await client.write_gatt_char(CONTROL, command, response=True)
             if tries:
                 self._say(f"connection re-established (try {tries})")
             self._ready.set()

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from devices.polar.ble_connection import Gatt
+
+MODELS: Final = ("Polar H10", "Polar Sense")
+"""Begin of the names of the sensors that are supported."""
 
 
 def bleak() -> Any:
@@ -18,14 +21,18 @@ def bleak() -> Any:
     return package
 
 
-async def strap(address: str, timeout: float, gone: Callable[[Any], None]) -> Gatt:
-    """Return the connection to an H10, not yet open.
+async def peripheral(
+    model: str, address: str, timeout: float, gone: Callable[[Any], None]
+) -> Gatt:
+    """Return the connection to a sensor, not yet open.
 
     Parameters
     ----------
+    model
+        Begin of its name, ``"Polar H10"``.
     address
-        Its address, or the end of its name, as ``"8B3F2A1C"``; by default the first H10
-        that answers.
+        Its address, or the end of its name, as ``"8B3F2A1C"``; by default the first one
+        of the model that answers.
     timeout
         Time to search for it (s).
     gone
@@ -42,11 +49,11 @@ async def strap(address: str, timeout: float, gone: Callable[[Any], None]) -> Ga
         name = device.name or ""
         if address:
             return address.lower() in {device.address.lower(), name[-8:].lower()}
-        return bool(name.startswith("Polar H10"))
+        return bool(name.startswith(model))
 
     device = await package.BleakScanner.find_device_by_filter(fits, timeout)
     if device is None:
-        which = f"no Polar H10 {address!r}" if address else "no Polar H10"
+        which = f"no {model} {address!r}" if address else f"no {model}"
         raise OSError(
             f"{which} answers within {timeout:g} s; is it worn, and not in use?"
         )
@@ -55,13 +62,11 @@ async def strap(address: str, timeout: float, gone: Callable[[Any], None]) -> Ga
 
 
 def discover(seconds: float = 2.0) -> list[str]:
-    """Return name and address of each strap in reach; none without Bluetooth."""
+    """Return name and address of each sensor in reach; none without Bluetooth."""
     try:
         scanner = bleak().BleakScanner
         there = asyncio.run(scanner.discover(seconds))
     except Exception:  # each system's stack raises its own errors without Bluetooth
         return []
     names = ((device.name or "", device.address) for device in there)
-    return sorted(
-        f"{n} ({address})" for n, address in names if n.startswith("Polar H10")
-    )
+    return sorted(f"{n} ({address})" for n, address in names if n.startswith(MODELS))

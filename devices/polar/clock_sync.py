@@ -40,6 +40,11 @@ class DelayEstimator:
             least.append((stamp, delay))
         del least[:-_PERIODS]
 
+    @property
+    def started(self) -> bool:
+        """True once a frame was added."""
+        return bool(self._least)
+
     def line(self) -> tuple[float, float]:
         """Return the delay at stamp 0 (s), and its drift (s per s)."""
         points = self._least

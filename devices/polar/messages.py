@@ -1,15 +1,19 @@
-"""Parser of the messages of a Polar H10.
+"""Parser of the messages of Polar's sensors: H10 and Verity Sense.
 
 Sources: the Bluetooth heart rate profile (characteristic 0x2A37) and Polar's
-measurement data protocol (PMD). All integers are little-endian.
+measurement data protocol (PMD), as its public SDK reads and tests it. All integers are
+little-endian.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from struct import unpack_from
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from devices.polar.clock_sync import DelayEstimator
 from physio.core.block import Array, Block, Channel, Origin, StreamInfo
@@ -20,12 +24,25 @@ HEART_RATE: Final = "00002a37-0000-1000-8000-00805f9b34fb"
 CONTROL: Final = "fb005c81-02e7-f387-1cad-8acd2d8df0c8"
 DATA: Final = "fb005c82-02e7-f387-1cad-8acd2d8df0c8"
 
-ECG, ACC = 0x00, 0x02
+ECG, PPG, ACC, PPI = 0x00, 0x01, 0x02, 0x03
 START: Final = {
     ECG: bytes.fromhex("02 00 00 01 82 00 01 01 0E 00"),  # 130 Hz, 14 bit
     ACC: bytes.fromhex("02 02 00 01 C8 00 01 01 10 00 02 01 08 00"),  # 200 Hz, 8 g
 }
-STOP: Final = {ECG: bytes.fromhex("03 00"), ACC: bytes.fromhex("03 02")}
+"""Commands that start the measurements of an H10."""
+
+VERITY_START: Final = {
+    # 55 Hz, 22 bit, 4 channels; 52 Hz, 16 bit, 8 g, 3 channels
+    PPG: bytes.fromhex("02 01 00 01 37 00 01 01 16 00 04 01 04"),
+    ACC: bytes.fromhex("02 02 00 01 34 00 01 01 10 00 02 01 08 00 04 01 03"),
+    PPI: bytes.fromhex("02 03"),
+}
+"""Commands that start the measurements of a Verity Sense."""
+
+STOP: Final = {kind: bytes([0x03, kind]) for kind in (ECG, PPG, ACC, PPI)}
+_MEASURE: Final = 0x02  # command that starts a measurement
+_SETTING_BYTES: Final = (2, 2, 2, 4, 1, 4)  # rate, resolution, two ranges, channels
+_FACTOR: Final = 5  # setting whose value multiplies compressed samples
 ANSWER: Final = 0xF0  # first byte of a response of the control point
 REFUSALS: Final = {
     1: "it does not know the command",
@@ -39,11 +56,59 @@ REFUSALS: Final = {
 }
 _GOES_ON: Final = 6  # it measures already: no error
 
-SIGNALS: Final = {
-    ECG: ("ecg", Fraction(130), (Channel("ecg", "ecg", "uV"),)),
-    ACC: ("acc", Fraction(200), tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz")),
-}
+_AXES: Final = tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz")
+_LIGHT: Final = (
+    *(Channel(f"ppg{i}", "bio", "1") for i in range(3)),
+    Channel("ambient", "misc", "1"),
+)
 _BURST: Final = 0.7  # s of one frame, 73 samples at 130 Hz
+
+
+class PolarModel(NamedTuple):
+    """A model of sensor: its name, commands, signals, and place on the body.
+
+    ``signals`` are stream, rate (Hz) and channels of each measurement that is regular;
+    ``burst`` is the duration of its longest frame (s).
+    """
+
+    name: str
+    noun: str
+    start: Mapping[int, bytes]
+    signals: Mapping[int, tuple[str, Fraction, tuple[Channel, ...]]]
+    site: str
+    placement: str
+    burst: float = _BURST
+
+
+H10_MODEL: Final = PolarModel(
+    "Polar H10",
+    "strap",
+    START,
+    {
+        ECG: ("ecg", Fraction(130), (Channel("ecg", "ecg", "uV"),)),
+        ACC: ("acc", Fraction(200), _AXES),
+    },
+    "chest",
+    "strap",
+)
+VERITY_MODEL: Final = PolarModel(
+    "Polar Sense",
+    "sensor",
+    VERITY_START,
+    {PPG: ("ppg", Fraction(55), _LIGHT), ACC: ("acc", Fraction(52), _AXES)},
+    "arm",
+    "armband",
+    1.5,
+)
+
+
+_PULSES: Final = (
+    Channel("hr", "misc", "1/min"),
+    Channel("interval", "misc", "s"),
+    Channel("error", "misc", "s"),
+    Channel("moved"),
+    Channel("contact"),
+)
 
 
 class Beats(NamedTuple):
@@ -88,8 +153,57 @@ def read_heart_rate(raw: bytes) -> Beats:
     return Beats(float(rate), contact, intervals)
 
 
-def read_frame(raw: bytes) -> Frame:
-    """Return the samples of a data frame: ECG in uV, acceleration in g.
+class PulseInterval(NamedTuple):
+    """Interval between two pulses, as a Verity Sense computes it.
+
+    Heart rate (1/min), interval (s), its error (s), and whether the sensor moved;
+    ``contact`` (of the skin) is None where the sensor does not measure it.
+    """
+
+    rate: float
+    interval: float
+    error: float
+    moved: bool
+    contact: bool | None
+
+    @property
+    def usable(self) -> bool:
+        """False if the sensor moved or had no contact: Polar says to discard it."""
+        return self.interval > 0 and not self.moved and self.contact is not False
+
+
+def read_intervals(raw: bytes) -> tuple[int, tuple[PulseInterval, ...]]:
+    """Return sensor time (ns; 0 if unknown) and the intervals of a frame, oldest first.
+
+    Raises
+    ------
+    ValueError
+        If it is another frame, or its last interval is incomplete.
+    """
+    if len(raw) < 10 or (raw[0], raw[9]) != (PPI, 0) or (len(raw) - 10) % 6:
+        raise ValueError(f"a frame of {len(raw)} bytes: {raw[:10].hex(' ')}")
+    intervals = []
+    for at in range(10, len(raw), 6):
+        rate, interval, error, flags = unpack_from("<BHHB", raw, at)
+        contact = bool(flags >> 1 & 1) if flags >> 2 & 1 else None
+        intervals.append(
+            PulseInterval(
+                float(rate), interval / 1000, error / 1000, bool(flags & 1), contact
+            )
+        )
+    return unpack_from("<Q", raw, 1)[0], tuple(intervals)
+
+
+def read_frame(raw: bytes, factor: float = 1.0) -> Frame:
+    """Return the samples of a data frame: ECG in uV, acceleration in g, PPG in counts.
+
+    Parameters
+    ----------
+    raw
+        The frame.
+    factor
+        Factor of compressed samples, from the answer to the command: see
+        `sample_factor`.
 
     Raises
     ------
@@ -98,15 +212,76 @@ def read_frame(raw: bytes) -> Frame:
     """
     kind, form = (raw[0], raw[9]) if len(raw) >= 10 else (-1, -1)
     body = raw[10:]
-    if (kind, form) == (ECG, 0) and len(body) % 3 == 0:
-        parts = np.frombuffer(body, np.uint8).reshape(-1, 3).astype(np.int64)
-        values = parts[:, :1] | parts[:, 1:2] << 8 | parts[:, 2:] << 16
-        rows = np.where(values >= 1 << 23, values - (1 << 24), values)
-    elif (kind, form) == (ACC, 1) and len(body) % 6 == 0:
-        rows = np.frombuffer(body, "<i2").reshape(-1, 3) / 1000
-    else:
-        raise ValueError(f"a frame of {len(raw)} bytes: {raw[:10].hex(' ')}")
+    match kind, form:
+        case 0x00, 0 if len(body) % 3 == 0:
+            rows = _integers(body, 3).reshape(-1, 1) * 1.0
+        case 0x01, 0 if len(body) % 12 == 0:
+            rows = _integers(body, 3).reshape(-1, 4) * 1.0
+        case 0x01, 0x80:
+            rows = read_deltas(body, 4, 3) * factor
+        case 0x02, 1 if len(body) % 6 == 0:
+            rows = _integers(body, 2).reshape(-1, 3) / 1000
+        case 0x02, 0x80:  # the factor leads to g
+            rows = read_deltas(body, 3, 2) * factor
+        case 0x02, 0x81:
+            rows = read_deltas(body, 3, 2) * factor / 1000
+        case _:
+            raise ValueError(f"a frame of {len(raw)} bytes: {raw[:10].hex(' ')}")
     return Frame(kind, unpack_from("<Q", raw, 1)[0], rows.astype(np.float64))
+
+
+def read_deltas(body: bytes, channels: int, width: int) -> Array:
+    """Return the samples of a compressed frame, shape (n, channels).
+
+    A reference sample of ``width`` bytes a channel is followed by blocks: bits of a
+    difference, number of samples, and the differences to the sample before, packed from
+    the lowest bit on.
+
+    Raises
+    ------
+    ValueError
+        If a block is incomplete.
+    """
+    first = channels * width
+    if len(body) < first:
+        raise ValueError(f"a compressed frame of {len(body)} bytes")
+    parts = [_integers(body[:first], width)[None]]
+    at = first
+    while at < len(body):
+        bits, n = body[at], body[at + 1] if at + 1 < len(body) else 0
+        size = -(-bits * n * channels // 8)
+        block = body[at + 2 : at + 2 + size]
+        if not 0 < bits <= 32 or not n or len(block) < size:
+            raise ValueError(
+                f"a compressed frame ends in a block of {len(block)} bytes"
+            )
+        single = np.unpackbits(np.frombuffer(block, np.uint8), bitorder="little")
+        packed = single[: bits * n * channels].reshape(-1, bits).astype(np.int64)
+        values = packed @ (1 << np.arange(bits, dtype=np.int64))
+        values -= (values >> (bits - 1) & 1) << bits
+        parts.append(values.reshape(n, channels))
+        at += 2 + size
+    return np.cumsum(np.concatenate(parts), axis=0).astype(np.float64)
+
+
+def _integers(body: bytes, width: int) -> npt.NDArray[np.int64]:
+    """Return signed integers of 2 or 3 bytes."""
+    single = np.frombuffer(body, np.uint8).reshape(-1, width).astype(np.int64)
+    values = single @ (1 << 8 * np.arange(width, dtype=np.int64))
+    return values - ((values >> (8 * width - 1) & 1) << 8 * width)
+
+
+def sample_factor(raw: bytes) -> tuple[int, float] | None:
+    """Return measurement and factor of samples in an answer to a start; else None."""
+    if len(raw) < 5 or (raw[0], raw[1]) != (ANSWER, _MEASURE) or raw[3]:
+        return None
+    at = 5
+    while at + 2 <= len(raw) and raw[at] < len(_SETTING_BYTES):
+        setting, width = raw[at], _SETTING_BYTES[raw[at]]
+        if setting == _FACTOR and at + 2 + width <= len(raw):
+            return raw[2], float(unpack_from("<f", raw, at + 2)[0])
+        at += 2 + width * raw[at + 1]
+    return None
 
 
 def refusal(raw: bytes) -> str:
@@ -123,10 +298,11 @@ class _Signal:
     offset to the session clock.
     """
 
-    def __init__(self, info: StreamInfo) -> None:
+    def __init__(self, info: StreamInfo, burst: float) -> None:
         self.info = info
         self.rate = float(info.rate)
-        self._stamped = TimestampAligner(self.rate, _BURST)
+        self.factor = 1.0
+        self._stamped = TimestampAligner(self.rate, burst)
         self._delays = DelayEstimator()
 
     def take(self, frame: Frame, now: float) -> list[Block]:
@@ -143,6 +319,11 @@ class _Signal:
             return []
         return self._blocks(np.empty(0), np.empty((0, len(self.info.channels))), now)
 
+    def session_time(self, stamp: float) -> float:
+        """Return the time of a stamp (s, session clock); NaN before the first frame."""
+        delay, drift = self._delays.line()
+        return stamp * (1 + drift) + delay if self._delays.started else math.nan
+
     def _blocks(self, stamps: Array, rows: Array, now: float) -> list[Block]:
         delay, drift = self._delays.line()
         times = stamps * (1 + drift) + delay
@@ -154,7 +335,7 @@ class _Signal:
 
 @dataclass
 class Strap:
-    """Blocks and events from the notifications of one strap.
+    """Blocks and events from the notifications of one strap or armband.
 
     Parameters
     ----------
@@ -164,16 +345,20 @@ class Strap:
         Measurements that were started.
     origin
         Measured, or simulated for a `MockStrap`.
+    model
+        Model of the sensor.
     """
 
     name: str
     participant: str = ""
     kinds: tuple[int, ...] = (ECG,)
     origin: Origin = Origin.MEASURED
+    model: PolarModel = H10_MODEL
 
     def __post_init__(self) -> None:
+        site, placement = self.model.site, self.model.placement
         bare = StreamInfo(
-            self.name, Fraction(0), (), self.origin, self.participant, "chest", "strap"
+            self.name, Fraction(0), (), self.origin, self.participant, site, placement
         )
         self.status = replace(bare, name=f"{self.name}.status")
         self._hr = replace(
@@ -186,20 +371,22 @@ class Strap:
             bare.with_channels(None, Channel("interval", "misc", "s")),
             name=f"{self.name}.ibi",
         )
+        self._ppi = replace(bare.with_channels(None, *_PULSES), name=f"{self.name}.ppi")
         self._signals = {}
-        for kind in self.kinds:
-            suffix, rate, channels = SIGNALS[kind]
+        for kind in (k for k in self.kinds if k in self.model.signals):
+            suffix, rate, channels = self.model.signals[kind]
             info = replace(
                 bare.with_channels(rate, *channels), name=f"{self.name}.{suffix}"
             )
-            self._signals[kind] = _Signal(info)
+            self._signals[kind] = _Signal(info, self.model.burst)
         self._last: dict[str, float] = {}
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
         """Streams of the strap."""
         regular = tuple(s.info for s in self._signals.values())
-        return (*regular, self._hr, self._ibi, self.status)
+        pulses = (self._ppi,) if PPI in self.kinds else ()
+        return (*regular, self._hr, *pulses, self._ibi, self.status)
 
     def take(self, characteristic: str, raw: bytes, now: float) -> list[Item]:
         """Return the items of a notification that arrived at ``now`` (s)."""
@@ -207,16 +394,22 @@ class Strap:
             if characteristic == HEART_RATE:
                 return list(self._beats(read_heart_rate(raw), now))
             if characteristic == DATA:
-                frame = read_frame(raw)
-                if frame.kind in self._signals and len(frame.rows):
-                    return list(self._signals[frame.kind].take(frame, now))
-                return []
+                return self._data(raw, now)
+            if (factor := sample_factor(raw)) and factor[0] in self._signals:
+                self._signals[factor[0]].factor = factor[1]
             why = refusal(raw)
-            return [self.say(f"the strap refused a measurement: {why}", now)] * bool(
-                why
-            )
+            text = f"the {self.model.noun} refused a measurement: {why}"
+            return [self.say(text, now)] * bool(why)
         except ValueError as error:
             return [self.say(f"not understood: {error}", now)]
+
+    def _data(self, raw: bytes, now: float) -> list[Item]:
+        """Return the items of a data frame."""
+        if raw[:1] == bytes([PPI]):
+            return list(self._pulses(*read_intervals(raw), now))
+        signal = self._signals.get(raw[0]) if raw else None
+        frame = read_frame(raw, signal.factor if signal else 1.0)
+        return list(signal.take(frame, now)) if signal and len(frame.rows) else []
 
     def due(self, now: float) -> list[Item]:
         """Return the held samples with a place by ``now`` (s, session clock)."""
@@ -235,6 +428,28 @@ class Strap:
         for interval, back in zip(beats.intervals, later.tolist(), strict=False):
             time = min(now, self._after(self._ibi, now - back))
             items.append(single_event(self._ibi, time, "", interval))
+        return items
+
+    def _pulses(
+        self, stamp: int, pulses: tuple[PulseInterval, ...], now: float
+    ) -> list[Events]:
+        """Return all pulse intervals, and those that may be used.
+
+        The stamp is that of the last pulse; without one, or without a signal that shows
+        the sensor's clock, the last pulse was just before the message.
+        """
+        clocks = (s.session_time(stamp / 1e9) for s in self._signals.values() if stamp)
+        last = min([now, *(t for t in clocks if t == t)])
+        ends = last - np.cumsum([0.0, *(p.interval for p in pulses[:0:-1])])[::-1]
+        items = []
+        for pulse, end in zip(pulses, ends.tolist(), strict=True):
+            contact = np.nan if pulse.contact is None else float(pulse.contact)
+            values = (pulse.interval, pulse.error, float(pulse.moved), contact)
+            at = min(now, self._after(self._ppi, end))
+            items.append(single_event(self._ppi, at, "", pulse.rate, *values))
+            if pulse.usable:
+                at = min(now, self._after(self._ibi, end))
+                items.append(single_event(self._ibi, at, "", pulse.interval))
         return items
 
     def _after(self, info: StreamInfo, time: float) -> float:

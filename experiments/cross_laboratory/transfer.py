@@ -145,12 +145,13 @@ def notes(evaluation: Evaluation, tasks: Array, seed: int) -> list[str]:
         )
         lines.append(f"AUC of {name}: {means}.")
     if "Stress-Predict" in set(evaluation.tested["dataset"]):
-        lines.append(stroop(evaluation, tasks, seed))
+        compared = [m for m in (PRIMARY, RIVAL) if m in evaluation.outputs]
+        lines += [stroop(evaluation, tasks, name, seed) for name in compared]
     return lines
 
 
-def stroop(evaluation: Evaluation, tasks: Array, seed: int) -> str:
-    """Return the difference of candidate and heart rate in the Stroop test."""
+def stroop(evaluation: Evaluation, tasks: Array, name: str, seed: int) -> str:
+    """Return the difference of a model and heart rate in the Stroop test."""
     rows = np.isin(tasks, (*REST, "Stroop"))
     rows &= evaluation.tested["dataset"].to_numpy() == "Stress-Predict"
     people = evaluation.tested["subject"].to_numpy()
@@ -158,10 +159,10 @@ def stroop(evaluation: Evaluation, tasks: Array, seed: int) -> str:
     for person in np.unique(people[rows]):
         at = rows & (people == person)
         y = evaluation.tested["y"].to_numpy()[at]
-        scores = [metrics.auc(y, evaluation.outputs[m][at]) for m in (PRIMARY, HEART)]
+        scores = [metrics.auc(y, evaluation.outputs[m][at]) for m in (name, HEART)]
         off.append(scores[0] - scores[1])
     figure = _interval(equal_mean({"": np.array(off)}, seed))
-    return f"AUC of candidate less heart rate, Stroop test of Stress-Predict: {figure}."
+    return f"AUC of {name} less heart rate, Stroop test of Stress-Predict: {figure}."
 
 
 def _interval(figure: tuple[float, float, float]) -> str:

@@ -228,14 +228,16 @@ class Participant:
             for end in ("", ".sd")
         ]
         values = np.stack([out[skipped:, c] for c in columns])
-        mine = [
-            i
-            for i, c in enumerate(self.features.info.channels)
-            if c.name in self._read and self._of(c, sensors)
+        channels = self.features.info.channels
+        read = [
+            expert.features.read(data[self._first + skipped :])[:, k]
+            for expert in self._experts
+            for k, i in enumerate(expert.features.index.tolist())
+            if i >= 0 and self._of(channels[i], sensors)
         ]
-        if not mine:
+        if not read:
             return Estimates(values)
-        cells = data[self._first + skipped :, mine]
+        cells = np.stack(read)
         reasons = missing_reason(cells[np.isnan(cells)])
         blame = np.isin(reasons, [int(r) for r in NAMED])
         named = float(blame.mean()) if len(blame) else np.nan

@@ -5,7 +5,7 @@ them here, by `physio.evaluation.metrics` and `physio.evaluation.statistics`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -88,35 +88,57 @@ def estimates(out: Block) -> tuple[Array, Array]:
     return parts[0], parts[1]
 
 
-class TimeOnlyRegression:
-    """Control that regresses ratings on elapsed time alone, without physiology.
+def elapsed(participant: ParticipantData) -> Array:
+    """Return the elapsed time at each tick (s), shape (n, 1)."""
+    return (participant.rows.times - participant.rows.t0)[:, None]
+
+
+class ControlRegression:
+    """Control that regresses ratings on what is no feature, by default the time.
 
     A random forest; its standard deviation is that of the training residuals.
+
+    Parameters
+    ----------
+    participants
+        Training participants.
+    settle
+        Excluded start of each unit (s).
+    seed
+        Seed of the forest.
+    inputs
+        Function of a participant that returns its inputs, shape (n, k).
     """
 
     def __init__(
-        self, participants: Sequence[ParticipantData], settle: float, seed: int
+        self,
+        participants: Sequence[ParticipantData],
+        settle: float,
+        seed: int,
+        inputs: Callable[[ParticipantData], Array] = elapsed,
     ) -> None:
-        t, y, weight = [], [], []
+        self._inputs = inputs
+        x, y, weight = [], [], []
         for participant in participants:
+            values = inputs(participant)
             for unit in participant.units:
-                times = participant.rows.times[participant.within(unit, settle)][::20]
-                t.append(times - participant.rows.t0)
-                y.append(np.tile(unit.ratings[:2], (len(times), 1)))
-                weight.append(np.full(len(times), 1 / len(times)))
+                part = values[participant.within(unit, settle)][::20]
+                x.append(part)
+                y.append(np.tile(unit.ratings[:2], (len(part), 1)))
+                weight.append(np.full(len(part), 1 / len(part)))
         self._forest = RandomForestRegressor(
             200, min_samples_leaf=20, random_state=seed, n_jobs=1
         )
-        seconds, ratings = np.concatenate(t)[:, None], np.concatenate(y)
-        self._forest.fit(seconds, ratings, np.concatenate(weight))
-        self._sd = np.std(ratings - self._forest.predict(seconds), axis=0)
+        given, ratings = np.concatenate(x), np.concatenate(y)
+        self._forest.fit(given, ratings, np.concatenate(weight))
+        self._sd = np.std(ratings - self._forest.predict(given), axis=0)
 
-    def estimate(self, rows: Block) -> tuple[Array, Array]:
+    def estimate(self, participant: ParticipantData) -> tuple[Array, Array]:
         """Return mean and standard deviation at each tick, (n, 3) each."""
-        seconds = (rows.times - rows.t0)[:, None]
-        mean = np.full((len(rows), 3), np.nan)
+        given = self._inputs(participant)
+        mean = np.full((len(given), 3), np.nan)
         sd = mean.copy()
-        mean[:, :2], sd[:, :2] = self._forest.predict(seconds), self._sd
+        mean[:, :2], sd[:, :2] = self._forest.predict(given), self._sd
         return mean, sd
 
 

@@ -87,7 +87,7 @@ def _rows(
         later = at[participant.rows.times[at] >= begin]
         parts.append((k, "" if name.isdecimal() else name, later))
     at = np.concatenate([p[2] for p in parts])
-    x = participant.features(recipe.names)[at]
+    x = participant.features(recipe.names, recipe.sd_limits)[at]
     place: dict[str, Any] = {
         "subject": participant.code,
         "session": "",

@@ -51,7 +51,8 @@ _PROTOCOL: Final = (
     " 95 % bootstrap interval. Shrinkage and noise are chosen by "
     "leave-one-participant-out within the training participants. 'responses' is the"
     " SCR rate alone, 'movement' the wrist's activity alone; 'time only' is a random "
-    "forest on the seconds since the start; 'prior' is the mean rating of the "
+    "forest on the seconds since the start, 'missingness' one on which features are "
+    "missing and on heart.rate.sd; 'prior' is the mean rating of the "
     "training participants; 'other order' is trained on participants who had the "
     "conditions in the other order."
 )
@@ -77,9 +78,11 @@ _LIMITS: Final = (
 
 _LIMITS_OF_TWO: Final = (
     _LIMITS[0],
-    "21 participants of two laboratories, one brand of wristband. Four laboratories "
+    "20 participants of two laboratories, one brand of wristband. Four laboratories "
     "were measured, and that allows no interval for a fifth: see "
     "experiments/cross_laboratory. Movement is no input.",
+    "A tracked heart rate with a standard deviation above 5 per minute is no feature, "
+    "in training and live: a band on a table has such a rate.",
     "Stress-Predict has no ratings; its rest and stress carry mean ratings of WESAD, "
     "and its hyperventilation counts as stress. Of the figures here, only the ratings "
     "of WESAD are scored.",
@@ -111,8 +114,10 @@ class TrainWrist:
         Ratings to learn.
     rest, settle, every
         See `physio.training.gaussian.GaussianRecipe`.
+    sd_limits
+        Limit of the standard deviation of features: see `physio.models.sd_limits`.
     seed
-        Seed of bootstrap and time-only forest; the weights are deterministic.
+        Seed of bootstrap and forests; the weights are deterministic.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -125,6 +130,7 @@ class TrainWrist:
     rest: float = 300.0
     settle: float = 60.0
     every: float = 5.0
+    sd_limits: Mapping[str, float] = field(default_factory=dict)
     seed: int = 23
 
     @property
@@ -137,6 +143,7 @@ class TrainWrist:
             self.settle,
             self.every,
             groups=_GROUPS if self.second else 0,
+            sd_limits=self.sd_limits,
         )
 
     def __post_init__(self) -> None:
@@ -308,11 +315,13 @@ class TrainWrist:
                 "responses": _plain(participant, "eda.scr_rate"),
                 "movement": _plain(participant, "motion.activity"),
                 "time only": self._time_only(rest, participant),
+                "missingness": self._missingness(rest, participant),
                 "prior": _prior(fitted, participant),
                 "wrist, other order": self.estimates(
                     participant, by_order[orders[participant.code]]
                 ),
                 "time only, other order": self._time_only(turned, participant),
+                "missingness, other order": self._missingness(turned, participant),
             }
             over = settled(participant, self.recipe, samples[participant.code].over)
             for name, (mean, sd) in outputs.items():
@@ -338,12 +347,28 @@ class TrainWrist:
     def _time_only(
         self, participants: Sequence[ParticipantData], participant: ParticipantData
     ) -> tuple[Array, Array]:
-        control = rating_error.TimeOnlyRegression(participants, self.settle, self.seed)
-        return control.estimate(participant.rows)
+        control = rating_error.ControlRegression(participants, self.settle, self.seed)
+        return control.estimate(participant)
+
+    def _missingness(
+        self, participants: Sequence[ParticipantData], participant: ParticipantData
+    ) -> tuple[Array, Array]:
+        control = rating_error.ControlRegression(
+            participants, self.settle, self.seed, self._missing
+        )
+        return control.estimate(participant)
+
+    def _missing(self, participant: ParticipantData) -> Array:
+        """Return which features are missing, and deviations (-1 for none), (n, k)."""
+        names, limits = self.recipe.names, self.sd_limits
+        lost = np.isnan(participant.features(names, limits))
+        spread = participant.features(tuple(f"{name}.sd" for name in limits))
+        return np.hstack([lost, np.nan_to_num(spread, nan=-1.0)])
 
     def _blank(self) -> model_card.ModelCard:
         use, origin = "physio.models.gaussian:Gaussian", Origin.MEASURED
-        return minimal_card(use, self.columns, self.rest, origin, self.dimensions)
+        card = minimal_card(use, self.columns, self.rest, origin, self.dimensions)
+        return replace(card, sd_limits=dict(self.sd_limits))
 
     def _card(
         self,
@@ -363,7 +388,7 @@ class TrainWrist:
             protocol=f"{_PROTOCOL} The baseline lasts {self.rest:g} s, the excluded "
             f"start of a condition {self.settle:g} s, the shrinkage of correlations is "
             f"{fitted.shrink:g}, the variances of the added noise are {noise}. A "
-            "moment has no estimate where its novelty exceeds that of all but "
+            "moment counts less, the more its novelty exceeds that of all but "
             f"{_ALARM:.0%} of the moments of held-out participants.",
             figures=figures,
             limits=_LIMITS,

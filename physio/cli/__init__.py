@@ -84,6 +84,7 @@ WITH_BASELINE: Final = (
     sessions.live,
     sessions.replay,
     report.report,
+    dashboard.view,
 )
 """Commands with the option ``--baseline BEGIN END`` or ``--baseline NAME``."""
 

@@ -98,7 +98,7 @@ def analyze(
         at if at.is_file() else path, board=board, columns=columns, **chosen
     )
     recording = corrected(recording, channels)
-    spans = _conditions(conditions, recording, participant)
+    spans = _conditions(conditions, recording, participant, path)
     marks = _markers(recording, events)
     analysis = run(recording, settings=settings)
     table = analysis.spans(spans)
@@ -122,12 +122,12 @@ def _refuse_present(plot: Path) -> None:
 
 
 def _conditions(
-    sheet: Path | None, recording: "Recording", participant: str
+    sheet: Path | None, recording: "Recording", participant: str, file: Path
 ) -> "tuple[ConditionSpan, ...]":
     from physio.offline.conditions import read_conditions, recorded_conditions
 
     if sheet is not None:
-        return read_conditions(sheet, recording, participant=participant)
+        return read_conditions(sheet, recording, participant=participant, file=file)
     return recorded_conditions(recording)
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import webbrowser
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from physio.cli.baseline_option import Baseline
 from physio.cli.channel_option import Channels, with_channels
 from physio.cli.output import (
     Board,
@@ -90,6 +91,7 @@ def view(
     participant: Subject = "",
     task: Task = "",
     channels: Channels = None,
+    baseline: Baseline = "",
     open_it: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = True,
@@ -97,7 +99,8 @@ def view(
     """Show a recording in the browser: the dashboard, with a slider for the time.
 
     Features and estimates stored by a session are shown as they were; of any other
-    recording they are computed now. No file is changed.
+    recording they are computed now, relative to the baseline that is printed. No file
+    is changed.
 
     Example: `physio view sessions/p07-20260412-101500`
     """
@@ -107,7 +110,9 @@ def view(
         "board": board, "columns": columns, "session": session,
         "participant": participant, "task": task,
     }  # fmt: skip
-    state = _state(path, config, channels, **options)
+    state, sentences = make_state(path, config, channels, baseline, **options)
+    for sentence in sentences:
+        say(sentence)
 
     def announce(url: str) -> None:
         at = url if sys.stdout.isatty() else f"open {_page(url)} in a browser"
@@ -118,13 +123,36 @@ def view(
     playback.serve(state, announce)
 
 
-def _state(
-    path: Path, config: Path | None, channels: Path | None, **options: Any
-) -> "SessionState":
-    """Return the state of a recording with its features and estimates."""
+def make_state(
+    path: Path,
+    config: Path | None,
+    channels: Path | None,
+    baseline: str,
+    **options: Any,
+) -> "tuple[SessionState, list[str]]":
+    """Return the state of a recording with its features and estimates, and sentences.
+
+    The sentences name the seconds that served as the baselines of the estimates.
+    """
+    from physio.core.json_table import stored_config
+    from physio.inference.baseline_use import BaselineObserver
     from physio.view.dashboard.session_state import state_of_recording
 
-    return state_of_recording(*_computed(path, config, channels, **options))
+    recording, items = _computed(path, config, channels, baseline, **options)
+    observer = BaselineObserver(stored_config(recording.metadata))
+    for events in recording.events.values():
+        observer.take(events)
+    for blocks in recording.streams.values():
+        for block in blocks:
+            observer.take(block)
+
+    def observed() -> "Iterator[Item]":
+        for item in items:
+            observer.take(item)
+            yield item
+
+    state = state_of_recording(recording, observed())
+    return state, [use.sentence(recording.begin) for use in observer.uses()]
 
 
 def session_or_computed(

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -40,6 +40,12 @@ def _list_datasets(value: bool) -> None:
         say(str(plugin))
     raise typer.Exit
 
+
+NO_BASELINE: Final = (
+    "none is subtracted; features are absolute, as in a session (an evaluation "
+    "subtracts that of its baseline_seconds)"
+)
+"""Baseline of the features in a table."""
 
 Chains = Annotated[
     Path | None,
@@ -115,6 +121,7 @@ def extract(
     with progress(participants) as report:
         outcomes = run(source, out, settings, backend=backend, on_progress=report)
     _summarize(outcomes)
+    say(f"baseline: {NO_BASELINE}")
     whole = [o for o in outcomes if o.status != "failed"]
     shares = feature_table.usable(feature_table.read(out)) if whole else None
     if shares is not None:
@@ -123,6 +130,7 @@ def extract(
         figures = {
             "dataset": source.name,
             "participants": [o._asdict() for o in outcomes],
+            "baseline": NO_BASELINE,
             "usable": {} if shares is None else shares.to_dict("index"),
         }
         write_json(json_path, figures)

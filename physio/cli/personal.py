@@ -73,8 +73,15 @@ def calibrate(
     calibration.write(out)
     for text in poor:
         say(text)
+    begin, end = (
+        at - recording.begin
+        for at in personal_calibration.baseline_span(recording, baseline)
+    )
     baselines = ", ".join(f"{e.weights} {e.past:.0f} s" for e in calibration.experts)
-    say(f"{out}: baseline ({baselines}), {counted(len(calibration.labels), 'rating')}")
+    say(
+        f"{out}: baseline {begin:.0f} to {end:.0f} s after the beginning "
+        f"({baselines}), {counted(len(calibration.labels), 'rating')}"
+    )
 
 
 def rate(

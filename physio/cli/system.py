@@ -56,7 +56,7 @@ def devices(
     wrists = ", ".join(empatica.discover(port=port)) or "none"
     say(f"E4 wristbands of the server at 127.0.0.1:{port}: {wrists}")
     straps = ", ".join(polar.discover(seconds)) or "none"
-    say(f"Polar H10 straps in reach of this computer's Bluetooth: {straps}")
+    say(f"Polar H10 and Verity Sense in reach of this computer's Bluetooth: {straps}")
     say("boards, as [devices.NAME] use = 'devices.board:Board', board = ...:")
     say("  " + ", ".join(board.available_boards()))
     say("simulated: devices.simulated:Headset, :Wristband, :Chest")

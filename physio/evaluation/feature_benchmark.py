@@ -1,7 +1,7 @@
 """Benchmark of models on a table of features, configured by an evaluation file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,7 @@ class FeatureBenchmark:
         if table is None:
             raise ValueError("plain models need a table: give [table] or --table")
         models = self.candidates(root, table)
-        return evaluate(
+        evaluation = evaluate(
             self.task(table),
             split or splits.protocol(self.protocol, **self.settings),
             models,
@@ -137,6 +137,17 @@ class FeatureBenchmark:
                 seed=self.seed,
             ),
             config=config.describe(self),
+        )
+        return replace(evaluation, notes=(*evaluation.notes, self.baseline))
+
+    @property
+    def baseline(self) -> str:
+        """Seconds that serve as the baseline of each participant, in a sentence."""
+        if self.baseline_seconds <= 0:
+            return "baseline: none is subtracted from the features"
+        return (
+            "baseline: the features of each participant less their mean over the first "
+            f"{self.baseline_seconds:g} s of {self.baseline_label!r}"
         )
 
     def candidates(self, root: Path | None, table: pd.DataFrame) -> dict[str, Any]:

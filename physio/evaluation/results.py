@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from physio.core.counted_nouns import counted
 from physio.evaluation.evaluate import Evaluation
 
 RESULT: Final = "evaluation.json"
@@ -76,8 +77,9 @@ def _overview(evaluation: Evaluation) -> str:
     n = len(evaluation.tested)
     classes = ", ".join(f"{c} {k}" for c, k in evaluation.balance.items())
     return (
-        f"{len(evaluation.participants)} participants, {n} rows tested"
-        f"{f' ({classes})' if classes else ''}, {len(evaluation.folds.folds)} folds. "
+        f"{counted(len(evaluation.participants), 'participant')}, "
+        f"{counted(n, 'row')} tested{f' ({classes})' if classes else ''}, "
+        f"{counted(len(evaluation.folds.folds), 'fold')}. "
         "Mean over participants [95 % interval, participants drawn anew]."
     )
 

@@ -15,6 +15,7 @@ from physio.core.recording import (
     baseline_marker,
 )
 from physio.models import model_card
+from physio.models.sd_limits import SdLimits
 
 CHOSEN: Final = "marked"
 DEFAULT: Final = "not chosen"
@@ -60,6 +61,14 @@ class BaselineUse(NamedTuple):
         )
 
 
+class ExpertReading(NamedTuple):
+    """Length of the baseline (s), features and limits of their deviation."""
+
+    seconds: float
+    features: tuple[str, ...]
+    sd_limits: Mapping[str, float]
+
+
 class BaselineObserver:
     """Observer of a session's items that derives the baselines that were used.
 
@@ -96,17 +105,18 @@ class BaselineObserver:
         return [
             self._use(code, expert, seconds)
             for code in codes
-            for expert, (seconds, _) in self._experts.items()
+            for expert, (seconds, _, _) in self._experts.items()
         ]
 
     def _take_features(self, block: Block) -> None:
         code = block.info.participant
         self._last[code] = max(self._last.get(code, -np.inf), block.complete_until)
-        for expert, (_, read) in self._experts.items():
+        for expert, (_, read, limits) in self._experts.items():
             if (code, expert) in self._first:
                 continue
+            data = SdLimits.of(limits, block.info.names).apply(block.data)
             columns = [i for i, n in enumerate(block.info.names) if _is_read(n, read)]
-            valid = np.isfinite(block.data[:, columns]).any(axis=1)
+            valid = np.isfinite(data[:, columns]).any(axis=1)
             if valid.any():
                 self._first[code, expert] = float(block.times[int(valid.argmax())])
 
@@ -151,13 +161,11 @@ def baseline_uses(
     return observer.uses()
 
 
-def expert_baselines(
-    config: Mapping[str, Any],
-) -> dict[str, tuple[float, tuple[str, ...]]]:
-    """Return length (s) of the baseline and the features of each expert."""
+def expert_baselines(config: Mapping[str, Any]) -> dict[str, ExpertReading]:
+    """Return the baseline length and the features of each expert."""
     estimator = config.get("estimator", {})
     tables = [estimator, *(v for v in estimator.values() if isinstance(v, Mapping))]
-    baselines: dict[str, tuple[float, tuple[str, ...]]] = {}
+    baselines: dict[str, ExpertReading] = {}
     for table in tables:
         for expert in _experts(table):
             weights = str(expert.get("weights", ""))
@@ -170,7 +178,7 @@ def expert_baselines(
             names = [n for n, _ in card.columns]
             read = [n for n in names if not chains or n.partition(".")[0] in chains]
             name = weights.rstrip("/").rpartition("/")[2]
-            baselines[name] = seconds, tuple(read)
+            baselines[name] = ExpertReading(seconds, tuple(read), card.sd_limits)
     return baselines
 
 

@@ -1,8 +1,9 @@
 """Expert: trained weights on the features of a session, with the baseline as state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
 from physio.models.error_bars import GAUSSIAN, ErrorBars
 from physio.models.feature_density import FeatureDensity
 from physio.models.fusion import shrink_to_prior
+from physio.models.sd_limits import SdLimits
 from physio.models.shapley import GroupReasons, ReasonsProgress
 
 __all__ = ["DIMENSIONS", "LEVELS", "BoundExpert", "Expert", "ExpertState"]
@@ -102,6 +104,8 @@ class FeatureBinding:
         Longest window of each chain (s), shape (chains,).
     is_motion
         Mask of the features of movement, shape (f,).
+    limits
+        Standard deviations above which a value is no feature.
     """
 
     names: tuple[str, ...]
@@ -111,9 +115,16 @@ class FeatureBinding:
     chain: npt.NDArray[np.int_]
     chain_memory: Array
     is_motion: npt.NDArray[np.bool_]
+    limits: SdLimits
 
     @classmethod
-    def bind(cls, expert: Expert, columns: Columns, info: StreamInfo) -> Self:
+    def bind(
+        cls,
+        expert: Expert,
+        columns: Columns,
+        info: StreamInfo,
+        sd_limits: Mapping[str, float] = MappingProxyType({}),
+    ) -> Self:
         """Return the columns of ``info`` that an expert reads.
 
         Raises
@@ -153,6 +164,7 @@ class FeatureBinding:
                 [memory[chain == k].max() for k in range(len(chains))]
             ),
             is_motion=np.array([c == "motion" for c in of_chain]),
+            limits=SdLimits.of(sd_limits, info.names),
         )
 
     @property
@@ -162,14 +174,15 @@ class FeatureBinding:
 
     def read(self, x: Array) -> Array:
         """Return the features in rows, transformed, shape (n, f)."""
-        selected = np.where(self.index >= 0, x[:, self.index], _NOTHING)
+        certain = self.limits.apply(x)[:, self.index]
+        selected = np.where(self.index >= 0, certain, _NOTHING)
         return transform(selected, self.transforms)
 
     def used(self, x: Array) -> npt.NDArray[np.bool_]:
         """Return the mask of the cells of rows that are read, shape (n, columns)."""
         mask = np.zeros(x.shape[1], np.bool_)
         mask[self.index[self.index >= 0]] = True
-        return mask & ~np.isnan(x)
+        return mask & ~np.isnan(self.limits.apply(x))
 
     def refill(self, debt: Array, x: Array, tick: float) -> Array:
         """Return the proportion of each feature's window that has data again, (f,).
@@ -457,7 +470,7 @@ class BoundExpert:
         card = stored.card
         _refuse_others(card, expert.name, info)
         columns = read(stored, info.names, expert.trust)
-        features = FeatureBinding.bind(expert, columns, info)
+        features = FeatureBinding.bind(expert, columns, info, card.sd_limits)
         _, model, baseline = adapt_to_montage(stored, info.names, expert.trust)
         groups = FeatureGroups.of(features.names)
         if (reasons := GroupReasons.restore(stored.arrays)) is not None:

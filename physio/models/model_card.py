@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
@@ -29,7 +29,7 @@ LIMIT: Final = 3_000_000  # bytes, largest weights file
 class ModelCard:
     """Description of weights: model, features, training data, evaluation and limits.
 
-    It has 15 fields because a reader looks for each of these facts by its name.
+    It has 16 fields because a reader looks for each of these facts by its name.
 
     Parameters
     ----------
@@ -59,6 +59,9 @@ class ModelCard:
         Command that reproduces the weights.
     sha256
         Hash of the weights file.
+    sd_limits
+        Largest standard deviation, column ``<name>.sd``, at which a feature counts:
+        see `physio.models.sd_limits.SdLimits`.
     participant
         Code of the only participant that the weights are for; empty for all.
     """
@@ -77,6 +80,7 @@ class ModelCard:
     limits: tuple[str, ...]
     command: str
     sha256: str = ""
+    sd_limits: Mapping[str, float] = field(default_factory=dict)
     participant: str = ""
 
     def json(self) -> str:
@@ -242,6 +246,8 @@ def to_markdown(name: str, card: ModelCard) -> str:
         column if scale == "raw" else f"{scale}({column})"
         for column, scale in card.columns
     )
+    for column, largest in card.sd_limits.items():
+        columns += f"; {column} where {column}.sd is at most {largest:g}"
     return f"""# {name}
 
 {card.data}

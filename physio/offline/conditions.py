@@ -151,6 +151,7 @@ def read_conditions(
     recording: Recording,
     *,
     participant: str = "",
+    file: Path | None = None,
     zone: tzinfo | None = None,
 ) -> tuple[ConditionSpan, ...]:
     """Return the conditions of a recording that a sheet states (s, session clock).
@@ -162,7 +163,10 @@ def read_conditions(
     recording
         The recording.
     participant
-        Its participant, if the sheet is of several; default: that of its metadata.
+        Its participant, if the sheet is of several; default: that of its metadata, or
+        of the name of its file: see `ConditionSheet.participant_of`.
+    file
+        Its file.
     zone
         Zone of clock times without one.
 
@@ -176,7 +180,9 @@ def read_conditions(
     """
     sheet = ConditionSheet.read(path)
     code = participant or recording.metadata.get("participant", "")
-    placed = sheet.place(recording, code, zone=zone)
+    if file is not None and not participant:
+        code = sheet.participant_of(file, code) or code
+    placed = sheet.place(recording, code, path=file, zone=zone)
     if placed.problems:
         raise ValueError(placed.problems[0][1])
     if not placed.spans:

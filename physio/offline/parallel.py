@@ -76,6 +76,7 @@ def _parallel(work: Callable[[Any], Any], jobs: Sequence[Any], n: int) -> Iterat
 
 def _loky(work: Callable[[Any], Any], jobs: Sequence[Any], n: int) -> Iterator[Any]:
     from joblib import parallel_config
+    from joblib.externals.loky import get_reusable_executor
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     try:
@@ -86,6 +87,8 @@ def _loky(work: Callable[[Any], Any], jobs: Sequence[Any], n: int) -> Iterator[A
             "a worker process was killed, perhaps for want of memory; run the same "
             "command again, and it goes on from here, with fewer workers if need be"
         ) from None
+    finally:  # otherwise its processes warn of leaked memory when this one ends
+        get_reusable_executor(max_workers=n, reuse=True).shutdown(wait=True)
 
 
 def _dask_local(

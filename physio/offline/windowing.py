@@ -12,6 +12,7 @@ from physio.core.events import Events
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Recording
 from physio.datasets.feature_table import QUALITY, RATING, VALID_FRACTION, WHY
+from physio.offline.conditions import recorded_conditions
 
 _ENDS: Final = (".window_start", ".window_end")
 _NEAR: Final = 1.0  # s between a rating and the end of its segment
@@ -63,8 +64,12 @@ class WindowGrid(NamedTuple):
 
 
 def source(recording: Recording, streams: Collection[str]) -> Block:
-    """Return the first block of the fastest stream, which defines sample numbers."""
-    blocks = [recording.streams[name][0] for name in sorted(streams)]
+    """Return the first block of the fastest stream, which defines sample numbers.
+
+    Events, as the intervals of a band's maker, have no sample numbers.
+    """
+    sampled = sorted(name for name in streams if name in recording.streams)
+    blocks = [recording.streams[name][0] for name in sampled]
     if not blocks:
         names = ", ".join(recording.streams) or "nothing"
         raise ValueError(f"no chain reads any of its streams ({names})")
@@ -91,13 +96,18 @@ def labels(recording: Recording, grid: WindowGrid) -> dict[str, Any]:
     """Return segment, condition label and ratings of each window.
 
     Segments are the labelled events ``<name>.conditions``, with an end time in the
-    column ``end`` or a duration in ``seconds``. Ratings are the events
-    ``<name>.ratings``; a rating within a second of the end of a segment belongs to that
-    segment. A recording without conditions is one segment.
+    column ``end`` or a duration in ``seconds``; without these, the conditions of events
+    that last for a window or longer, as in BIDS (`recorded_conditions`). Ratings are
+    the events ``<name>.ratings``; a rating within a second of the end of a segment
+    belongs to that segment. A recording without conditions is one segment.
     """
     parts = _events(recording, ".conditions")
     ratings_stream = _events(recording, ".ratings")
     spans = [(recording.begin, np.inf, "")]
+    shortest = grid.window / grid.rate
+    stated = [s for s in recorded_conditions(recording) if s.end - s.begin >= shortest]
+    if parts is None and stated:
+        spans = [(s.begin, s.end, s.name) for s in stated]
     if parts is not None and len(parts):
         long = parts.data[:, 0]
         ends = parts.times + long if "seconds" in parts.info.names else long

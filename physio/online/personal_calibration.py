@@ -59,7 +59,7 @@ def calibrate(
     ValueError
         If there is no baseline, or the baseline is too short or lacks all features.
     """
-    begin, end = _baseline(recording, baseline)
+    begin, end = baseline_span(recording, baseline)
     seconds = end - begin
     if seconds < SHORTEST:
         raise ValueError(
@@ -171,10 +171,23 @@ def _with_baseline(stage: Stage, seconds: float) -> Stage:
     return replace(stage, baseline_seconds=seconds)
 
 
-def _baseline(
+def baseline_span(
     recording: Recording, baseline: tuple[float, float] | None
 ) -> tuple[float, float]:
-    """Return start and end of the baseline (s, session clock)."""
+    """Return start and end of the baseline (s, session clock).
+
+    Parameters
+    ----------
+    recording
+        The recording, whose markers delimit the baseline.
+    baseline
+        Start and end (s after the beginning) that are given instead.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
     last = recording.end
     if baseline is not None:
         begin, end = (recording.begin + t for t in baseline)

@@ -246,7 +246,12 @@ def percent(share: float) -> str:
 
 
 def _is_too_soon(row: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
-    """Return whether a chain had less signal than it needs for a first value."""
+    """Return whether a chain had less signal than it needs for a first value.
+
+    So has one of events without any, as of an empty ``IBI.csv`` beside a pulse wave.
+    """
+    if not row["rate"] and not row["samples"]:
+        return True
     if not part["seconds"]:
         return bool(row["samples"] < 2 * _JUDGED * row["rate"])
     warm = 1 - part["missing"].get(MissingReason.WARMING_UP.words, 0.0)

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from physio.core.block import StreamInfo
+from physio.core.counted_nouns import counted
 from physio.core.events import Item
 from physio.core.protocols import Command, Sink
 
@@ -93,7 +94,9 @@ class BackgroundSink(Sink):
         if self.fault is not None:
             faults.append(f"{name} stopped: {self.fault}")
         elif self.dropped:
-            faults.append(f"{name} was too slow: {self.dropped} items dropped")
+            faults.append(
+                f"{name} was too slow: {counted(self.dropped, 'item')} dropped"
+            )
         return faults
 
     def unwritten(self) -> Mapping[str, int]:

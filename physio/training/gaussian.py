@@ -1,7 +1,7 @@
 """Fit of the Gaussian expert: resting baseline, shrinkage, held-out noise."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +36,8 @@ class GaussianRecipe:
     groups
         Number of groups of participants that the cross-validation leaves out in turn;
         0: each participant.
+    sd_limits
+        Limit of the standard deviation of features: see `physio.models.sd_limits`.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -45,6 +47,7 @@ class GaussianRecipe:
     every: float = 5.0
     shrinks: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
     groups: int = 0
+    sd_limits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def size(self) -> GaussianConfig:
@@ -86,7 +89,8 @@ def moments(participant: ParticipantData, recipe: GaussianRecipe) -> TrainingSam
     """Return training samples of a participant: rated units after the baseline."""
     rate = float(participant.rows.info.rate)
     transforms = [transform_name for _, transform_name in recipe.columns]
-    x = transform(participant.features(recipe.names), transforms)
+    x = participant.features(recipe.names, recipe.sd_limits)
+    x = transform(x, transforms)
     resting, over = BaselineAccumulator.empty(x.shape[1]), len(x) - 1
     for i, row in enumerate(x):
         if resting.past[0] >= recipe.rest:

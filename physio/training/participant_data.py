@@ -1,12 +1,15 @@
 """Participants of a training run: features at each tick, and ratings of segments."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array, Block
+from physio.models.sd_limits import SdLimits
 
 
 class RatedSegment(NamedTuple):
@@ -30,9 +33,19 @@ class ParticipantData:
     rows: Block
     units: tuple[RatedSegment, ...]
 
-    def features(self, names: tuple[str, ...]) -> Array:
-        """Return columns of the features, shape (n, f)."""
-        return np.stack([self.rows.column(name) for name in names], axis=1)
+    def features(
+        self,
+        names: tuple[str, ...],
+        sd_limits: Mapping[str, float] = MappingProxyType({}),
+    ) -> Array:
+        """Return columns of the features, shape (n, f).
+
+        Values with a standard deviation above ``sd_limits`` are missing: see
+        `physio.models.sd_limits.SdLimits`.
+        """
+        info = self.rows.info
+        x = SdLimits.of(sd_limits, info.names).apply(self.rows.data)
+        return x[:, [info.names.index(name) for name in names]]
 
     def within(self, unit: RatedSegment, settle: float) -> npt.NDArray[np.bool_]:
         """Return the mask of the ticks in a unit, without its first ``settle`` s."""

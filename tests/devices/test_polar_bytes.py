@@ -9,13 +9,20 @@ from devices.polar.messages import (
     DATA,
     ECG,
     HEART_RATE,
+    PPG,
+    PPI,
     START,
+    VERITY_MODEL,
+    VERITY_START,
     Strap,
+    read_deltas,
     read_frame,
     read_heart_rate,
+    read_intervals,
     refusal,
+    sample_factor,
 )
-from devices.polar.mock_strap import write_frame
+from devices.polar.mock_strap import write_compressed, write_frame
 from physio.core.block import Block
 from physio.core.events import Events
 
@@ -88,6 +95,83 @@ def test_the_control_point_says_why() -> None:
 def test_the_commands_are_those_of_the_fact_sheet() -> None:
     assert START[ECG].hex(" ").upper() == "02 00 00 01 82 00 01 01 0E 00"
     assert START[ACC].hex(" ").upper() == "02 02 00 01 C8 00 01 01 10 00 02 01 08 00"
+
+
+def head(kind: int, form: int, stamp: int = 2_000_000_000) -> bytes:
+    return bytes([kind]) + stamp.to_bytes(8, "little") + bytes([form])
+
+
+def test_the_examples_of_polar_s_sdk() -> None:
+    """Values of its own tests of a Verity Sense: raw and compressed frames."""
+    light = "01 02 03 04 05 06 FF FF 7F 00 00 00 FF FF FF 0F EF EF 00 00 80 0F EF EF"
+    assert read_frame(head(PPG, 0) + bytes.fromhex(light)).rows.tolist() == [
+        [197121, 394500, 8388607, 0],
+        [-1, -1052913, -8388608, -1052913],
+    ]
+    moved = bytes.fromhex("F1 FF 14 00 F0 03 06 01 7B 0F 08")
+    got = read_frame(head(ACC, 0x81) + moved)
+    np.testing.assert_allclose(1000 * got.rows, [[-15, 20, 1008], [-20, 17, 1008]])
+    # 56 differences of 10 bits follow; the first sample of them is enough here.
+    wide = bytes.fromhex("71 07 F0 6A 9E 8D 0A 01 BE 5C BE 3A")
+    got = read_frame(head(ACC, 0x80) + wide, 2.44e-4)
+    counts = np.array([[1905, 27376, -29282], [2095, 27271, -29367]])
+    np.testing.assert_allclose(got.rows, counts * 2.44e-4)
+    pulses = bytes.fromhex("80 80 80 80 80 FF 00 01 00 01 00 00")
+    stamp, (first, second) = read_intervals(head(PPI, 0, 0) + pulses)
+    assert (stamp, first.rate, first.interval, first.error) == (0, 128, 32.896, 32.896)
+    assert (first.moved, first.contact, first.usable) == (True, True, False)
+    assert (second.interval, second.contact, second.usable) == (0.001, None, True)
+
+
+def test_the_commands_of_a_verity_sense() -> None:
+    assert VERITY_START[PPG].hex(" ") == "02 01 00 01 37 00 01 01 16 00 04 01 04"
+    assert VERITY_START[ACC].hex(" ").endswith("34 00 01 01 10 00 02 01 08 00 04 01 03")
+    assert VERITY_START[PPI].hex(" ") == "02 03"
+    answer = bytes.fromhex("f0 02 02 00 00 00 01 34 00 05 01 73 da 7f 39")
+    kind, factor = sample_factor(answer) or (0, 0.0)
+    assert (kind, factor) == (ACC, pytest.approx(2.44e-4, rel=1e-3))
+    assert sample_factor(bytes.fromhex("f0 02 02 05 00")) is None
+    assert sample_factor(bytes.fromhex("f0 02 02 00 00 05 01 73")) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "largest"), [(PPG, 4, 2**22), (ACC, 3, 9999)]
+)
+def test_compressed_frames_hold_what_was_written(
+    kind: int, width: int, largest: int
+) -> None:
+    rng = np.random.default_rng(4)
+    for n in (1, 2, 3, 36):
+        rows = rng.integers(-largest, largest, (n, width)).astype(float)
+        rows[n // 2 :] = rows[n // 2]  # a block without a difference
+        raw = write_compressed(kind, 5, rows)
+        got = read_frame(raw, 2.0)
+        np.testing.assert_array_equal(got.rows, 2 * rows)
+        assert (got.kind, got.stamp) == (kind, 5)
+
+
+@pytest.mark.parametrize("cut", [11, 15, 17, 19])
+def test_a_compressed_frame_that_is_cut_is_told(cut: int) -> None:
+    rows = np.arange(60.0).reshape(20, 3) ** 2
+    raw = write_compressed(ACC, 5, rows)[:cut]
+    strap = Strap("v", kinds=(ACC,), model=VERITY_MODEL)
+    (told,) = strap.take(DATA, raw, 1.0)
+    assert isinstance(told, Events)
+    assert told.labels[0].startswith("not understood: a compressed frame")
+    with pytest.raises(ValueError, match="a compressed frame"):
+        read_deltas(raw[10:], 3, 2)
+
+
+def test_pulses_that_moved_are_no_intervals() -> None:
+    strap = Strap("v", "p1", (PPI,), model=VERITY_MODEL)
+    assert [i.name for i in strap.streams] == ["v.hr", "v.ppi", "v.ibi", "v.status"]
+    raw = head(PPI, 0, 0) + bytes.fromhex("48 e8 03 0a 00 06 48 f4 01 0a 00 07")
+    items = strap.take(DATA, raw, 10.0)
+    ppi = [i for i in items if i.info.name == "v.ppi"]
+    assert [i.times[0] for i in ppi] == [9.5, 10.0]
+    assert ppi[1].data[0].tolist() == [72, 0.5, 0.01, 1, 1]
+    (ibi,) = (i for i in items if i.info.name == "v.ibi")
+    assert (ibi.times[0], ibi.data[0, 0], ibi.info.participant) == (9.5, 1.0, "p1")
 
 
 def test_beats_are_where_they_were() -> None:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import miniatures
-from physio.cli import app
+from physio.cli import app, dashboard
 from physio.core.block import Block
 from physio.core.recording import Recording
 from physio.datasets.open_recording import read
@@ -22,6 +22,7 @@ from physio.online.personal_calibration import (
     with_markers,
 )
 from physio.online.session_config import SessionConfig
+from physio.view.dashboard import html
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,22 @@ def test_the_named_seconds_are_those_of_the_estimator(
     for use, expert in zip(uses, state.experts, strict=True):
         past = float(expert.baseline.past[0])
         assert past == pytest.approx(use.end - use.begin, abs=1.0)
+
+
+@pytest.mark.parametrize("chosen", ["", "20 80"])
+def test_the_view_names_the_seconds(band: Path, chosen: str) -> None:
+    state, (sentence,) = dashboard.make_state(band, None, None, chosen)
+    shown = html.baseline(state)
+    if chosen:
+        assert (
+            sentence == "baseline of wrist: 20 to 80 s after the beginning, as chosen"
+        )
+        assert shown == "Baseline: 20 to 80 s after the beginning."
+    else:
+        assert "not chosen beforehand" in sentence
+        assert shown.startswith("Baseline")
+    stored = state.computed["estimates"]
+    assert len(stored) > 0
 
 
 def test_a_condition_of_a_live_session_is_no_baseline() -> None:

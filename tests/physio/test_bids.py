@@ -292,6 +292,7 @@ def test_features_are_extracted_of_a_choice(tmp_path: Path) -> None:
             "--step", "1", "--participant", "01", "--task", "rest_run-1"]  # fmt: skip
     done = CliRunner().invoke(app, line, catch_exceptions=False)
     assert done.exit_code == 0, done.output
+    assert "baseline: none is subtracted; features are absolute" in done.output
     table = feature_table.read(tmp_path / "t")
     assert set(table["subject"]) == {"01"}
     assert set(table["trial"]) == {"rest 1"}

@@ -507,7 +507,8 @@ def test_the_command_tests_what_is_named(
     assert found["participants"] == ["two S1", "two S2", "two S3"]
     assert found["protocol"] == "held-out-participants"
     lacking = "The test table has no heart.rate: missing in each of its rows."
-    assert found["notes"] == [lacking]
+    absolute = "baseline: none is subtracted from the features"
+    assert found["notes"] == [absolute, lacking]
     assert lacking in said
     code, found, said = run("--test-participants", "S2,S4")
     assert code == 0, said

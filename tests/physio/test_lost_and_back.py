@@ -13,9 +13,9 @@ from physio.core.block import Block
 from physio.core.recording import Recording
 
 FROM, TO = 420.0, 520.0  # s after the beginning
-SECONDS = 780.0
+SECONDS = 720.0
 SLOWEST = 60.0  # s, the window of the rate of skin responses
-REACH = 150.0  # s more until all counts: EDA and beats are remembered for 165 s
+REACH = 105.0  # s more until all counts: the rate of responses remembers 163.5 s
 
 
 def head(recording: Recording, seconds: float) -> Recording:

@@ -63,16 +63,17 @@ def test_where_one_channel_is_read_the_first_is_picked() -> None:
 
 
 def test_measured_weights_for_a_measured_wrist() -> None:
-    assert experts(EDA, BVP, ACC) == {"wrist": ("eda", "prv", "motion")}
+    assert experts(EDA, BVP, ACC) == {"wrist": ("eda", "heart")}
     assert experts(EDA) == {"wrist": ("eda",)}
 
 
 def test_the_movement_of_a_headset_is_not_that_of_a_wrist() -> None:
     assert experts(HEAD) == {}
-    assert experts(HEAD, EDA) == {"wrist": ("eda",)}
+    assert experts(*simulated(HEAD, EDA)) == {"wrist-demo": ("eda",)}
     on_the_wrist = replace(HEAD, name="watch.acc", site="wrist")
     worn = replace(EDA, site="wrist")
-    assert experts(on_the_wrist, worn) == {"wrist": ("eda", "motion")}
+    found = experts(*simulated(on_the_wrist, worn))
+    assert found == {"wrist-demo": ("eda", "motion")}
 
 
 def test_demo_weights_where_nothing_else_reads_the_features() -> None:

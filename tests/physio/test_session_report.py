@@ -183,7 +183,7 @@ def test_methods_are_those_of_the_session_with_whom_to_cite() -> None:
         "chains": {"heart": {"stream": "band.bvp", "stages": stages}},
         "estimator": {"experts": [{"weights": "wrist"}]},
     }
-    facts = SessionFacts("1.2.3", ("heart", "prv"), ("arousal",), "a baseline")
+    facts = SessionFacts("1.2.3", ("heart",), ("arousal",), "a baseline")
     text, references = methods_paragraph(config, "1.2.4", facts)
     assert "recorded with physio-affect 1.2.3" in text
     assert "processed with physio-affect 1.2.4" in text

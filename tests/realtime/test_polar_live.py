@@ -1,4 +1,4 @@
-"""The H10's driver on its twin: through the thread, the loop and every byte."""
+"""The drivers on their twins: through the thread, the loop and every byte."""
 
 import re
 import sys
@@ -10,12 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices.polar import H10, MockStrap
-from devices.polar.messages import CONTROL, ECG, START, STOP
-from devices.simulated import Chest
+from devices.polar import H10, MockStrap, VeritySense
+from devices.polar.messages import (
+    ACC,
+    CONTROL,
+    ECG,
+    PPG,
+    PPI,
+    START,
+    STOP,
+    VERITY_MODEL,
+    VERITY_START,
+)
+from devices.simulated import Chest, Wristband
 from physio.core.block import Block, Origin
 from physio.core.events import Events, Item
-from physio.core.protocols import FastClock, WallClock
+from physio.core.protocols import Device, FastClock, WallClock
 from physio.online.session_config import SessionConfig
 
 SPEED = 4.0
@@ -29,7 +39,7 @@ def worn(**settings: Any) -> tuple[H10, MockStrap]:
 
 
 def gather(
-    device: H10, then: Callable[[list[Item]], bool], seconds: float = 30.0
+    device: Device, then: Callable[[list[Item]], bool], seconds: float = 30.0
 ) -> list[Item]:
     items: list[Item] = []
     end = time.monotonic() + seconds
@@ -148,3 +158,63 @@ def test_a_session_file_wears_the_twin() -> None:
     with device:
         items = gather(device, lambda i: samples(i) > 130)
     assert {i.info.origin for i in items} == {Origin.SIMULATED}
+
+
+def test_a_verity_sense_gives_pulse_movement_and_intervals() -> None:
+    clock = WallClock(SPEED)
+    band = Wristband(name="x", clock=clock, seed=3)
+    twin = MockStrap(band, clock=clock, model=VERITY_MODEL, fast=2e-5)
+    device = VeritySense(
+        twin=twin, acc=True, ppi=True, name="v", participant="p1", clock=clock
+    )
+
+    def enough(items: list[Item]) -> bool:
+        n = sum(len(i) for i in items if i.info.name == "v.ppg")
+        return n >= 55 * 12 and sum(i.info.name == "v.ppi" for i in items) >= 5
+
+    with device:
+        names = [i.name for i in device.streams]
+        assert names == ["v.ppg", "v.acc", "v.hr", "v.ppi", "v.ibi", "v.status"]
+        assert {i.site for i in device.streams} == {"arm"}
+        assert {i.origin for i in device.streams} == {Origin.SIMULATED}
+        items = gather(device, enough)
+    commands = [command for _, command in twin.written]
+    assert commands[:3] == [VERITY_START[kind] for kind in (PPG, ACC, PPI)]
+    assert commands[3:] == [STOP[kind] for kind in (PPG, ACC, PPI)]
+    assert not [i for i in items if i.info.name == "v.status"]
+    known = FastClock()
+    with Wristband(name="x", clock=known, seed=3) as sensed:
+        known.wait(30.0)
+        truth = list(sensed.read())
+
+    def joined(found: list[Item], name: str) -> tuple[Any, Any]:
+        parts = [i for i in found if isinstance(i, Block) and i.info.name == name]
+        times = np.concatenate([b.times for b in parts])
+        return times, np.vstack([b.data for b in parts])
+
+    at, light = joined(items, "v.ppg")
+    was, pulse = joined(truth, "x.bvp")
+    expected = 300_000 + 100 * np.interp(
+        was[0] + np.arange(len(at)) / 55, was, pulse[:, 0]
+    )
+    assert np.ptp(light[:, :3] - light[:, :1]) == 0
+    np.testing.assert_allclose(light[:, 0], expected, rtol=0, atol=0.51)
+    at, acc = joined(items, "v.acc")
+    assert np.abs(np.linalg.norm(acc, axis=1) - 1).max() < 1.5
+    was, moved = joined(truth, "x.acc")
+    expected = np.column_stack(
+        [np.interp(was[0] + np.arange(len(at)) / 52, was, axis) for axis in moved.T]
+    )
+    np.testing.assert_allclose(acc, expected, rtol=0, atol=2.44e-4)
+    ppi = [i.data[0] for i in items if i.info.name == "v.ppi"]
+    usable = [i.data[0, 0] for i in items if i.info.name == "v.ibi"]
+    assert usable == [row[1] for row in ppi if not row[3]]
+    beats = np.concatenate([i.times for i in truth if i.info.name == "x.beats"])
+    np.testing.assert_allclose(
+        [row[1] for row in ppi], np.diff(beats)[: len(ppi)], rtol=0, atol=0.001
+    )
+
+
+def test_a_verity_sense_without_a_measurement_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs ppg, acc or ppi"):
+        VeritySense(ppg=False)

@@ -387,4 +387,5 @@ def baseline(session: SessionState) -> str:
             f"Baseline: <b>{clock(remaining)}</b> of {length:.0f} s remaining."
             f'<span class="bar">{bar}</span>'
         )
-    return f"Baseline of {length:.0f} s is complete."
+    first = begin - session.begin
+    return f"Baseline: {first:.0f} to {first + length:.0f} s after the beginning."

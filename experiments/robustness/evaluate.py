@@ -391,24 +391,19 @@ def main() -> None:
     parser.add_argument("--participants", type=int, default=6)
     parser.add_argument("--only", choices=("wristbands", "headsets"))
     given = parser.parse_args()
-    results: dict[str, Any] = {}
+    n = given.participants
     sources = {
-        "wristbands": (wristbands(given.data), 420.0),
-        "headsets": (headsets(given.participants), 60.0),
+        "wristbands": (list(islice(wristbands(given.data), n)), 420.0),
+        "headsets": (list(headsets(n)), 60.0),
     }
-    for name, (source, begin) in sources.items():
-        if given.only not in (None, name):
-            continue
-        recordings = list(islice(source, given.participants))
-        rows = [
-            row
-            for recording, other in zip(
-                recordings, recordings[1:] + recordings[:1], strict=True
-            )
-            for row in matrix(Participant(recording, other, begin))
-        ]
-        results[name] = {"cells": table(rows), "rows": rows}
-    given.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in sources}
+    for number in range(n):
+        for name, (recordings, begin) in sources.items():
+            if given.only in (None, name):
+                pair = recordings[number], recordings[(number + 1) % n]
+                rows[name] += matrix(Participant(*pair, begin))
+        results = {k: {"cells": table(v), "rows": v} for k, v in rows.items()}
+        given.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 import argparse
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ FIRST: Final = 20_000
 SECONDS: Final = 60.0
 BEGIN: Final = 24.0
 SETTLED: Final = 10.0
+CYCLES: Final = 60.0, 120.0, 240.0
+"""Durations of the protocol (s), in turn, as in the training of the weights."""
+
 RATER: Final = 0.2
 """Standard deviation of a rating around affect, as in the training of the weights."""
 
@@ -45,7 +49,9 @@ def coverage(
 
 def with_truth(number: int) -> Recording:
     """Return the recording of a participant, with true affect."""
-    return simulated(FIRST + number, (HEADSET, BAND), SECONDS, truth=True)
+    cycle = CYCLES[number % len(CYCLES)]
+    devices = [(name, partial(kind, cycle=cycle)) for name, kind in (HEADSET, BAND)]
+    return simulated(FIRST + number, devices, SECONDS, truth=True)
 
 
 def rated(recording: Recording, times: Array, seed: int) -> Array:

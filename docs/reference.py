@@ -47,6 +47,8 @@ FURTHER = (
     (EEG, (_DE, "physio.features.eeg.asymmetry:Asymmetry")),
     (EEG, ("physio.features.eeg.hjorth:Hjorth",)),
     (EEG, (_SPECTRUM, "physio.features.eeg.hjorth:SpectralEntropy")),
+    (EEG, (_SPECTRUM, "physio.features.eeg.aperiodic:AperiodicSlope")),
+    (EEG, ("physio.features.eeg.muscle:MusclePower",)),
     (EDA, ("physio.features.eda.online_decomposition:EdaDecomposition",)),
     (EDA, ("physio.features.eda.scr_detection:ScrDetection",)),
     (EDA, ("physio.features.eda.relative_change:EdaRelativeChange",)),

@@ -91,8 +91,26 @@ def evaluate(
     say(str(evaluation.audit))
     if out is not None:
         results.save(evaluation, out)
+        if evaluation.reliability:
+            _draw_reliability(out)
         say(f"results: {out / results.PAGE}")
     write_text(json_path, results.dumped(evaluation.to_dict()))
+
+
+def _draw_reliability(out: Path) -> None:
+    """Draw predicted probabilities against frequencies, beside the results."""
+    import json
+
+    import pandas as pd
+
+    from physio.evaluation import results
+    from physio.view.plots.results import calibration_figure
+
+    stored = json.loads((out / results.RESULT).read_text("utf-8"))
+    models = [r["model"] for r in stored["reliability"]]
+    outputs = pd.read_parquet(out / results.OUTPUTS)
+    figure = calibration_figure(outputs, models, stored["classes"])
+    figure.savefig(out / results.RELIABILITY, dpi=120)
 
 
 _KNOWN: Final = (

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from physio.datasets.base import Dataset
+    from physio.evaluation.folds import Folds
     from physio.offline.extract import ExtractionResult
 
 
@@ -193,6 +194,16 @@ def audit(
             help="Features the model reads, separated by commas; default: all."
         ),
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the confound card: what clock, motion, stimulus, "
+            "participant, amplitude and missingness alone reach; no split needed."
+        ),
+    ] = None,
+    stimulus: Annotated[
+        str, typer.Option(help="Column that identifies the stimulus, for --card.")
+    ] = "",
     json_path: JsonPath = None,
 ) -> None:
     """Audit a split for leakage: samples, trials, participants, columns and time.
@@ -200,16 +211,59 @@ def audit(
     The exit status is 1 if it leaks. Folds belong to the rows they were computed from:
     repeat the same --classes.
 
+    --card audits the table itself, for each of its targets: scores that rivals of the
+    physiology reach.
+
     Example: `physio audit table --protocol loso --classes baseline,stress`
+
+    Example: `physio audit table --card CARD`
     """
     from physio.datasets import feature_table
-    from physio.evaluation import folds as stored
-    from physio.evaluation import splits
     from physio.evaluation.leakage.audit import audit as run
 
-    if (folds is None) == (protocol is None):
-        raise ValueError("give either --folds FILE or --protocol NAME")
+    split_given = (folds is not None) + (protocol is not None)
+    if split_given > 1 or (not split_given and card is None):
+        raise ValueError(
+            "give either --folds FILE or --protocol NAME, or --card FOLDER for the "
+            "confounds of the table"
+        )
     rows = feature_table.read(table)
+    if card is not None:
+        chosen = _of_classes(rows, table, classes) if classes else rows
+        outcome = _confounds(chosen, stimulus, card)
+        if not split_given:
+            write_json(json_path, outcome)
+            return
+    rows = _of_classes(rows, table, classes)
+    split = _split(rows, folds, str(protocol), save)
+    result = run(rows, split, columns.split(",") if columns else None)
+    say(str(result))
+    write_json(json_path, result.to_dict())
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+def _split(
+    rows: "pd.DataFrame", folds: Path | None, protocol: str, save: Path | None
+) -> "Folds":
+    """Return stored folds, or those of a protocol, which are stored if asked."""
+    from physio.evaluation import folds as stored
+    from physio.evaluation import splits
+
+    if folds is not None:
+        return stored.read(folds)
+    split = splits.divide(rows, splits.protocol(protocol))
+    if save is not None:
+        split.write(save)
+    return split
+
+
+def _of_classes(
+    rows: "pd.DataFrame", table: Path, classes: str | None
+) -> "pd.DataFrame":
+    """Return the labelled rows of a table, or those of some classes."""
+    from physio.datasets import feature_table
+
     if feature_table.LABEL not in rows.columns:
         raise ValueError(f"{table} has no column {feature_table.LABEL!r}")
     labels = rows[feature_table.LABEL].astype(str)
@@ -219,18 +273,32 @@ def audit(
             f"{table} has no window labelled {unknown[0]!r}; it has "
             f"{', '.join(sorted(set(labels) - {''})) or 'no label'}"
         )
-    rows = rows[labels.isin(wanted)].reset_index(drop=True)
-    if folds is not None:
-        split = stored.read(folds)
-    else:
-        split = splits.divide(rows, splits.protocol(str(protocol)))
-        if save is not None:
-            split.write(save)
-    result = run(rows, split, columns.split(",") if columns else None)
-    say(str(result))
-    write_json(json_path, result.to_dict())
-    if not result.ok:
-        raise typer.Exit(1)
+    return rows[labels.isin(wanted)].reset_index(drop=True)
+
+
+def _confounds(rows: "pd.DataFrame", stimulus: str, folder: Path) -> dict[str, Any]:
+    """Write the confound card of a table into a folder; return it."""
+    from rich.console import Console
+
+    from physio.evaluation.leakage import confound_card
+    from physio.view.plots.confounds import confound_figure
+
+    with Console(stderr=True).status("training rivals of the physiology") as status:
+        result = confound_card.confound_card(
+            rows,
+            stimulus=stimulus,
+            on_progress=lambda target, name: status.update(f"{target}: {name}"),
+        )
+    outcome = result.to_dict()
+    folder.mkdir(parents=True, exist_ok=True)
+    confound_figure(outcome).savefig(folder / "confounds.png", dpi=120)
+    page = confound_card.to_markdown(result, "confounds.png")
+    (folder / "confounds.md").write_text(page, "utf-8")
+    write_json(folder / "confounds.json", outcome)
+    for target in result.targets:
+        say(target.text)
+    say(f"confound card: {folder / 'confounds.md'}")
+    return outcome
 
 
 @contextmanager

@@ -8,6 +8,7 @@ receives the targets of test rows.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -18,6 +19,11 @@ from physio.core.block import Array
 from physio.datasets import feature_table
 from physio.datasets.feature_table import LABEL, RATING
 from physio.evaluation import baseline_correction, metrics, statistics
+from physio.evaluation.class_calibration import (
+    calibration_slope,
+    expected_error,
+    reliability_table,
+)
 from physio.evaluation.folds import Fold, Folds, fingerprint
 from physio.evaluation.leakage.audit import Audit, audit
 from physio.evaluation.models.baselines import UNKNOWN, FoldData, Model
@@ -149,6 +155,34 @@ class Evaluation:
         """True if the split leaks, so that the scores are biased upwards."""
         return not self.audit.ok
 
+    @cached_property
+    def reliability(self) -> list[dict[str, Any]]:
+        """Reliability of each model's probabilities; empty for regression.
+
+        ``model``, ``slope`` with ``low`` and ``high``, ``error`` and ``bins``: see
+        `physio.evaluation.class_calibration`.
+        """
+        out = []
+        for model, output in self.outputs.items() if self.classes else ():
+            known = np.isfinite(output).all(axis=1)
+            if not known.any() or np.ptp(output[known], axis=0).max() < 1e-9:
+                continue  # a constant has no reliability
+            y = self.tested["y"].to_numpy(np.intp)[known]
+            people = _participants(RowIndex(self.tested))[known]
+            slope, low, high = calibration_slope(output[known], y, people)
+            bins = reliability_table(output[known], y, people)
+            out.append(
+                {
+                    "model": model,
+                    "slope": slope,
+                    "low": low,
+                    "high": high,
+                    "error": expected_error(bins),
+                    "bins": bins,
+                }
+            )
+        return out
+
     def to_dict(self) -> dict[str, Any]:
         """Return the evaluation as a JSON object."""
         return {
@@ -162,6 +196,7 @@ class Evaluation:
             "balance": dict(self.balance),
             "classes": list(self.classes),
             "models_tested": len(self.outputs),
+            "reliability": self.reliability,
             "folds": self.folds.summary(),
             "notes": list(self.notes),
             "config": self.config,

@@ -13,6 +13,7 @@ RESULT: Final = "evaluation.json"
 PAGE: Final = "evaluation.md"
 OUTPUTS: Final = "outputs.parquet"
 FOLDS: Final = "folds.json"
+RELIABILITY: Final = "reliability.png"
 
 
 def save(evaluation: Evaluation, out: Path) -> None:
@@ -59,6 +60,8 @@ def to_markdown(evaluation: Evaluation) -> str:
     ]
     if evaluation.paired:
         parts += ["## Differences, participant by participant", _paired(evaluation)]
+    if evaluation.reliability:
+        parts += ["## Reliability of probabilities", *_reliability(evaluation)]
     parts += ["## Audit", _audit(evaluation)]
     return "\n\n".join(parts) + "\n"
 
@@ -112,13 +115,45 @@ def _paired(evaluation: Evaluation) -> str:
     return _table(lines)
 
 
+def _reliability(evaluation: Evaluation) -> list[str]:
+    """Return an explanation, calibration slopes, and the bins of each model."""
+    event = "the true class"
+    if len(evaluation.classes) == 2:
+        event = repr(evaluation.classes[1])
+    slopes = [["model", "calibration slope", "expected calibration error"]]
+    bins = [["model", "probability", "predicted", "observed", "share", "participants"]]
+    for row in evaluation.reliability:
+        slopes.append([row["model"], _interval(row, "slope"), _number(row["error"])])
+        bins += [
+            [
+                row["model"],
+                b["bin"],
+                _number(b["predicted"]),
+                _interval(b, "observed"),
+                _number(b["share"]),
+                str(b["participants"]),
+            ]
+            for b in row["bins"]
+        ]
+    text = (
+        f"Predicted probability of {event} and its observed frequency, each "
+        "participant of weight 1 [95 % interval, participants drawn anew]. A slope of "
+        "1: as sure as right; below 1: too sure."
+    )
+    return [text, _table(slopes), _table(bins)]
+
+
 def _audit(evaluation: Evaluation) -> str:
     return "\n".join(f"- {line}" for line in str(evaluation.audit).splitlines())
 
 
 def _cell(row: dict[str, Any]) -> str:
+    return _interval(row, "mean")
+
+
+def _interval(row: dict[str, Any], key: str) -> str:
     low, high = _number(row["low"]), _number(row["high"])
-    return f"{_number(row['mean'])} [{low}, {high}]"
+    return f"{_number(row[key])} [{low}, {high}]"
 
 
 def _number(value: float | None, digits: int = 3) -> str:

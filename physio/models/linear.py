@@ -1,6 +1,6 @@
 """Linear model of features: ridge regression of ratings, or logistic regression."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -127,3 +127,29 @@ class Linear(Model):
         """Return the model from the result of `arrays`."""
         lists = {k: tuple(config[k]) for k in ("dimensions", "classes")}
         return cls(LinearConfig(**{**config, **lists}), **arrays)
+
+
+class MontageOdds(Linear):
+    """Odds of conditions from the electrodes of the training.
+
+    On any other montage it has no odds (reason: untrained), instead of an error.
+    """
+
+    answers = True
+
+    @classmethod
+    def fits_any_montage(cls, config: Mapping[str, Any]) -> bool:  # noqa: ARG003
+        """Return True: see the base class."""
+        return True
+
+    def for_montage(self, places: Sequence[Sequence[float]]) -> "MontageOdds":  # noqa: ARG002
+        """Return the model without odds, for electrodes that did not train."""
+        model = MontageOdds(LinearConfig(0, (), self.config.classes))
+        model.answers = False
+        return model
+
+    def condition_odds(self, z: Array, spread: Array) -> Array:
+        """Return the probability of each condition: see the base class."""
+        if self.answers:
+            return super().condition_odds(z, spread)
+        return np.full(len(self.config.classes), MissingReason.UNTRAINED.nan)

@@ -256,7 +256,7 @@ def to_markdown(name: str, card: ModelCard) -> str:
 |---|---|
 | model | `{card.use}` |
 | trained on | **{card.origin} participants** |{whose}
-| estimates | {", ".join(card.supports)} |
+| estimates | {", ".join(card.supports) or _conditions(card)} |
 | features | {columns} |
 | baseline | {card.baseline:g} s, of the participant |
 | citation | {card.citation} |
@@ -275,3 +275,8 @@ def to_markdown(name: str, card: ModelCard) -> str:
 
 {limits}
 """
+
+
+def _conditions(card: ModelCard) -> str:
+    """Return the conditions whose odds a model without ratings estimates."""
+    return "odds of " + ", ".join(map(str, card.config.get("classes", ())))

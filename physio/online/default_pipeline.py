@@ -54,12 +54,14 @@ def default_estimator(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> Es
     On simulated input, the weights trained on simulated participants are used, if any
     suit the features. On measured input, weights trained on simulated participants are
     used only for chains that no other weights read. Weights of `PUBLISHED` effects are
-    used only in sessions that name them, as `configs/affect.toml`.
+    used only in sessions that name them, as `configs/affect.toml`, and so are weights
+    of conditions alone, as ``eeg-load``.
     """
     info = feature_info(plan, streams)
     known = {i.name: i for i in streams}
     sources = {chain: known[c.stream] for chain, c in plan.chains.items()}
     names = [n for n in model_card.shipped_names() if not n.startswith(PUBLISHED)]
+    names = [n for n in names if model_card.load(n).card.supports]
     experts = [e for n in names if (e := _default_expert(n, sources, info))]
     demo = [e for e in experts if _is_demo(e)]
     real = [e for e in experts if e not in demo]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from physio.core.block import Array
 from physio.models.base import Model
 from physio.training.class_reliability import fit_reliability
-from physio.training.intervals import HeldOutRatings, fit_error_bars
+from physio.training.intervals import HeldOutRatings, fit_error_bars, rating_step
 from physio.training.moment_set import MomentSet
 from physio.training.novelty import novelty_limit
 from physio.training.reasons import group_reasons
@@ -60,7 +60,14 @@ def calibrate(
     else:
         sd = answers[:, :, 1] if np.isfinite(answers[tested][:, :, 1]).any() else None
         bars = fit_error_bars(
-            HeldOutRatings(answers[:, :, 0], moments.y, units, sd, moments.targets)
+            HeldOutRatings(
+                answers[:, :, 0],
+                moments.y,
+                units,
+                sd,
+                moments.targets,
+                rating_step(moments.y),
+            )
         )
         arrays |= bars.arrays()
         sentences += _named(bars.sentences(), noun)

@@ -8,6 +8,7 @@ from physio.core.block import Array
 from physio.evaluation.class_calibration import calibrate, log_odds, log_score
 from physio.evaluation.statistics import ParticipantWeights
 from physio.models.error_bars import ClassReliability
+from physio.training.intervals import CONFIDENCE
 
 
 class FittedReliability(NamedTuple):
@@ -39,8 +40,8 @@ def fit_reliability(
     """Fit the calibration of class probabilities of held-out participants.
 
     The mean log score over participants is maximized, each participant of weight 1. A
-    model that does not gain more than a standard error over the frequencies of the
-    classes, left-out participant by left-out participant, gets these frequencies.
+    model that does not gain over the frequencies of the classes, left-out participant
+    by left-out participant, one-sided at 95 %, gets these frequencies.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def fit_reliability(
         gains[participant] = weight[rows] @ gained
     mean, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(k))
     best = calibrate(logs, y, weight)
-    if mean <= error or best.slope <= 0:
+    if mean <= CONFIDENCE * error or best.slope <= 0:
         best = _frequencies(y, weight, logs.shape[1])
     return FittedReliability(best, mean, error, k)
 

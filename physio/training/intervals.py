@@ -4,9 +4,8 @@ The unit is the participant: each has a weight of 1, however many moments were r
 and a level that the number of participants cannot give is refused. All functions are
 pure functions of outputs for participants who did not train the model.
 
-Sources: conformal prediction of a new participant's moment, where each participant
-counts by all draws of one of its scores (Dunn, Wasserman and Ramdas 2022; Lee, Barber
-and Willett 2023, HCP).
+Source: conformal prediction in two-layer hierarchical models by repeated subsampling of
+one score a participant (Dunn, Wasserman and Ramdas 2022).
 """
 
 from collections.abc import Sequence
@@ -24,6 +23,13 @@ from physio.models.error_bars import ErrorBars
 
 _FLOOR: Final = 1e-9  # smallest variance
 _FORMS: Final = ("constant", "model")
+_STEPS: Final = 21  # most values of a scale in steps
+_PARTS: Final = 8  # values within a step of the rating scale
+CONFIDENCE: Final = 1.645
+"""Standard errors by which a model has to beat the prior: 95 %, one-sided."""
+
+_DRAWS: Final = 200  # of one score a participant
+_SEED: Final = 23
 _GROUPS: Final = 20  # groups of participants that an estimate of coverage leaves out
 
 
@@ -43,6 +49,10 @@ class HeldOutRatings:
         Standard deviation of each output, shape (n, d); None for a model without one.
     targets
         Names of the dimensions.
+    step
+        Step of the rating scale, such as 0.25 for nine points on [-1, 1]; 0 for a
+        continuous one. A rating stands for all values within half a step: an interval
+        holds the share of them that is inside.
     """
 
     mean: Array
@@ -50,6 +60,7 @@ class HeldOutRatings:
     participants: Any
     sd: Array | None = None
     targets: tuple[str, ...] = DIMENSIONS
+    step: float = 0.0
 
     def __post_init__(self) -> None:
         n, d = np.shape(self.y)
@@ -65,6 +76,17 @@ class HeldOutRatings:
                 f"held-out outputs of {d} dimensions need {d} targets, not "
                 f"{', '.join(self.targets)}"
             )
+
+    def continuous(self) -> "HeldOutRatings":
+        """Return `_PARTS` rows of equal weight for each, at values within a step."""
+        if not self.step:
+            return self
+        part = self.step * ((np.arange(_PARTS) + 0.5) / _PARTS - 0.5)
+        y = (self.y[:, None, :] + part[None, :, None]).reshape(-1, self.y.shape[1])
+        sd = None if self.sd is None else np.repeat(self.sd, _PARTS, axis=0)
+        people = np.repeat(np.asarray(self.participants), _PARTS)
+        mean = np.repeat(self.mean, _PARTS, axis=0)
+        return HeldOutRatings(mean, y, people, sd, self.targets)
 
     def take(self, rows: npt.NDArray[np.bool_]) -> "HeldOutRatings":
         """Return some rows."""
@@ -129,6 +151,14 @@ class FittedErrorBars:
         return tuple(lines)
 
 
+def rating_step(y: Array) -> float:
+    """Return the step of a rating scale: the least gap of at most 21 values, else 0."""
+    values = np.unique(np.round(y[np.isfinite(y)], 6))
+    if not 1 < len(values) <= _STEPS:
+        return 0.0
+    return float(np.diff(values).min())
+
+
 def least_participants(level: float) -> int:
     """Return the number of participants that an interval of this level needs."""
     return max(ceil(level / (1 - level) - 1e-9), 1)
@@ -143,14 +173,19 @@ def refusal(level: float, participants: int) -> str:
 
 
 def participant_quantile(
-    scores: Array, participants: ParticipantWeights, level: float
+    scores: Array,
+    participants: ParticipantWeights,
+    level: float,
+    draws: int = _DRAWS,
+    seed: int = _SEED,
 ) -> float:
     """Return the score that a new participant's moment stays below at a level.
 
-    Each of k participants has the weight ``1 / (k + 1)``, shared by its scores; the
-    remaining weight stands for the new one. The result has at least the coverage
-    ``level`` on average over participants and moments, whatever the distribution, if
-    the new participant is exchangeable with these.
+    In each draw, each of k participants gives one score at random. The sorted scores
+    have the probabilities ``1 / (k + 1)`` to ``k / (k + 1)`` of being above that of a
+    new participant who is exchangeable with these, whatever the distribution; between
+    two, the score is interpolated (Beran and Hall 1993). The result is the mean over
+    the draws.
 
     Parameters
     ----------
@@ -160,6 +195,8 @@ def participant_quantile(
         Participants of the scores.
     level
         Probability, between 0 and 1.
+    draws, seed
+        Number of draws, and seed of them.
 
     Raises
     ------
@@ -171,11 +208,17 @@ def participant_quantile(
         raise ValueError(f"a level of an interval is between 0 and 1, not {level}")
     if k < least_participants(level):
         raise ValueError(refusal(level, k))
-    weight = 1 / ((k + 1) * participants.rows[participants.codes])
-    order = np.argsort(scores, kind="stable")
-    reached = np.cumsum(weight[order])
-    at = int(np.searchsorted(reached, level - 1e-9))
-    return float(scores[order][min(at, len(scores) - 1)])
+    order = np.argsort(participants.codes, kind="stable")
+    rows = participants.rows.astype(np.int_)
+    first = np.cumsum(rows) - rows
+    drawn = np.random.default_rng(seed).integers(rows, size=(draws, k)) + first
+    sample = np.sort(scores[order][drawn], axis=1)
+    place = min(max(level * (k + 1) - 1, 0.0), k - 1.0)
+    below = int(place)
+    above = min(below + 1, k - 1)
+    part = place - below
+    picked = (1 - part) * sample[:, below] + part * sample[:, above]
+    return float(picked.mean())
 
 
 def fit_error_bars(
@@ -186,13 +229,14 @@ def fit_error_bars(
     In each dimension, the step from the prior is shrunk to what held-out participants
     confirm. The variance is one number or follows the model's sd, whichever has the
     better log score, left-out participant by left-out participant. A model whose log
-    score is not better than the prior's by more than a standard error gets the prior.
+    score is not better than the prior's, one-sided at 95 %, gets the prior.
 
     Raises
     ------
     ValueError
         If fewer than two participants have a rating and an output.
     """
+    held_out = held_out.continuous()
     fits = [_fit_dimension(held_out, k, levels) for k in range(len(held_out.targets))]
     names = ("prior", "center", "slope", "variance", "gain", "widths")
     bars = ErrorBars(*(np.stack([getattr(f, name) for f in fits]) for name in names))
@@ -252,7 +296,7 @@ def _fit_dimension(
     best = max(gains, key=lambda f: float(gains[f].mean()))
     mean = float(gains[best].mean())
     error = float(gains[best].std(ddof=1) / np.sqrt(count))
-    form = best if mean > error and slope.whole > 0 else "prior"
+    form = best if mean > CONFIDENCE * error and slope.whole > 0 else "prior"
     scores = np.abs(off[form]) / spread[form]
     widths = [
         np.nan
@@ -315,9 +359,9 @@ def _log_density(off: Array, variance: Array) -> Array:
 class IntervalCheck(NamedTuple):
     """Intervals of participants for whom they were not fitted, row by row.
 
-    ``inside``: 1 if the rating is inside the interval, 0 outside, NaN where either is
-    missing, shape (n, d, levels). ``gain``: log score less that of the prior (nats),
-    shape (n, d).
+    ``inside``: 1 if the rating is inside the interval, 0 outside, a share if only a
+    part of its step is inside, NaN where either is missing, shape (n, d, levels).
+    ``gain``: log score less that of the prior (nats), shape (n, d).
     """
 
     inside: Array
@@ -347,6 +391,11 @@ def cross_check(
 
 def check_outside(fitted: FittedErrorBars, held_out: HeldOutRatings) -> IntervalCheck:
     """Return fitted intervals of other participants, as of another laboratory."""
+    if held_out.step:
+        parts = check_outside(fitted, held_out.continuous())
+        n, d = held_out.y.shape
+        inside, gain = (v.reshape(n, _PARTS, d, -1).mean(axis=1) for v in parts)
+        return IntervalCheck(inside, gain[:, :, 0])
     bars, y = fitted.bars, held_out.y
     mean, sd = bars.apply(held_out.mean, held_out.sd)
     off = y - mean

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import physio
 from physio.core.block import Array, StreamInfo
 from physio.core.stage import Chain, Fork, MaskBadSamples, OutputSchedule, Stage, State
+from physio.dsp.artifact_regression import ArtifactRegression
 from physio.dsp.interpolate import Interpolate
 from physio.quality.eda_artifacts import EdaStability
 from physio.quality.range_checks import EdaQuality
@@ -90,8 +91,12 @@ def following(stage: Stage) -> list[tuple[Stage, StreamInfo]]:
     return pairs[:2]
 
 
+SETTINGS: dict[type[Stage], Stage] = {ArtifactRegression: ArtifactRegression(("F3",))}
+"""Stages that the example streams suit with other settings than the default ones."""
+
+
 def cases() -> list[tuple[Stage, StreamInfo]]:
-    stages: list[Stage] = [cls() for cls in classes()]
+    stages: list[Stage] = [SETTINGS.get(cls) or cls() for cls in classes()]
     stages += [
         Every(),
         Chain((Chain(), Every())),

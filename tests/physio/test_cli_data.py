@@ -86,7 +86,11 @@ def test_a_split_is_kept_and_audited_again(
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("audit", "t.parquet"), "give either --folds FILE or --protocol NAME"),
+        (
+            ("audit", "t.parquet"),
+            "give either --folds FILE or --protocol NAME, or --card FOLDER for the "
+            "confounds of the table",
+        ),
         (
             ("audit", "nowhere", "--protocol", "loso"),
             "there is no table nowhere",

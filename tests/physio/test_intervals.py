@@ -1,6 +1,7 @@
 """Intervals between beats alone, or beside signals, as the input of chains."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,3 +156,21 @@ def test_lists_of_intervals(name: str, rate: float, rmssd: float) -> None:
     features = physio.compute_features(read(path))
     assert np.nanmean(features.column("ibi.rate")) == pytest.approx(rate, rel=0.02)
     assert np.nanmedian(features.column("ibi.rmssd")) == pytest.approx(rmssd, rel=0.15)
+
+
+@pytest.mark.parametrize(("clock", "unit"), [(1, 1), (1, 1000), (1000, 1000)])
+def test_ends_beside_intervals_need_no_names(
+    tmp_path: Path, clock: float, unit: float
+) -> None:
+    """As Kubios takes them: two columns without a header, here with a gap."""
+    intervals = breathing(100)
+    ends = np.cumsum(intervals)
+    ends[60:] += 30
+    rows = [
+        f"{clock * t:.3f}\t{unit * r:.3f}" for t, r in zip(ends, intervals, strict=True)
+    ]
+    path = tmp_path / "x.txt"
+    path.write_text("\n".join(rows), "utf-8")
+    (found,) = read(path).events.values()
+    np.testing.assert_allclose(found.data[:, 0], intervals, atol=6e-4)
+    np.testing.assert_allclose(np.diff(found.times), np.diff(ends), atol=2e-3)

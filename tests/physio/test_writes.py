@@ -405,6 +405,7 @@ def _(world: World) -> Lines:
     world.out.mkdir()
     yield ["audit", rows(world), "--protocol", "loso", "--save", folds, "--json",
            figures]  # fmt: skip
+    yield ["audit", rows(world), "--card", world.out / "card"]
 
 
 @case("evaluate")

@@ -147,6 +147,8 @@ def propose(table: TextTable) -> Proposal:
     doubts: list[str] = []
     if len(table.names) == 1 and (listed := _intervals(table, reasons)):
         return Proposal(ColumnMap((listed,)), reasons, ())
+    if len(table.names) == 2 and (timed := _timed_intervals(table, reasons)):
+        return Proposal(timed, reasons, ())
     time, unit, counter = _time(table, reasons, doubts)
     taken = {*time, counter}
     signals = []
@@ -350,6 +352,33 @@ def _intervals(table: TextTable, reasons: dict[str, str]) -> ColumnSignal | None
         return None
     reasons[name] = f"intervals between beats in {unit}"
     return ColumnSignal(name, "rr", unit)
+
+
+def _timed_intervals(table: TextTable, reasons: dict[str, str]) -> ColumnMap | None:
+    """Return the map of two columns that are ends of intervals and these, or None.
+
+    The values show it themselves: nine tenths of the steps from one end to the next are
+    the interval, to 2 ms, and the intervals vary.
+    """
+    time, interval = table.names
+    try:
+        ends, data = (numbers(table.frame, name, []) for name in table.names)
+    except ValueError:
+        return None
+    if len(data) < 5 or not np.isfinite([ends, data]).all() or np.ptp(data) == 0:
+        return None
+    unit = interval_unit(data)
+    seconds = data / (1000 if unit == "ms" else 1)
+    if not 0.25 <= np.median(seconds) <= 2.5:
+        return None
+    for clock, scale in (("s", 1.0), ("ms", 1e-3)):
+        agree = np.abs(scale * np.diff(ends) - seconds[1:]) <= 0.002
+        if agree.mean() >= 0.9:
+            reasons[time] = f"ends of the intervals in {clock}, by their steps"
+            reasons[interval] = f"intervals between beats in {unit}, by the steps"
+            signal = ColumnSignal(interval, "rr", unit)
+            return ColumnMap((signal,), (time,), clock, source="table")
+    return None
 
 
 def _signal(

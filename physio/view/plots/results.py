@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from physio.core.block import Array
+from physio.evaluation.class_calibration import expected_error, reliability_table
 from physio.view.plots.plain_text import PlainTextFigure
 from physio.view.plots.time_axes import INK, PALE
 
@@ -125,7 +127,8 @@ def calibration_figure(
     Parameters
     ----------
     outputs
-        Outputs of an evaluation: ``y``, and ``<model>.<class>`` for each model.
+        Outputs of an evaluation: ``y``, and ``<model>.<class>`` for each model; each
+        participant (``dataset`` and ``subject``, if present) has the weight 1.
     models, classes
         Their names.
     """
@@ -134,31 +137,31 @@ def calibration_figure(
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
     ax.annotate("perfect calibration", (0.62, 0.6), ha="left", va="top", rotation=45)
     y = outputs["y"].to_numpy().astype(int)
+    people = _participants(outputs)
     for k, model in enumerate(models[: len(_COLOURS)]):
         probabilities = outputs[[f"{model}.{c}" for c in classes]].to_numpy(np.float64)
-        columns = probabilities[:, 1:] if len(classes) == 2 else probabilities
-        offset = 1 if len(classes) == 2 else 0
-        occurred = y[:, None] == np.arange(columns.shape[1]) + offset
-        known = np.isfinite(columns)
-        predicted, observed, count = _reliability_bins(columns[known], occurred[known])
-        error = float(np.sum(count * np.abs(predicted - observed)) / count.sum())
+        known = np.isfinite(probabilities).all(axis=1)
+        bins = reliability_table(probabilities[known], y[known], people[known])
+        predicted, observed, share, low, high = (
+            np.array([b[key] for b in bins])
+            for key in ("predicted", "observed", "share", "low", "high")
+        )
         ax.plot(
             predicted,
             observed,
             color=_COLOURS[k],
             marker="o",
-            label=f"{model}: {error:.3f}",
+            label=f"{model}: {expected_error(bins):.3f}",
         )
-        ax.scatter(
-            predicted, observed, 6 + 200 * count / count.sum(), color=_COLOURS[k]
-        )
+        ax.vlines(predicted, low, high, color=_COLOURS[k], linewidth=1)
+        ax.scatter(predicted, observed, 6 + 200 * share, color=_COLOURS[k])
     ax.set_xlim(-0.02, 1.02)
     ax.set_ylim(-0.02, 1.02)
     ax.set_aspect("equal")
     event = f"of {classes[1]!r}" if len(classes) == 2 else "of a class"
     ax.set_xlabel(f"predicted probability {event}")
     ax.set_ylabel("observed frequency")
-    ax.set_title("Calibration (legend: expected calibration error)")
+    ax.set_title("Calibration (legend: expected calibration error; 95 % intervals)")
     figure.legend(loc="outside lower center", frameon=False)
     _remove_spines(ax)
     return figure
@@ -300,16 +303,12 @@ def _mne_info(electrodes: Sequence[str]) -> Any:
     return info
 
 
-def _reliability_bins(
-    predicted: Array, occurred: Any, n: int = 10
-) -> tuple[Array, Array, Array]:
-    """Return mean prediction, observed frequency, and count of each bin."""
-    at = np.minimum((predicted * n).astype(int), n - 1)
-    count = np.bincount(at, minlength=n)
-    used = count > 0
-    where = np.bincount(at, predicted, n)[used] / count[used]
-    rate = np.bincount(at, occurred, n)[used] / count[used]
-    return where, rate, count[used].astype(np.float64)
+def _participants(outputs: pd.DataFrame) -> npt.NDArray[np.str_]:
+    """Return the participant of each row of an evaluation's outputs."""
+    names = [c for c in ("dataset", "subject") if c in outputs.columns]
+    if not names:
+        return np.full(len(outputs), "", np.str_)
+    return outputs[names].astype(str).agg(" ".join, axis=1).to_numpy(np.str_)
 
 
 def _chance_level(

@@ -59,7 +59,8 @@ def _result_figures(
                 "Calibration",
                 "Points below the diagonal are overconfident, points above "
                 "it underconfident. The number is the expected calibration error; the "
-                "area of a dot shows the number of windows.",
+                "area of a dot shows its share, each participant of weight 1. Lines: "
+                "95 % intervals over participants.",
                 results.calibration_figure(outputs, calibrated, classes),
             )
             yield (

@@ -1,0 +1,1 @@
+"""Odds of a task against rest from EEG: weights trained on eegmat."""

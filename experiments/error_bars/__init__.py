@@ -1,0 +1,1 @@
+"""Error bars of models on simulated and real participants, DASPS among them."""

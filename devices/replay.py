@@ -47,6 +47,7 @@ class Replay(Device):
         shift = self._shift = self.clock.now() - self.recording.begin
         kind = _Recorded if self.recording.timeline else _Merged
         self._waiting = kind(self.recording, shift)
+        self._first = [_moved(item, shift) for item in self.recording.misses]
         return self
 
     def __exit__(
@@ -91,7 +92,8 @@ class Replay(Device):
         """Return the items due since the last call."""
         if self._waiting is None:
             return []
-        return list(self._waiting.due(self.clock.now()))
+        first, self._first = self._first, []
+        return [*first, *self._waiting.due(self.clock.now())]
 
 
 class _Recorded:

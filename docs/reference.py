@@ -52,6 +52,7 @@ FURTHER = (
     (EDA, ("physio.features.eda.online_decomposition:EdaDecomposition",)),
     (EDA, ("physio.features.eda.scr_detection:ScrDetection",)),
     (EDA, ("physio.features.eda.relative_change:EdaRelativeChange",)),
+    (EDA, ("physio.features.newest_samples:NewestSamples",)),
     (ECG, (_BEATS,)),
     (ECG, (_BEATS, _CORRECTION)),
     (ECG, (_BEATS, "physio.features.cardiac.hrv:HRV")),

@@ -231,7 +231,8 @@ def build(
     cls = _settings_class(value["use"], at, trust)
     known = [f.name for f in fields(cls) if _is_setting(f)]
     filled = {k: v for k, v in given.items() if k in known and k not in parts}
-    return make(cls, parts, at, filled)
+    built = make(cls, parts, at, filled)
+    return built.trusting(trust) if trust and hasattr(built, "trusting") else built
 
 
 def make(

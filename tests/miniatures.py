@@ -227,6 +227,32 @@ def faced(root: Path) -> None:
     )
 
 
+def seed_v(root: Path) -> None:
+    """One participant's first session, 103 s of a Neuroscan file: the first film."""
+    from physio.datasets.seed import EEG
+
+    root.mkdir(parents=True, exist_ok=True)
+    names = [*EEG[:31], "M1", *EEG[31:], "M2", "VEO", "HEO"]
+    data = np.zeros((103_000, len(names)), "<i2")
+    data[:, 0] = np.arange(103_000) // 1000
+    data[:, names.index("CB2")] = -7
+    head = bytearray(900 + 75 * len(names))
+    for at, kind, value in (
+        (370, "<u2", len(names)), (376, "<u2", 1000), (864, "<i4", len(data)),
+        (886, "<i4", len(head) + data.nbytes),
+    ):  # fmt: skip
+        raw = np.array(value, kind).tobytes()
+        head[at : at + len(raw)] = raw
+    head[225:247] = b"01/02/18\0\x0010:00:00".ljust(22, b"\0")
+    for i, name in enumerate(names):
+        at = 900 + 75 * i
+        head[at : at + len(name)] = name.encode()
+        for offset, value in ((19, i % 9), (23, i // 9), (59, 204.8), (71, 1.0)):
+            head[at + offset : at + offset + 4] = np.array(value, "<f4").tobytes()
+    table = b"\x01" + np.array([0, 0], "<i4").tobytes()
+    (root / "7_1_20180416.cnt").write_bytes(bytes(head) + data.tobytes() + table)
+
+
 def seed_vii(root: Path) -> None:
     """One participant's 80 films, a second each."""
     root.mkdir(parents=True, exist_ok=True)
@@ -340,6 +366,7 @@ MINIATURES: dict[str, Callable[[Path], None]] = {
     "Refed": refed,
     "Sam40": sam40,
     "Seed": seed,
+    "SeedV": seed_v,
     "SeedVii": seed_vii,
     "WesadChest": wesad_chest,
 }

@@ -28,6 +28,7 @@ from physio.cli import (
     system,
     table_command,
     train,
+    weights,
 )
 from physio.cli.baseline_option import BaselineCommand
 from physio.cli.output import routed, say
@@ -99,6 +100,7 @@ for panel, commands in PANELS.items():
         )(routed(command))
 app.add_typer(train.init, rich_help_panel="Models")
 app.add_typer(study.study, rich_help_panel="Study")
+app.add_typer(weights.weights, rich_help_panel="Models")
 for command in (system.devices, system.doctor, bench.bench):
     app.command(rich_help_panel="System")(routed(command))
 

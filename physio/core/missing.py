@@ -29,6 +29,8 @@ class MissingReason(IntEnum):
     DEMO_WEIGHTS = 7
     MARKED_BAD = 8
     ARTIFACT = 9
+    LATE = 10
+    FAILED = 11
 
     @property
     def nan(self) -> float:

@@ -39,6 +39,16 @@ MUTES = "session.mutes"
 CALIBRATION = "session.calibration"
 """Name of the stream of the calibrations that a session begins with."""
 
+STATUS = "session.status"
+"""Name of the stream of losses, failures and the reason of the end."""
+
+MISSES = "session.misses"
+"""Name of the stream of the answers of slow models that came too late.
+
+Labels are the weights and the tick, ``"eegnet 1240"``. A replay begins with them, so
+that it misses the same.
+"""
+
 USER_INPUT = (MARKERS, RATINGS, MUTES, CALIBRATION)
 """Names of the session's streams that are input, as those of the devices are."""
 
@@ -143,6 +153,12 @@ class Recording:
     def seconds(self) -> float:
         """Duration (s)."""
         return self.end - self.begin
+
+    @property
+    def misses(self) -> tuple[Events, ...]:
+        """Late answers of slow models in the session, with which a replay begins."""
+        named = [e for n, e in self.events.items() if base_name(n) == MISSES]
+        return tuple(e for e in named if len(e))
 
     def arrivals(self, step: float = 1.0) -> Iterator[Item]:
         """Yield the items in recorded order, else by time in steps of ``step`` s."""

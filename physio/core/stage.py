@@ -5,7 +5,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 
@@ -74,6 +74,17 @@ class Stage(ABC):
 
     def on_events(self, state: State, events: Events) -> None:  # noqa: B027
         """Process events, such as a rating; they take effect with the next sample."""
+
+    def take_messages(self, state: State) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Return stream and label of each event of the session since the last call.
+
+        An estimator reports failures and late answers by them.
+        """
+        return []
+
+    def live(self) -> Self:
+        """Return this stage for a live session; by default unchanged."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -268,6 +279,10 @@ class StageRunner:
     def on_events(self, events: Events) -> None:
         """Process events; they take effect with the next sample."""
         self.stage.on_events(self._state, events)
+
+    def take_messages(self) -> list[tuple[str, str]]:
+        """Return stream and label of each event of the stage since the last call."""
+        return self.stage.take_messages(self._state)
 
     @property
     def state(self) -> State:

@@ -7,11 +7,12 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from physio.core.block import Array
-from physio.evaluation.statistics import ParticipantWeights, bootstrap_ci
+from physio.evaluation.statistics import ParticipantWeights
 from physio.models.error_bars import ClassReliability
 
 BINS: Final = 10
 _DRAWS: Final = 200  # of the bootstrap of a slope
+_TABLE_DRAWS: Final = 1000  # of that of a frequency
 _LEAST: Final = 1e-12  # smallest probability
 
 
@@ -71,6 +72,7 @@ def calibration_slope(
     """
     people = ParticipantWeights.of(participants)
     logs, weight = log_odds(odds), 1 / people.rows[people.codes]
+    y = np.asarray(y, np.intp)
     k = len(people.names)
     drawn = np.random.default_rng(seed).multinomial(k, np.full(k, 1 / k), _DRAWS)
     slopes = []
@@ -118,8 +120,12 @@ def reliability_table(
         total = weights[rows].sum()
         used, of = np.unique(codes[rows], return_inverse=True)
         share = np.bincount(of, weights[rows])
-        rates = np.bincount(of, weights[rows] * hit[rows]) / share
-        low, high = bootstrap_ci(rates, seed)
+        hits = np.bincount(of, weights[rows] * hit[rows])
+        drawn = np.random.default_rng(seed).multinomial(
+            len(used), np.full(len(used), 1 / len(used)), _TABLE_DRAWS
+        )
+        rates = (drawn @ hits) / (drawn @ share)
+        low, high = (round(float(v), 4) for v in np.quantile(rates, (0.025, 0.975)))
         out.append(
             {
                 "bin": f"{k / BINS:.1f} to {(k + 1) / BINS:.1f}",

@@ -32,6 +32,7 @@ from physio.evaluation.splits import Protocol, divide
 
 _LIBRARIES: Final = ("physio-affect", "numpy", "scipy", "scikit-learn", "torch")
 ANSWER_RATE: Final = "answer rate"
+_VARIES: Final = 0.05  # least range of probabilities that are more than frequencies
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,8 +166,8 @@ class Evaluation:
         out = []
         for model, output in self.outputs.items() if self.classes else ():
             known = np.isfinite(output).all(axis=1)
-            if not known.any() or np.ptp(output[known], axis=0).max() < 1e-9:
-                continue  # a constant has no reliability
+            if not known.any() or np.ptp(output[known], axis=0).max() < _VARIES:
+                continue  # frequencies of the classes have no reliability
             y = self.tested["y"].to_numpy(np.intp)[known]
             people = _participants(RowIndex(self.tested))[known]
             slope, low, high = calibration_slope(output[known], y, people)

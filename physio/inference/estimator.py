@@ -1,7 +1,7 @@
 """Estimator: valence, arousal and dominance from features, with their uncertainty."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -14,12 +14,15 @@ from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import (
     BASELINE_START,
     CALIBRATION,
+    MISSES,
     RATINGS,
+    STATUS,
     base_name,
     baseline_marker,
 )
 from physio.core.stage import Stage, State
 from physio.inference.calibration import Calibration, packed
+from physio.inference.condition_odds import condition_channels
 from physio.inference.error_correlations import known_errors
 from physio.inference.expert import (
     BoundExpert,
@@ -31,6 +34,7 @@ from physio.inference.expert import (
 )
 from physio.inference.forecast import EdaHistory, Forecaster
 from physio.inference.self_report import SAM
+from physio.inference.slow_expert import Worker
 from physio.models.error_bars import GAUSSIAN
 from physio.models.fusion import fuse
 from physio.models.personalization import RatedMoment, personalize
@@ -76,8 +80,9 @@ class Estimator(Stage):
     have one contribution.
 
     Weights with a forecast add skin conductance ahead, ``forecast.5s`` (uS) with the
-    ends of its 80 % interval, and the probability of each condition,
-    ``condition.stress``: see `physio.inference.forecast`.
+    ends of its 80 % interval: see `physio.inference.forecast`. Weights with conditions
+    add the probability of each under equal priors, ``condition.stress``, which is equal
+    for all of them until the baseline is complete.
 
     A participant's features are measured against their own baseline: the first
     ``baseline_seconds`` s in which an expert has any feature, or the period after the
@@ -86,7 +91,8 @@ class Estimator(Stage):
     calibration, and is not part of the support. After the loss of a sensor, its
     features regain weight as their windows fill again. The more a
     moment differs from all training data, the nearer its estimate is to the prior;
-    models of the last minutes remember it as one at the limit of that data.
+    models of the last minutes remember it as one at the limit of that data. A model
+    that raises an error is given up alone (reason: failed).
 
     The estimator reacts to events of the session: the markers ``baseline start`` and
     ``baseline end``; a rating of the last moments (`physio.inference.self_report`),
@@ -108,12 +114,15 @@ class Estimator(Stage):
         Whether weights trained on simulated participants may be used on measured input.
     rating_lookback
         Duration of the past that a rating of the last moments refers to (s).
+    _is_live
+        Whether workers compute slow experts: see `live`.
     """
 
     experts: tuple[Expert, ...] = ()
     baseline_seconds: float | None = None
     demo_weights: bool = False
     rating_lookback: float = 30.0
+    _is_live: bool = field(default=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.baseline_seconds is not None and self.baseline_seconds <= 0:
@@ -133,14 +142,19 @@ class Estimator(Stage):
         experts = tuple(e.trusting(packages) for e in self.experts)
         return replace(self, experts=experts)
 
+    def live(self) -> Self:
+        """Return a copy whose slow experts are computed by workers."""
+        return replace(self, _is_live=True)
+
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the output columns; raise ValueError if an expert lacks an input."""
         experts = self._bind(info)
         channels = _estimate_channels(experts)
-        channels += _expert_channels(experts)
+        channels += _expert_channels(experts, _tick(info))
         channels += _contribution_channels(experts)
         if (forecaster := Forecaster.bind(experts, info)) is not None:
             channels += forecaster.channels
+        channels += condition_channels(experts, _tick(info))
         answering = [e for e in experts if self._allows(e, info)]
         demo = any(e.origin is not Origin.MEASURED for e in answering)
         origin = Origin.worst(info.origin, Origin.DEMO) if demo else info.origin
@@ -149,15 +163,19 @@ class Estimator(Stage):
     def initial_state(self, info: StreamInfo) -> State:
         """Return the bound experts, and the initial state of the participant."""
         experts = self._bind(info)
-        tick = 1 / float(info.rate) if info.rate else 0.0
+        tick = _tick(info)
         allowed = tuple(self._allows(e, info) for e in experts)
         runtime = _Runtime.bind(experts, allowed, info, tick)
         ticks = max(round(self.rating_lookback / tick), 1) if tick else 1
         return _State(
             runtime,
-            tuple(ExpertState.initial(e, tick) for e in experts),
+            tuple(
+                ExpertState.initial(e, tick, Worker() if self._is_live else None)
+                for e in experts
+            ),
             _RatingHistory([], np.full((ticks, 2, 3), np.nan), np.zeros(1, np.int_)),
             runtime.forecaster.initial_state() if runtime.forecaster else None,
+            [],
         )
 
     def process(self, state: State, x: Array) -> Array:
@@ -168,16 +186,15 @@ class Estimator(Stage):
         contributions = np.empty((len(x), d, len(runtime.groups)))
         width = len(runtime.forecaster.channels) if runtime.forecaster else 0
         forecast = np.empty((len(x), width))
+        odds = np.empty((len(x), sum(len(e.model.conditions) for e in runtime.experts)))
         # All rows are transformed together, as the transform works element by element.
         features = [expert.features.read(x) for expert in runtime.experts]
         for i in range(len(x)):
             predictions = [
-                expert.predict(s, z[i], runtime.tick, self._length(expert))
-                for expert, s, z in zip(
-                    runtime.experts, state.experts, features, strict=True
-                )
+                self._predict(state, k, z[i]) for k, z in enumerate(features)
             ]
             by_expert[i] = runtime.answers(predictions)
+            odds[i] = runtime.odds(predictions)
             fused[i], contributions[i] = runtime.fuse(
                 by_expert[i], predictions, state.ratings
             )
@@ -191,6 +208,7 @@ class Estimator(Stage):
             by_expert.transpose(0, 1, 3, 2),
             contributions,
             forecast,
+            odds,
         ]
         return np.hstack([r.reshape(len(x), int(np.prod(r.shape[1:]))) for r in rows])
 
@@ -201,11 +219,26 @@ class Estimator(Stage):
             for row, kind in zip(events.data, events.labels, strict=True):
                 if kind == SAM:
                     state.ratings.learn(row)
+        elif name == MISSES:
+            self._miss(state, events.labels)
         elif name == CALIBRATION:
             for text in events.labels:
                 self._calibrate(state, text)
         else:
             self._mark(state, events.labels)
+
+    def take_messages(self, state: State) -> list[tuple[str, str]]:
+        """Return stream and label of each event since the last call.
+
+        They are failures of models, and late answers of slow ones: see `Expert.delay`.
+        """
+        messages = list(state.messages)
+        state.messages.clear()
+        for expert, s in zip(state.runtime.experts, state.experts, strict=True):
+            if s.queue is not None:
+                ticks = s.queue.take_misses()
+                messages += [(MISSES, f"{expert.name} {tick}") for tick in ticks]
+        return messages
 
     def calibration(self, state: State, participant: str = "") -> Calibration:
         """Return the present calibration of the participant, for storage in a file."""
@@ -232,6 +265,33 @@ class Estimator(Stage):
         measured = expert.origin is Origin.MEASURED
         return measured or info.origin is not Origin.MEASURED or self.demo_weights
 
+    def _predict(self, state: "_State", k: int, x: Array) -> Prediction:
+        """Return the estimate of an expert, which is given up if it raises an error."""
+        expert, present = state.runtime.experts[k], state.experts[k]
+        if not present.failed[0]:
+            try:
+                length = self._length(expert)
+                return expert.predict(present, x, state.runtime.tick, length)
+            except Exception as error:  # the other experts continue without it
+                present.failed[0] = True
+                text = " ".join(str(error).split())
+                state.messages.append(
+                    (
+                        STATUS,
+                        f"the weights {expert.name!r} stopped: "
+                        f"{type(error).__name__}: {text}; the others go on",
+                    )
+                )
+        return expert.missing(MissingReason.FAILED.nan)
+
+    def _miss(self, state: "_State", labels: Sequence[str]) -> None:
+        """Take over the late answers of a recorded session."""
+        for expert, s in zip(state.runtime.experts, state.experts, strict=True):
+            if s.queue is not None:
+                pairs = [label.rpartition(" ") for label in labels]
+                ticks = [t for name, _, t in pairs if name == expert.name]
+                s.queue.miss([int(t) for t in ticks if t.isdecimal()])
+
     def _length(self, expert: BoundExpert) -> float:
         """Return the duration of an expert's baseline (s)."""
         return self.baseline_seconds or expert.baseline_seconds
@@ -245,8 +305,7 @@ class Estimator(Stage):
         if forecaster is None:
             return np.empty(0)
         baseline = state.experts[forecaster.index].baseline
-        share = min(1.0, float(baseline.past[0]) / self._length(forecaster.expert))
-        values = forecaster.predict(past, row, features, baseline, share)
+        values = forecaster.predict(past, row, features, baseline)
         answers = runtime.allowed[forecaster.index]
         return values if answers else np.full_like(values, _DEMO)
 
@@ -358,6 +417,14 @@ class _Runtime(NamedTuple):
                 out[k][:, expert.ratings.supported] = _DEMO
         return out
 
+    def odds(self, predictions: list[Prediction]) -> Array:
+        """Return the probabilities of the conditions of experts that may be used."""
+        parts = [np.empty(0)]
+        for allowed, prediction in zip(self.allowed, predictions, strict=True):
+            nothing = np.full_like(prediction.odds, _DEMO)
+            parts.append(prediction.odds if allowed else nothing)
+        return np.concatenate(parts)
+
     def fuse(
         self, answers: Array, predictions: list[Prediction], ratings: _RatingHistory
     ) -> tuple[Array, Array]:
@@ -413,6 +480,7 @@ class _State(NamedTuple):
     experts: tuple[ExpertState, ...]
     ratings: _RatingHistory
     eda: EdaHistory | None
+    messages: list[tuple[str, str]]  # stream and label, not taken yet
 
 
 def _estimate_channels(experts: tuple[BoundExpert, ...]) -> list[Channel]:
@@ -429,10 +497,10 @@ def _estimate_channels(experts: tuple[BoundExpert, ...]) -> list[Channel]:
     ]
 
 
-def _expert_channels(experts: tuple[BoundExpert, ...]) -> list[Channel]:
+def _expert_channels(experts: tuple[BoundExpert, ...], tick: float) -> list[Channel]:
     """Return the columns of each expert alone."""
     return [
-        Channel(f"{e.name}.{d}{end}", memory=e.features.longest)
+        Channel(f"{e.name}.{d}{end}", delay=e.delay * tick, memory=e.features.longest)
         for e in experts
         for d in DIMENSIONS
         for end in ("", ".sd")
@@ -456,7 +524,8 @@ def _longest(experts: tuple[BoundExpert, ...]) -> float:
 
 def _in_fusion(experts: tuple[BoundExpert, ...]) -> tuple[int, ...]:
     """Return the fused experts: those of measured participants, if there are any."""
-    fused = [k for k, e in enumerate(experts) if e.in_fusion]
+    rating = (k for k, e in enumerate(experts) if e.ratings.supported.any())
+    fused = [k for k in rating if experts[k].in_fusion]
     measured = [k for k in fused if experts[k].origin is Origin.MEASURED]
     return tuple(measured or fused)
 
@@ -466,6 +535,11 @@ def _groups(experts: tuple[BoundExpert, ...]) -> tuple[str, ...]:
     rows = _in_fusion(experts)
     groups = (g for k in rows for g in experts[k].groups.names)
     return (*dict.fromkeys(groups), OTHER, PARTICIPANT) if rows else ()
+
+
+def _tick(info: StreamInfo) -> float:
+    """Return the duration of a tick (s); 0 without a rate."""
+    return 1 / float(info.rate) if info.rate else 0.0
 
 
 def _window_ends(info: StreamInfo) -> npt.NDArray[np.int_]:

@@ -15,10 +15,12 @@ from physio.core.missing import MissingReason, missing_reason
 from physio.inference.calibration import ExpertBaseline
 from physio.inference.feature_history import FeatureHistory
 from physio.inference.montage_adaptation import Columns, adapt_to_montage, read
+from physio.inference.slow_expert import AnswerQueue, Worker
+from physio.inference.window_buffer import WindowBuffer
 from physio.models import model_card
 from physio.models.base import Lookback, Model
 from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
-from physio.models.error_bars import GAUSSIAN, ErrorBars
+from physio.models.error_bars import GAUSSIAN, ClassReliability, ErrorBars
 from physio.models.feature_density import FeatureDensity
 from physio.models.fusion import shrink_to_prior
 from physio.models.sd_limits import SdLimits
@@ -27,6 +29,7 @@ from physio.models.shapley import GroupReasons, ReasonsProgress
 __all__ = ["DIMENSIONS", "LEVELS", "BoundExpert", "Expert", "ExpertState"]
 
 _LISTED: Final = 4  # names of columns in a message
+_LONGEST_DELAY: Final = 1200  # ticks
 
 _PRIORITY: Final = (  # the most temporary of several reasons is reported
     MissingReason.WARMING_UP,
@@ -36,11 +39,14 @@ _PRIORITY: Final = (  # the most temporary of several reasons is reported
     MissingReason.MARKED_BAD,
     MissingReason.OUT_OF_DISTRIBUTION,
     MissingReason.NO_SIGNAL,
+    MissingReason.LATE,
+    MissingReason.FAILED,
     MissingReason.DEMO_WEIGHTS,
     MissingReason.UNTRAINED,
 )
 
 _NOTHING: Final = MissingReason.NO_SIGNAL.nan
+_NO_ODDS: Final = np.empty(0)
 _UNTRAINED: Final = MissingReason.UNTRAINED.nan
 
 _Estimate = tuple[Array, Array, Array]
@@ -60,13 +66,25 @@ class Expert:
         them. The features of other chains count as missing.
     in_fusion
         Whether the expert contributes to the fused estimate; otherwise it provides only
-        its own columns and its forecast.
+        its own columns, its forecast and its conditions.
+    delay
+        For a slow model: time from its input to its estimate (ticks), in which a worker
+        computes it, while the session goes on. An estimate then holds for as many
+        ticks. One that is not ready in time is missing (reason: late), and missing in
+        every replay. 0: the model is computed at each tick.
     """
 
     weights: str
     features: tuple[str, ...] = ()
     in_fusion: bool = True
+    delay: int = 0
     _trust: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.delay <= _LONGEST_DELAY:
+            raise ValueError(
+                f"delay = {self.delay} must be from 0 to {_LONGEST_DELAY} ticks"
+            )
 
     @property
     def name(self) -> str:
@@ -298,6 +316,8 @@ class RatingModel:
         Limit of the novelty: see `familiar`.
     bars
         Map from outputs of the model to calibrated ones; None: they are as they are.
+    reliability
+        Map from probabilities of conditions to calibrated ones; None: likewise.
     """
 
     prior: Array
@@ -306,6 +326,7 @@ class RatingModel:
     participant: Array
     novelty_limit: float
     bars: ErrorBars | None = None
+    reliability: ClassReliability | None = None
 
     @classmethod
     def of(cls, stored: model_card.Weights) -> Self:
@@ -319,6 +340,7 @@ class RatingModel:
             participant=arrays.get("participant.cov", np.zeros((d, 1, 1))),
             novelty_limit=float(arrays.get("density.limit", np.array([np.inf]))[0]),
             bars=ErrorBars.restore(arrays),
+            reliability=ClassReliability.restore(arrays),
         )
 
     def calibrated(self, estimate: _Estimate) -> _Estimate:
@@ -353,8 +375,14 @@ class ExpertState(NamedTuple):
         after the loss of the chain. -1 before any data. Shape (f + chains,).
     over
         Whether the baseline was ended early, shape (1,).
+    failed
+        Whether the model raised an error and was given up, shape (1,).
     past
         Features of the last ticks, for a model with a `Model.lookback`.
+    window
+        Newest samples, for a model with a `Model.window`.
+    queue
+        Answers that are due later, of a slow model.
     reasons
         Contributions being computed, for a model that does not explain itself.
     """
@@ -362,21 +390,43 @@ class ExpertState(NamedTuple):
     baseline: BaselineAccumulator
     debt: Array
     over: npt.NDArray[np.bool_]
+    failed: npt.NDArray[np.bool_]
     past: FeatureHistory | None = None
+    window: WindowBuffer | None = None
+    queue: "AnswerQueue[Prediction] | None" = None
     reasons: ReasonsProgress | None = None
 
     @classmethod
-    def initial(cls, expert: "BoundExpert", tick: float) -> Self:
-        """Return the state for a participant without any data."""
+    def initial(
+        cls, expert: "BoundExpert", tick: float, worker: Worker | None = None
+    ) -> Self:
+        """Return the state for a participant without any data.
+
+        ``worker`` computes the answers of a slow model in a live session.
+        """
         features = len(expert.features.index)
         chains = len(expert.features.chain_memory)
         past = None
         if (lookback := expert.model.lookback) is not None:
             past = _empty_history(lookback, tick, features)
-        debt = np.full(features + chains, -1.0)
-        over = np.zeros(1, np.bool_)
-        reasons = expert.reasons.initial_state() if expert.reasons else None
-        return cls(BaselineAccumulator.empty(features), debt, over, past, reasons)
+        spec = expert.model.window
+        queue = None
+        if expert.delay:
+            begin, late = (
+                expert.missing(reason.nan)
+                for reason in (MissingReason.WARMING_UP, MissingReason.LATE)
+            )
+            queue = AnswerQueue(expert.delay, begin, late, worker)
+        return cls(
+            BaselineAccumulator.empty(features),
+            np.full(features + chains, -1.0),
+            np.zeros(1, np.bool_),
+            np.zeros(1, np.bool_),
+            past,
+            None if spec is None else WindowBuffer.empty(spec),
+            queue,
+            expert.reasons.initial_state() if expert.reasons else None,
+        )
 
     def begin(self) -> None:
         """Begin a new baseline."""
@@ -406,12 +456,39 @@ class Prediction(NamedTuple):
     """Estimate of an expert at one tick.
 
     ``mean`` and ``sd``, shape (3,); ``parts``, the contribution of each feature to the
-    difference from the prior's mean, shape (3, f), 0 where the model has none.
+    difference from the prior's mean, shape (3, f), 0 where the model has none;
+    ``odds``, the probabilities of its conditions, shape (conditions,).
     """
 
     mean: Array
     sd: Array
     parts: Array
+    odds: Array = _NO_ODDS
+
+
+class ModelInput(NamedTuple):
+    """All that the answer of a model at one tick depends on.
+
+    Parameters
+    ----------
+    z, extra
+        Features relative to the baseline, and their excess variance, shape (f,); or a
+        window, shape (channels, samples).
+    share
+        Completed proportion of the baseline.
+    filling, fill
+        Mask of the features whose windows fill again, and their smallest proportion.
+    past, before
+        Moments of a model with a lookback, and the same without features that fill.
+    """
+
+    z: Array
+    extra: Array
+    share: float = 1.0
+    filling: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
+    fill: float = 1.0
+    past: Array | None = None
+    before: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -436,6 +513,8 @@ class BoundExpert:
         Duration of the baseline in training (s).
     residual
         Variance of the level after a baseline as long as in training, shape (f,).
+    delay
+        Delay of a slow model (ticks); 0 for others.
     density
         Density of the features, in place of the model's `Model.novelty`; None: that.
     reasons
@@ -453,6 +532,7 @@ class BoundExpert:
     baseline: BaselinePrior
     baseline_seconds: float
     residual: Array
+    delay: int = 0
     density: FeatureDensity | None = None
     reasons: GroupReasons | None = None
 
@@ -472,6 +552,7 @@ class BoundExpert:
         columns = read(stored, info.names, expert.trust)
         features = FeatureBinding.bind(expert, columns, info, card.sd_limits)
         _, model, baseline = adapt_to_montage(stored, info.names, expert.trust)
+        _check_window(expert.name, model, columns, info)
         groups = FeatureGroups.of(features.names)
         if (reasons := GroupReasons.restore(stored.arrays)) is not None:
             groups = FeatureGroups.labelled(features.names, reasons.index)
@@ -487,6 +568,7 @@ class BoundExpert:
             baseline=baseline,
             baseline_seconds=card.baseline,
             residual=baseline.level(np.zeros(len(columns)), baseline.seconds)[1],
+            delay=expert.delay,
             density=FeatureDensity.restore(stored.arrays),
             reasons=reasons,
         )
@@ -508,103 +590,149 @@ class BoundExpert:
         tick, length
             Duration of a tick and of a baseline (s).
         """
+        given = self._input(state, x, tick, length)
+        if state.queue is not None:
+            return state.queue.step(lambda: self._answer(given, state.reasons))
+        return self._answer(given, state.reasons)
+
+    def missing(self, reason: float) -> Prediction:
+        """Return a missing estimate, for a reason given as its NaN."""
+        rating = np.full((2, len(DIMENSIONS)), _UNTRAINED)
+        rating[:, self.ratings.supported] = reason
+        parts = np.zeros((len(DIMENSIONS), len(self.features.index)))
+        odds = np.full(len(self.model.conditions), reason)
+        return Prediction(rating[0], rating[1], parts, odds)
+
+    def _input(
+        self, state: ExpertState, x: Array, tick: float, length: float
+    ) -> ModelInput | Prediction:
+        """Return the input of the model, or the estimate where it is missing."""
+        if state.window is not None:
+            state.window.append(x)
+            window = state.window.whole()
+            if isinstance(window, float):
+                return self.missing(window)
+            return ModelInput(window, np.zeros(len(x)))
         baseline = state.baseline
         if baseline.past[0] < length and not state.over[0]:
             baseline.add(x, tick)
         fill = self.features.refill(state.debt, x, tick)
+        filling = ~np.isnan(x) & (fill < 1)
+        least = fill[filling].min(initial=1.0)
         if state.past is not None:
-            return self._from_history(state.past, x, fill)
-        if np.isnan(x).all() or self.features.only_motion(x):
+            given = ModelInput(x, x, 1.0, filling, float(least))
+            return self._moments(state.past, fill, given)
+        if np.isnan(x).all():
             motion = self.features.is_motion
-            return self._missing(primary_reason(x if motion.all() else x[~motion]))
+            return self.missing(primary_reason(x if motion.all() else x[~motion]))
         level, spread = self.baseline.level(baseline.total, baseline.seconds)
         # Training data already include the uncertainty after a full baseline.
         extra = np.maximum(spread - self.residual, 0)
-        z = x - level
-        mean, sd, parts = self._explain(z, extra, baseline, length, state.reasons)
-        filling = ~np.isnan(x) & (fill < 1)
-        if filling.any():
-            before = self._without(
-                np.where(filling, _NOTHING, z), extra, baseline, length
-            )
-            mean, sd, parts = _blend((mean, sd, parts), before, fill[filling].min())
-        if (share := self.ratings.familiar(self._novelty(z, extra))) < 1:
-            mean, sd, parts = self._toward_prior(mean, sd, parts, share)
-        return self._supported(mean, sd, parts)
+        share = min(1.0, float(baseline.past[0]) / length) if length > 0 else 1.0
+        return ModelInput(x - level, extra, share, filling, float(least))
 
-    def _from_history(self, past: FeatureHistory, x: Array, fill: Array) -> Prediction:
-        """Return the estimate of a model that reads the last minutes."""
+    def _moments(
+        self, past: FeatureHistory, fill: Array, given: ModelInput
+    ) -> ModelInput | Prediction:
+        """Return the input of a model that reads the last minutes."""
+        x = given.z
         # A moment unlike the training data counts as one at their limit.
-        novelty = self.model.novelty(x, x)
-        share = self.ratings.familiar(novelty)
         limit = self.ratings.novelty_limit
-        past.append(self.model.clamped(x, limit) if share < 1 else x, fill < 1)
+        novel = limit < np.inf and self.model.novelty(x, x) > limit
+        past.append(self.model.clamped(x, limit) if novel else x, fill < 1)
         if np.isnan(x).all():
-            return self._missing(primary_reason(x))
-        mean, sd, parts = self.ratings.calibrated(self.model.history(past.moments()))
-        filling = ~np.isnan(x) & (fill < 1)
-        if filling.any():
-            before = self.ratings.calibrated(self.model.history(past.moments(filling)))
-            mean, sd, parts = _blend((mean, sd, parts), before, fill[filling].min())
-        if share < 1:
-            mean, sd, parts = self._toward_prior(mean, sd, parts, share)
-        return self._supported(mean, sd, parts)
+            return self.missing(primary_reason(x))
+        before = past.moments(given.filling) if given.filling.any() else None
+        return given._replace(past=past.moments(), before=before)
+
+    def _answer(
+        self, given: ModelInput | Prediction, reasons: ReasonsProgress | None
+    ) -> Prediction:
+        """Return the estimate for an input."""
+        if isinstance(given, Prediction):
+            return given
+        if given.past is not None:
+            mean, sd, parts = self.ratings.calibrated(self.model.history(given.past))
+            if given.before is not None:
+                before = self.ratings.calibrated(self.model.history(given.before))
+                mean, sd, parts = _blend((mean, sd, parts), before, given.fill)
+            familiar = self.ratings.familiar(self.model.novelty(given.z, given.z))
+            mean, sd, parts = self._toward_prior(mean, sd, parts, familiar)
+            return self._supported(mean, sd, parts)
+        if self.model.window is not None:
+            rating = self.model.predict(given.z, given.extra)
+            parts = np.zeros((len(DIMENSIONS), len(given.extra)))
+            mean, sd, parts = self.ratings.calibrated((*rating, parts))
+            return self._supported(mean, sd, parts, self._odds(given, 1.0))
+        familiar = self.ratings.familiar(self._novelty(given))
+        odds = self._odds(given, given.share * familiar)
+        if self.features.only_motion(given.z):
+            other = given.z[~self.features.is_motion]
+            return self.missing(primary_reason(other))._replace(odds=odds)
+        mean, sd, parts = self._explain(given.z, given, reasons)
+        if given.filling.any():
+            before = self._without(given)
+            mean, sd, parts = _blend((mean, sd, parts), before, given.fill)
+        mean, sd, parts = self._toward_prior(mean, sd, parts, familiar)
+        return self._supported(mean, sd, parts, odds)
 
     def _toward_prior(
         self, mean: Array, sd: Array, parts: Array, share: float
     ) -> tuple[Array, Array, Array]:
         """Return ``share`` of the step from the prior to an estimate."""
+        if share == 1:
+            return mean, sd, parts
         prior = self.ratings.prior
         start = prior[0], prior[1], np.zeros_like(parts)
         return _blend((mean, sd, parts), start, share)
 
-    def _supported(self, mean: Array, sd: Array, parts: Array) -> Prediction:
+    def _novelty(self, given: ModelInput) -> float:
+        """Return the distance of a moment from the training data."""
+        source = self.model if self.density is None else self.density
+        return source.novelty(given.z, given.extra)
+
+    def _odds(self, given: ModelInput, share: float) -> Array:
+        """Return the probabilities of the conditions, shrunk to equal ones.
+
+        ``share`` is the proportion of the step from equal probabilities that counts.
+        """
+        if not self.model.conditions:
+            return np.empty(0)
+        odds = self.model.condition_odds(given.z, given.extra)
+        if self.ratings.reliability is not None and not np.isnan(odds).any():
+            odds = self.ratings.reliability.apply(odds)
+        return share * odds + (1 - share) / len(odds)
+
+    def _supported(
+        self, mean: Array, sd: Array, parts: Array, odds: Array = _NO_ODDS
+    ) -> Prediction:
         """Return an estimate of the trained dimensions alone, within the scale."""
         rating = np.full((2, len(DIMENSIONS)), _UNTRAINED)
         trained = self.ratings.supported
         rating[:, trained] = on_scale(mean[trained]), sd[trained]
-        return Prediction(rating[0], rating[1], parts)
-
-    def _missing(self, reason: float) -> Prediction:
-        """Return a missing estimate, for a reason given as its NaN."""
-        rating = np.full((2, len(DIMENSIONS)), _UNTRAINED)
-        rating[:, self.ratings.supported] = reason
-        parts = np.zeros((len(DIMENSIONS), len(self.features.index)))
-        return Prediction(rating[0], rating[1], parts)
-
-    def _novelty(self, z: Array, extra: Array) -> float:
-        """Return the distance of a moment from the training data."""
-        source = self.model if self.density is None else self.density
-        return source.novelty(z, extra)
+        return Prediction(rating[0], rating[1], parts, odds)
 
     def _explain(
-        self,
-        z: Array,
-        extra: Array,
-        baseline: BaselineAccumulator,
-        length: float,
-        reasons: ReasonsProgress | None = None,
+        self, z: Array, given: ModelInput, reasons: ReasonsProgress | None = None
     ) -> _Estimate:
         """Return mean, sd and contributions, shrunk until the baseline is over."""
-        mean, sd, parts = self.model.explain(z, extra)
+        mean, sd, parts = self.model.explain(z, given.extra)
+        prior = self.ratings.prior
         if self.reasons is not None and reasons is not None:
-            prior = self.ratings.prior[0]
-            parts = self.reasons.step(reasons, self.model.predict, (z, extra), prior)
+            moment = z, given.extra
+            parts = self.reasons.step(reasons, self.model.predict, moment, prior[0])
         mean, sd, parts = self.ratings.calibrated((mean, sd, parts))
         if self.model.uses_baseline_uncertainty:
             return mean, sd, parts
-        share = min(1.0, baseline.past[0] / length) if length > 0 else 1.0
-        prior = self.ratings.prior
-        shrunk, wide = shrink_to_prior(mean, sd, prior[0], prior[1], share)
+        shrunk, wide = shrink_to_prior(mean, sd, prior[0], prior[1], given.share)
         step = mean - prior[0]
         part = np.divide(shrunk - prior[0], step, out=np.ones(3), where=step != 0)
         return shrunk, wide, part[:, None] * parts
 
-    def _without(
-        self, z: Array, extra: Array, baseline: BaselineAccumulator, length: float
-    ) -> _Estimate:
+    def _without(self, given: ModelInput) -> _Estimate:
         """Return the estimate without the features whose windows fill again."""
-        mean, sd, parts = self._explain(z, extra, baseline, length)
+        z = np.where(given.filling, _NOTHING, given.z)
+        mean, sd, parts = self._explain(z, given)
         missing = np.isnan(mean)
         prior = self.ratings.prior
         mean = np.where(missing, prior[0], mean)
@@ -619,6 +747,20 @@ def _refuse_others(card: model_card.ModelCard, name: str, info: StreamInfo) -> N
             f"the weights {name!r} are personal, of {card.participant!r}, and this "
             f"session is of {whose}: use weights of this participant or general ones, "
             f"or start the session with --participant {card.participant}"
+        )
+
+
+def _check_window(name: str, model: Model, columns: Columns, info: StreamInfo) -> None:
+    """Raise ValueError unless the rows of a chain have the rate of a window."""
+    if (spec := model.window) is None or not info.rate:
+        return
+    step = (len(columns) - 1) // len(spec.channels)
+    if step * float(info.rate) != spec.rate:
+        raise ValueError(
+            f"the weights {name!r} read {len(spec.channels)} channels at "
+            f"{spec.rate:g} Hz, {step} samples a tick; at {float(info.rate):g} ticks a "
+            f"second that is {step * float(info.rate):g} Hz: give [session] rate = "
+            f"{spec.rate / step:g}"
         )
 
 

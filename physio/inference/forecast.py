@@ -1,4 +1,4 @@
-"""Forecast of skin conductance, and condition probabilities, from an expert."""
+"""Forecast of skin conductance by an expert."""
 
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
@@ -16,9 +16,6 @@ RATE: Final = 4
 
 FORECAST: Final = "forecast."
 """Prefix of the columns of forecast skin conductance: ``forecast.5s``."""
-
-CONDITION: Final = "condition."
-"""Prefix of the columns of a condition's probability: ``condition.stress``."""
 
 ENDS: Final = ("", ".low", ".high")
 """Suffixes of the columns of a horizon: expected value, and the 80 % interval."""
@@ -51,8 +48,7 @@ class Forecaster:
         Column of skin conductance.
     channels
         Columns of the forecast: for each horizon the expected value (uS), and the ends
-        of the 80 % interval; then the probability of each condition. A forecast for 5 s
-        ahead has a delay of -5 s.
+        of the 80 % interval. A forecast for 5 s ahead has a delay of -5 s.
     """
 
     index: int
@@ -93,10 +89,6 @@ class Forecaster:
             for h in spec.horizons
             for end in ENDS
         ]
-        longest = expert.features.longest
-        channels += [
-            Channel(f"{CONDITION}{c}", memory=longest) for c in spec.conditions
-        ]
         return cls(k, expert, spec, column, tuple(channels))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Forecaster":
@@ -112,7 +104,6 @@ class Forecaster:
         row: Array,
         features: Array,
         baseline: BaselineAccumulator,
-        share: float,
     ) -> Array:
         """Return the forecast at a tick, shape (channels,).
 
@@ -124,16 +115,13 @@ class Forecaster:
             Row of the tick.
         features
             Features of the expert, as `FeatureBinding.read` returns them.
-        baseline, share
-            The participant's baseline, and the completed proportion of it. Until it is
-            complete, the conditions are shrunk to equal probabilities.
+        baseline
+            The participant's baseline.
         """
         past.append(row[self.column])
         level, _ = self.expert.baseline.level(baseline.total, baseline.seconds)
         forecast = self.expert.model.forecast(features - level, past.trace)
-        ahead = np.stack([forecast.middle, forecast.low, forecast.high], axis=1).ravel()
-        odds = share * forecast.odds + (1 - share) / len(forecast.odds)
-        return np.concatenate([ahead, odds])
+        return np.stack([forecast.middle, forecast.low, forecast.high], axis=1).ravel()
 
 
 def trace_column(weights: str, chain: str, info: StreamInfo) -> int:

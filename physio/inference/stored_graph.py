@@ -10,7 +10,7 @@ from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
 from physio.core.missing import MissingReason
 from physio.inference.onnx import open_graph
-from physio.models.base import Arrays, Model, Numbers
+from physio.models.base import Arrays, Model, Numbers, WindowSpec
 
 _TYPES: Final = {
     "tensor(float)": np.float32,
@@ -42,6 +42,10 @@ class StoredGraphConfig:
         an input of booleans is the mask of the columns that are present.
     passes_missing
         Whether the graph takes NaN for a missing feature; otherwise it counts as 0.
+    channels
+        Names of the channels of windows, in order; empty for features.
+    rate, samples
+        Samples a second of windows (Hz), and their number.
     """
 
     features: int = 4
@@ -51,6 +55,9 @@ class StoredGraphConfig:
     scale: Literal["values", "probabilities", "logits"] = "values"
     inputs: tuple[tuple[str, int, int], ...] = ()
     passes_missing: bool = True
+    channels: tuple[str, ...] = ()
+    rate: float = 0.0
+    samples: int = 0
 
 
 class StoredGraph(Model):
@@ -146,6 +153,14 @@ class StoredGraph(Model):
             )
         return np.asarray(out / out.sum())
 
+    @property
+    def window(self) -> WindowSpec | None:
+        """Window of the signal; None for a graph on features."""
+        config = self.config
+        if not config.samples:
+            return None
+        return WindowSpec(config.channels, config.rate, config.samples)
+
     def arrays(self) -> Arrays:
         """Return the parameters by name."""
         return {"graph": self._graph, "sd": self.sd}
@@ -153,7 +168,7 @@ class StoredGraph(Model):
     @classmethod
     def restore(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
         """Return the model from the result of `arrays`."""
-        lists = {k: tuple(config[k]) for k in ("dimensions", "classes")}
+        lists = {k: tuple(config[k]) for k in ("dimensions", "classes", "channels")}
         inputs = tuple((str(n), int(a), int(b)) for n, a, b in config["inputs"])
         named = StoredGraphConfig(**{**config, **lists, "inputs": inputs})
         return cls(named, arrays["graph"], arrays["sd"])

@@ -31,28 +31,36 @@ class ForecastSpec(NamedTuple):
 
     ``chain``, the name of the chain whose one column is skin conductance (uS);
     ``samples``, how many of its newest values are read, 4 a second; ``horizons``, how
-    far ahead (s) skin conductance is forecast; ``conditions``, the classes whose
-    probabilities are estimated.
+    far ahead (s) skin conductance is forecast.
     """
 
     chain: str
     samples: int
     horizons: tuple[float, ...]
-    conditions: tuple[str, ...]
+
+
+class WindowSpec(NamedTuple):
+    """Window of a signal that a model reads instead of features: see `Model.window`.
+
+    ``channels``, their names, in order; ``rate`` (Hz); ``samples``, how many of the
+    newest samples of each are read.
+    """
+
+    channels: tuple[str, ...]
+    rate: float
+    samples: int
 
 
 class Forecast(NamedTuple):
-    """Forecast of skin conductance, and the probabilities of present conditions.
+    """Forecast of skin conductance.
 
     ``middle``, ``low`` and ``high``: skin conductance at the horizons (uS), shape
-    (horizons,) each; 80 % of values lie between ``low`` and ``high``. ``odds``: the
-    probability of each condition under equal priors, shape (conditions,).
+    (horizons,) each; 80 % of values lie between ``low`` and ``high``.
     """
 
     middle: Array
     low: Array
     high: Array
-    odds: Array
 
 
 class OnnxNetwork(NamedTuple):
@@ -152,6 +160,16 @@ class Model(ABC):
         return z
 
     @property
+    def window(self) -> WindowSpec | None:
+        """Window of a signal that is read; None where features are read.
+
+        With a window, ``z`` has shape (channels, samples), none NaN but of a moment
+        that is missing as a whole, and no baseline is subtracted. The columns of the
+        card are those of `physio.features.newest_samples.NewestSamples`.
+        """
+        return None
+
+    @property
     def lookback(self) -> Lookback | None:
         """Moments that `history` reads; None where one moment is enough."""
         return None
@@ -202,7 +220,7 @@ class Model(ABC):
         return None
 
     def forecast(self, z: Array, trace: Array) -> Forecast:
-        """Return forecast skin conductance, and the probabilities of the conditions.
+        """Return forecast skin conductance.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Trained weights on disk: arrays, and a model card that describes them."""
+"""Trained weights on disk: arrays, a graph, a stored example, and a model card."""
 
 import hashlib
 import json
@@ -10,19 +10,35 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialize
 
 import physio.assets
 from physio import config
 from physio.core.block import Origin
+from physio.models import golden
 from physio.models.base import Arrays, Model
 
 STORE: Final = Path(physio.assets.__file__).parent / "weights"
 """Folder of the shipped weights."""
 
 _BASELINE: Final = ("mean", "between", "within", "memory", "seconds")
-LIMIT: Final = 3_000_000  # bytes, largest weights file
+LIMIT: Final = 3_000_000  # bytes, largest weights file of shipped weights
+GRAPH: Final = "model.graph"
+"""Array that is stored as a file of its own, ``model.onnx``."""
+
+FILES: Final = (
+    "card.json",
+    "CARD.md",
+    "weights.safetensors",
+    "model.onnx",
+    golden.FILE,
+)
+"""Files of a folder of weights."""
+
+EXTERNAL: Final = ("braindecode",)
+"""Packages whose networks weights may name without ``--trust``."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +74,7 @@ class ModelCard:
     command
         Command that reproduces the weights.
     sha256
-        Hash of the weights file.
+        Hash of the weights file and of the graph.
     sd_limits
         Largest standard deviation, column ``<name>.sd``, at which a feature counts:
         see `physio.models.sd_limits.SdLimits`.
@@ -82,6 +98,12 @@ class ModelCard:
     sha256: str = ""
     sd_limits: Mapping[str, float] = field(default_factory=dict)
     participant: str = ""
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Names of the conditions that the model estimates."""
+        classes = self.config.get("classes", ())
+        return tuple(classes) if isinstance(classes, list | tuple) else ()
 
     def json(self) -> str:
         """Return the card as it is stored."""
@@ -113,11 +135,14 @@ class Weights:
         Their description.
     arrays
         ``model.<name>``, ``rest.<name>``, ``prior.mean`` and ``prior.sd`` (shape (3,)).
+    golden
+        Stored example: see `physio.models.golden.example`.
     """
 
     name: str
     card: ModelCard
     arrays: Arrays
+    golden: Arrays
 
     def part(self, name: str) -> dict[str, np.ndarray[Any, Any]]:
         """Return the arrays ``<name>.<key>`` by ``key``."""
@@ -152,8 +177,45 @@ class Weights:
         return cls
 
     def model(self, trust: tuple[str, ...] = ()) -> Model:
-        """Return the model; parameters and errors as of `model_class`."""
-        return self.model_class(trust).restore(self.card.config, self.part("model"))
+        """Return the model, once it repeats its stored example.
+
+        Parameters and errors are those of `model_class`.
+
+        Raises
+        ------
+        ValueError
+            If an output differs from the stored one by more than the tolerance.
+        """
+        if not self.golden:
+            self.model_class(trust)
+            raise ValueError(
+                f"the weights {self.name!r} have no stored example "
+                f"({golden.FILE}), which they must repeat before they answer: train "
+                "them again"
+            )
+        model, difference = self.repeated(trust)
+        tolerance = float(self.golden["tolerance"][0])
+        if not difference <= tolerance:
+            raise ValueError(
+                f"the weights {self.name!r} do not repeat their stored example: an "
+                f"output differs by {difference:.3g}, more than {tolerance:g}; they "
+                "were changed, or need other versions of packages: get or train them "
+                "again"
+            )
+        return model
+
+    def repeated(self, trust: tuple[str, ...] = ()) -> tuple[Model, float]:
+        """Return the model, and its largest difference from the stored example."""
+        model = self.restored(trust)
+        return model, golden.largest_difference(model, self.golden)
+
+    def restored(self, trust: tuple[str, ...] = ()) -> Model:
+        """Return the model without a comparison with its stored example."""
+        cls, network = self.model_class(trust), self.card.config.get("network")
+        if network and str(network).partition(".")[0] not in EXTERNAL:
+            at = f"the weights {self.name!r}"  # the model builds another class
+            config.load_object(network, at, trust)
+        return cls.restore(self.card.config, self.part("model"))
 
 
 def load(name: str) -> Weights:
@@ -169,8 +231,7 @@ def load(name: str) -> Weights:
     ValueError
         If there are no weights of that name, or they do not match their card.
     """
-    shipped = re.fullmatch(r"[a-z0-9-]+", name) is not None
-    folder = STORE / name if shipped else Path(name)
+    folder = folder_of(name)
     card = folder / "card.json"
     if not card.is_file():
         raise ValueError(
@@ -181,28 +242,61 @@ def load(name: str) -> Weights:
     return _load(folder, card.stat().st_mtime_ns)
 
 
+def folder_of(name: str) -> Path:
+    """Return the folder of shipped weights, or the path itself."""
+    shipped = re.fullmatch(r"[a-z0-9-]+", name) is not None
+    return STORE / name if shipped else Path(name)
+
+
 def shipped_names() -> tuple[str, ...]:
     """Return the names of the shipped weights."""
     return tuple(sorted(p.parent.name for p in STORE.glob("*/card.json")))
 
 
-def save(folder: Path, card: ModelCard, arrays: Arrays) -> Weights:
-    """Write weights: ``weights.safetensors``, ``card.json``, and ``CARD.md``.
+def save(
+    folder: Path, card: ModelCard, arrays: Arrays, example: Arrays | None = None
+) -> Weights:
+    """Write the `FILES` of weights.
+
+    Parameters
+    ----------
+    folder
+        The folder; its last part is the name of the weights.
+    card, arrays
+        See `Weights`. The array `GRAPH` becomes ``model.onnx``.
+    example
+        Inputs and outputs: see `physio.models.golden.example`. Weights without them do
+        not answer.
 
     Raises
     ------
     ValueError
-        If an array is not finite, or the file grows beyond 3 MB.
+        If an array is not finite, or the files of shipped weights grow beyond 3 MB.
     """
-    raw = serialize({k: np.ascontiguousarray(v) for k, v in sorted(arrays.items())})
-    _check(folder, dict(arrays), len(raw))
+    tensors = {k: np.ascontiguousarray(v) for k, v in sorted(arrays.items())}
+    graph = b""
+    if GRAPH in tensors:
+        graph = tensors.pop(GRAPH).tobytes()
+    raw = serialize(tensors)
+    _check(folder, tensors, len(raw) + len(graph))
+    digest = hashlib.sha256(raw + graph)
     parts = {f.name: getattr(card, f.name) for f in fields(card)}
-    card = ModelCard(**{**parts, "sha256": hashlib.sha256(raw).hexdigest()})
+    card = ModelCard(**{**parts, "sha256": digest.hexdigest()})
+    stored: dict[str, Any] = {}
+    if example is not None:
+        stored = {**example, "sha256": np.frombuffer(digest.digest(), np.uint8)}
+        stored = {k: np.ascontiguousarray(v) for k, v in sorted(stored.items())}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "weights.safetensors").write_bytes(raw)
+    (folder / "model.onnx").unlink(missing_ok=True)
+    if graph:
+        (folder / "model.onnx").write_bytes(graph)
+    (folder / golden.FILE).unlink(missing_ok=True)
+    if stored:
+        (folder / golden.FILE).write_bytes(serialize(stored))
     (folder / "card.json").write_text(card.json(), "utf-8")
     (folder / "CARD.md").write_text(to_markdown(folder.name, card), "utf-8")
-    return Weights(folder.name, card, arrays)
+    return Weights(folder.name, card, arrays, stored)
 
 
 @lru_cache(maxsize=64)
@@ -211,24 +305,60 @@ def _load(folder: Path, stamp: int) -> Weights:  # noqa: ARG001  a new card, a n
     card = ModelCard.parse(
         (folder / "card.json").read_text("utf-8"), folder / "card.json"
     )
-    if not path.is_file():
-        raise ValueError(f"there is no file {path} beside its card")
-    raw = path.read_bytes()
-    if hashlib.sha256(raw).hexdigest() != card.sha256:
+    arrays, raw = read_arrays(folder), _bytes(path)
+    graph = arrays[GRAPH].tobytes() if GRAPH in arrays else b""
+    if hashlib.sha256(raw + graph).hexdigest() != card.sha256:
         raise ValueError(f"{path} does not match its card: its sha256 differs")
-    arrays = parse(raw)
-    _check(folder, arrays, len(raw))
+    stored = _example(folder / golden.FILE, card)
+    _check(folder, arrays, len(raw) + len(graph))
     n = len(card.columns)
     shapes = {"prior.mean": (3,), "prior.sd": (3,)}
     shapes |= {f"rest.{k}": (n,) for k in _BASELINE}
     for key, shape in shapes.items():
         if key not in arrays or arrays[key].shape != shape:
             raise ValueError(f"{path} must hold {key!r} of shape {shape}")
-    return Weights(folder.name, card, arrays)
+    return Weights(folder.name, card, arrays, stored)
+
+
+def _example(path: Path, card: ModelCard) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the stored example of weights; empty without one."""
+    if not path.is_file():
+        return {}
+    stored = _tensors(path, path.read_bytes())
+    if not {"z", "mean", "sd", "tolerance", "sha256"} <= set(stored):
+        raise ValueError(f"{path} holds no example of an estimate")
+    if stored["sha256"].tobytes().hex() != card.sha256:
+        raise ValueError(f"{path} is the example of other weights")
+    return stored
+
+
+def read_arrays(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the arrays of a folder of weights, unchecked."""
+    path = folder / "weights.safetensors"
+    arrays = _tensors(path, _bytes(path))
+    if (folder / "model.onnx").is_file():
+        arrays[GRAPH] = np.frombuffer(_bytes(folder / "model.onnx"), np.uint8)
+    return arrays
+
+
+def _bytes(path: Path) -> bytes:
+    """Return the bytes of a file that weights need."""
+    if not path.is_file():
+        raise ValueError(f"there is no file {path} beside its card")
+    return path.read_bytes()
+
+
+def _tensors(path: Path, raw: bytes) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the arrays of a file."""
+    try:
+        tensors: dict[str, np.ndarray[Any, Any]] = parse(raw)
+    except SafetensorError as error:
+        raise ValueError(f"{path} holds no arrays: {error}") from None
+    return tensors
 
 
 def _check(folder: Path, arrays: Arrays, size: int) -> None:
-    if size > LIMIT:
+    if size > LIMIT and folder.parent == STORE:
         raise ValueError(f"the weights in {folder} take {size} bytes, above {LIMIT}")
     # NaN where nothing was trained, or where participants were too few for a level.
     unsupported = ("prior.mean", "prior.sd", "interval.widths")
@@ -246,6 +376,10 @@ def to_markdown(name: str, card: ModelCard) -> str:
         column if scale == "raw" else f"{scale}({column})"
         for column, scale in card.columns
     )
+    estimated = ", ".join(card.supports)
+    if card.conditions:
+        odds = f"odds of {', '.join(card.conditions)}"
+        estimated = f"{estimated}; {odds}" if estimated else f"{odds}; no rating"
     for column, largest in card.sd_limits.items():
         columns += f"; {column} where {column}.sd is at most {largest:g}"
     return f"""# {name}
@@ -256,7 +390,7 @@ def to_markdown(name: str, card: ModelCard) -> str:
 |---|---|
 | model | `{card.use}` |
 | trained on | **{card.origin} participants** |{whose}
-| estimates | {", ".join(card.supports) or _conditions(card)} |
+| estimates | {estimated} |
 | features | {columns} |
 | baseline | {card.baseline:g} s, of the participant |
 | citation | {card.citation} |
@@ -275,8 +409,3 @@ def to_markdown(name: str, card: ModelCard) -> str:
 
 {limits}
 """
-
-
-def _conditions(card: ModelCard) -> str:
-    """Return the conditions whose odds a model without ratings estimates."""
-    return "odds of " + ", ".join(map(str, card.config.get("classes", ())))

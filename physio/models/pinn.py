@@ -302,11 +302,11 @@ class Pinn(nn.Module, Model):
     def forecasts(self) -> ForecastSpec:
         """Input and output of `forecast`."""
         c = self.config
-        return ForecastSpec(c.trace, c.samples, c.horizons, c.classes)
+        return ForecastSpec(c.trace, c.samples, c.horizons)
 
     @torch.no_grad()
     def forecast(self, z: Array, trace: Array) -> Forecast:
-        """Return forecast skin conductance, and probabilities of present conditions.
+        """Return forecast skin conductance.
 
         Parameters
         ----------
@@ -319,20 +319,30 @@ class Pinn(nn.Module, Model):
         -------
         Forecast
             NaN with the reason for missing values: the forecasts need the newest value
-            and 90 % of the minute, the odds at least one feature.
+            and 90 % of the minute.
         """
         given = torch.from_numpy(z.astype(np.float32))[None]
-        odds = np.full(len(self.config.classes), z[0])
-        if not np.isnan(z).all():
-            odds = self.odds(given)[0].double().numpy()
         whole = bridged(trace)
         if isinstance(whole, float):
             missing = np.full(len(self.config.horizons), whole)
-            return Forecast(missing, missing, missing, odds)
+            return Forecast(missing, missing, missing)
         past = torch.from_numpy(whole.astype(np.float32))[None]
         middle = self.predict_eda(given, past)
         low, high = (end[0].double().numpy() for end in self.ends(middle, past))
-        return Forecast(middle[0].double().numpy(), low, high, odds)
+        return Forecast(middle[0].double().numpy(), low, high)
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Names of the conditions."""
+        return self.config.classes
+
+    @torch.no_grad()
+    def condition_odds(self, z: Array, spread: Array) -> Array:  # noqa: ARG002
+        """Return the probability of each condition: see the base class."""
+        if np.isnan(z).all():
+            return np.full(len(self.config.classes), z[0])
+        given = torch.from_numpy(z.astype(np.float32))[None]
+        return self.odds(given)[0].double().numpy()
 
     def odds(self, z: Tensor) -> Tensor:
         """Return the class probabilities under equal priors, shape (B, C)."""

@@ -96,7 +96,9 @@ def unused_chains(plan: PipelineConfig, origin: Origin = Origin.MEASURED) -> lis
         return sentences
     return sentences + [
         f"{expert.name}: no answer on measured input, as it was trained on simulated "
-        "participants; --demo-weights allows it, apart from all others"
+        "participants; --demo-weights allows it, apart from all others; for weights of "
+        "your own, record six people with ratings (about 20 minutes each) and run "
+        "`physio init train FOLDER` and `physio train FILE` (minutes)"
         for estimator in estimators
         if not estimator.demo_weights
         for expert in estimator.experts

@@ -65,6 +65,11 @@ class PipelineConfig:
         codes = (chain.participant for chain in self.chains.values())
         return tuple(dict.fromkeys(codes)) or ("",)
 
+    def live(self) -> "PipelineConfig":
+        """Return the computation of a live session, with slow models in workers."""
+        estimators = {code: stage.live() for code, stage in self.estimators.items()}
+        return replace(self, estimator=self.estimator.live(), estimators=estimators)
+
     @staticmethod
     def key(participant: str, chain: str) -> str:
         """Return the key of a participant's chain in `chains`."""
@@ -410,6 +415,16 @@ class PersonPipeline:
             yield self._stop_estimator(ticks.complete_until, error)
         else:
             yield Block(self._estimates, y.start, y.t0, y.data)
+            for name, label in self.estimator.take_messages():
+                yield self._message(name, ticks.complete_until, label)
+
+    def _message(self, name: str, time: float, label: str) -> Events:
+        """Return an event of the estimator: a failure, or a late answer."""
+        if name == STATUS.name:
+            of = f" of {self.participant}" if self.participant else ""
+            return single_event(STATUS, time, f"{label}{of}")
+        info = addressed(event_stream(name), self.participant)
+        return single_event(info, time, label)
 
     def _push_events(self, events: Events) -> Iterator[Item]:
         """Pass relevant events of the session to the estimator.
@@ -519,6 +534,8 @@ def run(
     engine = engine or Engine(plan, recording.infos, recording.begin)
     for notice in engine.notices:
         yield single_event(STATUS, recording.begin, notice)
+    for misses in recording.misses:
+        yield from engine.push(misses)
     waiting = deque(events)
     watch = StallDetector(recording.infos, plan.stall_timeout, recording.begin)
     step = 1 / float(plan.join.rate)

@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812  as everybody calls it
 
 from physio.core.block import Array
 from physio.evaluation.models.baselines import FoldData
+from physio.inference.braindecode_import import braindecode_models
 from physio.models.rbtransformer import single_thread
 
 _SHOWN = 256  # windows in a batch of inference
@@ -22,7 +23,7 @@ class BraindecodeModel:
     Parameters
     ----------
     network
-        ``EEGNetv4`` (Lawhern et al. 2018) or ``ShallowFBCSPNet`` (Schirrmeister et al.
+        ``EEGNet`` (Lawhern et al. 2018) or ``ShallowFBCSPNet`` (Schirrmeister et al.
         2017).
     epochs, batch, rate, decay
         Number of epochs, batch size, initial learning rate and weight decay of AdamW,
@@ -33,7 +34,7 @@ class BraindecodeModel:
     `FoldData.x` must be windows, shape (n, channels, samples).
     """
 
-    network: Literal["EEGNetv4", "ShallowFBCSPNet"] = "EEGNetv4"
+    network: Literal["EEGNet", "ShallowFBCSPNet"] = "EEGNet"
     epochs: int = 15
     batch: int = 64
     rate: float = 1e-3
@@ -61,14 +62,7 @@ class BraindecodeModel:
         return torch.cat(parts).softmax(dim=1).double().numpy()
 
     def _network(self, channels: int, classes: int, samples: int) -> Any:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of its own dependencies
-                from braindecode import models
-        except ImportError:
-            raise ValueError(
-                f"{self.network} needs braindecode: pip install 'physio-affect[train]'"
-            ) from None
+        models = braindecode_models()
         make = getattr(models, self.network)
         settings: dict[str, Any] = {
             "n_chans": channels,

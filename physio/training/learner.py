@@ -1,7 +1,7 @@
 """Learners: what they learn from, and the one protocol of all kinds of models."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
@@ -279,6 +279,12 @@ class LearnerModel:
 
     learner: Any
     features: tuple[str, ...] = ()
+
+    def trusting(self, packages: Sequence[str]) -> "LearnerModel":
+        """Return a copy whose learner trusts ``packages``."""
+        if not hasattr(self.learner, "trusting"):
+            return self
+        return replace(self, learner=self.learner.trusting(packages))
 
     def __call__(self, given: FoldData) -> Array:
         """Return probabilities of the test rows, or mean and standard deviation."""

@@ -10,6 +10,7 @@ from physio.core.block import Array, Origin
 from physio.models import model_card
 from physio.models.base import Model
 from physio.models.baseline import BaselinePrior
+from physio.models.golden import example
 
 
 def minimal_card(
@@ -47,6 +48,9 @@ def store(
 ) -> model_card.Weights:
     """Store a model with its card, to which the model's settings are added.
 
+    An example of inputs and outputs is stored too, which the weights must repeat when
+    they are loaded.
+
     Parameters
     ----------
     folder
@@ -64,7 +68,27 @@ def store(
     arrays |= {f"rest.{k}": v for k, v in rest.arrays().items()}
     arrays |= {"prior.mean": prior[0], "prior.sd": prior[1]}
     arrays |= more
-    return model_card.save(folder, replace(card, config=asdict(model.config)), arrays)
+    card = replace(card, config=asdict(model.config))
+    return model_card.save(folder, card, arrays, example(model, rest.arrays()))
+
+
+def renew_example(folder: Path, trust: tuple[str, ...] = ()) -> None:
+    """Store the example of a folder anew, after a change that its outputs are due to.
+
+    Parameters
+    ----------
+    folder
+        Folder of the weights.
+    trust
+        Packages, beside this library, that may define the model.
+    """
+    card = model_card.ModelCard.parse(
+        (folder / "card.json").read_text("utf-8"), folder / "card.json"
+    )
+    arrays = model_card.read_arrays(folder)
+    weights = model_card.Weights(folder.name, card, arrays, {})
+    given = example(weights.restored(trust), weights.part("rest"))
+    model_card.save(folder, card, arrays, given)
 
 
 def results_text(rows: list[dict[str, Any]]) -> dict[str, str]:

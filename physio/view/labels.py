@@ -41,6 +41,15 @@ MEANING: Final = (
 )
 """Meaning of the estimates, shown with them."""
 
+CONDITION: Final = "condition."
+"""Prefix of the columns of a condition's probability."""
+
+CONDITION_MEANING: Final = (
+    "Conditions: probability under equal odds, given the data that the weights were "
+    "trained on."
+)
+"""Meaning of the probabilities of conditions, shown with them."""
+
 COLOURS: Final = {"valence": "#0072B2", "arousal": "#D55E00", "dominance": "#009E73"}
 """Colour of each dimension, for colour-vision deficiency too (Okabe, Ito)."""
 
@@ -81,6 +90,29 @@ def standard_deviation(block: Block, name: str) -> Array:
     if column in block.info.names:
         return block.column(column)
     return np.full(len(block), np.nan)
+
+
+def condition_names(info: StreamInfo) -> tuple[str, ...]:
+    """Return the conditions whose probability a stream of estimates has."""
+    names = (n for n in info.names if n.startswith(CONDITION))
+    return tuple(n.removeprefix(CONDITION) for n in names)
+
+
+def condition_text(block: Block) -> str:
+    """Return the newest probabilities of conditions: ``task 82 %, rest 18 %``.
+
+    Where they are missing, it is the reason; without conditions it is empty.
+    """
+    names = condition_names(block.info)
+    if not names:
+        return ""
+    odds = {n: float(block.column(CONDITION + n)[-1]) for n in names}
+    present = {n: p for n, p in odds.items() if np.isfinite(p)}
+    if not present:
+        codes = missing_reason(block.column(CONDITION + names[0]))
+        return f"{', '.join(names)}: missing ({reason_words(codes[-1])})"
+    ranked = sorted(present, key=lambda n: -present[n])
+    return ", ".join(f"{n} {100 * present[n]:.0f} %" for n in ranked)
 
 
 def joined(names: Sequence[str]) -> str:

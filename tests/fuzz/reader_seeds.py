@@ -581,5 +581,6 @@ DATASETS: Final[dict[str, tuple[Seed, ...]]] = {
 }
 """Seeds by the module in `physio.datasets` that reads the folder of the file.
 
-FACED's files are large: its pickle is that of `pickle`, and its table that of `matlab`.
+Files of FACED and SEED-V are large: the pickle is that of `pickle`, the table that of
+`matlab`, and MNE's part of the session is read by the seeds of `physio.io.edf`.
 """

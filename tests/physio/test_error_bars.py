@@ -11,6 +11,11 @@ import pytest
 from physio.core.block import Array, Block, Origin
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import StageRunner
+from physio.evaluation.class_calibration import (
+    calibration_slope,
+    expected_error,
+    reliability_table,
+)
 from physio.evaluation.statistics import ParticipantWeights
 from physio.inference.estimator import Estimator, Expert
 from physio.inference.expert import FeatureGroups
@@ -33,6 +38,7 @@ from physio.training.intervals import (
 )
 from physio.training.novelty import novelty_limit
 from physio.training.reasons import group_reasons
+from physio.training.save_weights import renew_example
 from test_estimator import INFO, REST, card, rows
 
 LEVELS = 0.5, 0.8, 0.95
@@ -255,6 +261,7 @@ def weights(folder: Path, per_tick: int) -> tuple[str, ErrorBars]:
     arrays |= bars.arrays(dims) | reasons.arrays()
     use = "physio.models.gaussian:Gaussian"
     model_card.save(folder, card(Origin.MEASURED, use, model.config, dims), arrays)
+    renew_example(folder)
     return str(folder), bars
 
 
@@ -264,6 +271,7 @@ def test_error_bars_live_are_those_that_were_fitted(tmp_path: Path) -> None:
     stored = model_card.load(plain)
     kept = {k: v for k, v in stored.arrays.items() if not k.startswith("interval.")}
     model_card.save(Path(plain), replace(stored.card), kept)
+    renew_example(Path(plain))
     x = rows()
     runs = {}
     for n in (name, plain):
@@ -371,3 +379,26 @@ def test_the_page_runs() -> None:
     arrays = space["fitted"].arrays()
     assert arrays["interval.widths"].shape == (3, 3)
     assert np.isnan(arrays["prior.mean"][2])
+
+
+def test_reliability_is_a_frequency_with_one_weight_a_person() -> None:
+    rng = np.random.default_rng(0)
+    n = np.r_[np.full(30, 40), 3000]
+    names = np.repeat(np.arange(31), n).astype(np.str_)
+    p = rng.uniform(0, 1, n.sum())
+    y = rng.random(n.sum()) < p
+    y[-3000:] = False  # a person who never does, of many moments
+    odds = np.stack([1 - p, p], axis=1)
+    table = reliability_table(odds, y, names)
+    assert len(table) == 10
+    assert sum(row["share"] for row in table) == pytest.approx(1, abs=1e-3)
+    for row in table:
+        assert row["low"] <= row["observed"] <= row["high"]
+        assert abs(row["observed"] - 30 / 31 * row["predicted"]) < 0.12, row
+    assert expected_error(table) < 0.06
+    odds, y, names = odds[:-3000], y[:-3000], names[:-3000]
+    slope, low, high = calibration_slope(odds, y, names)
+    assert low < 1 < high
+    assert low < slope < high
+    sure = odds**3 / (odds**3).sum(axis=1, keepdims=True)
+    assert calibration_slope(sure, y, names)[2] < 0.5

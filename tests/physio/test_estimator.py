@@ -20,6 +20,7 @@ from physio.models.baseline import BaselinePrior
 from physio.models.fusion import fuse
 from physio.models.gaussian import Gaussian, GaussianConfig
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
+from physio.training.save_weights import renew_example
 
 RATE = 4
 COLUMNS = (("eda.scr_rate", "sqrt"), ("eda.tonic", "log"), ("heart.rate", "raw"))
@@ -73,6 +74,7 @@ def wrist(
     arrays |= {"prior.mean": prior[0], "prior.sd": prior[1]}
     use = "physio.models.gaussian:Gaussian"
     model_card.save(folder, card(origin, use, config, supports), arrays)
+    renew_example(folder)
     return str(folder)
 
 
@@ -304,6 +306,7 @@ def test_a_network_is_an_expert_too(tmp_path: Path) -> None:
     model_card.save(
         tmp_path / "net", card(Origin.MEASURED, use, config, DIMENSIONS), arrays
     )
+    renew_example(tmp_path / "net")
     stage = estimator(str(tmp_path / "net"))
     x = rows(300)
     whole = run(stage, x)
@@ -348,7 +351,7 @@ def test_it_can_be_written_in_a_session_file(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError,
         match=r"^a.toml: estimator.experts\[0\]: Expert has no setting 'reeds'; it has "
-        r"weights, features, in_fusion$",
+        r"weights, features, in_fusion, delay$",
     ):
         build(table, "a.toml: estimator")
 

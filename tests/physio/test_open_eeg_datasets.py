@@ -8,12 +8,13 @@ import pytest
 import scipy.io
 
 import miniatures
-from physio.datasets import faced, seed_vii
+from physio.datasets import faced, seed_v, seed_vii
 from physio.datasets.base import Trial
 from physio.datasets.bids_ratings import BidsRatings, stated_scale
 from physio.datasets.dens import Dens
 from physio.datasets.faced import Faced
 from physio.datasets.refed import ANNOTATION, Refed
+from physio.datasets.seed_v import SeedV
 from physio.datasets.seed_vii import SeedVii
 
 
@@ -98,6 +99,33 @@ def test_seed_vii_has_four_sessions_of_twenty_films(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "3.mat", {"1": np.zeros((61, 9))})
     with pytest.raises(ValueError, match=r"3\.mat: '1' has shape \(61, 9\), not \(62"):
         study.load(Trial("3", "1", "1"))
+
+
+def test_seed_v_is_cut_from_the_file_of_a_session(tmp_path: Path) -> None:
+    miniatures.seed_v(tmp_path)
+    study = SeedV(tmp_path)
+    trials = study.trials()
+    assert (trials[0], len(trials)) == (Trial("7", "1", "1"), 15)
+    recording = study.load(trials[0])
+    (eeg,) = recording.streams["neuroscan.eeg"]
+    assert (eeg.info.rate, len(eeg), eeg.info.names[-1]) == (1000, 72_000, "CB2")
+    assert (eeg.data[0, 0], eeg.data[-1, 0]) == pytest.approx((30, 101))
+    np.testing.assert_allclose(eeg.data[:, -1], -7, rtol=1e-6)
+    assert not eeg.data[:, 31].any()
+    assert recording.streams["neuroscan.eog"][0].info.names == ("VEO", "HEO")
+    assert recording.events["study.conditions"].labels == ("happy",)
+    for labels, spans in zip(seed_v.LABELS, seed_v.SPANS, strict=True):
+        assert sorted(labels) == sorted([0, 1, 2, 3, 4] * 3)
+        assert len(spans) == 15
+        assert (np.diff(np.ravel(spans)) > 0).all()
+    with pytest.raises(
+        ValueError, match="ends at 103 s, before the film that lasts to"
+    ):
+        study.load(Trial("7", "1", "2"))
+    path = tmp_path / "7_1_20180416.cnt"
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ValueError, match=r"7_1_20180416\.cnt cannot be read: "):
+        study.load(trials[0])
 
 
 def test_refed_has_ratings_after_and_during_a_video(tmp_path: Path) -> None:

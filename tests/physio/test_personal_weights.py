@@ -20,6 +20,7 @@ from physio.inference.expert import BoundExpert
 from physio.models import model_card
 from physio.models.personalization import RatedMoment, personalize
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
+from physio.training.save_weights import renew_example
 from tests.physio.test_estimator import INFO, RATE, estimator, rows, run, wrist
 
 
@@ -28,6 +29,7 @@ def knowing(folder: Path, **more: Array) -> str:
     name = wrist(folder)
     stored = model_card.load(name)
     model_card.save(Path(name), stored.card, {**stored.arrays, **more})
+    renew_example(Path(name))
     model_card._load.cache_clear()
     return name
 

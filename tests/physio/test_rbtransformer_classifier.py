@@ -250,7 +250,7 @@ def test_a_network_of_braindecode_reads_the_signal() -> None:
     assert (said.argmax(axis=1) == y[40:]).mean() > 0.8
     long = one._replace(x=np.tile(x, 4))  # 4 s at 128 Hz, as eegmat has them
     assert BraindecodeModel("ShallowFBCSPNet", epochs=1)(long).shape == (20, 2)
-    with pytest.raises(ValueError, match=r"^EEGNetv4 reads windows of the signal, "):
+    with pytest.raises(ValueError, match=r"^EEGNet reads windows of the signal, "):
         BraindecodeModel()(one._replace(x=x[:, 0]))
 
 

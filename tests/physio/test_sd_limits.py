@@ -21,6 +21,7 @@ from physio.models import model_card
 from physio.models.baseline import transform
 from physio.models.sd_limits import SdLimits
 from physio.training.participant_data import ParticipantData
+from physio.training.save_weights import renew_example
 
 WRIST = model_card.load("wrist").card
 NAMES = tuple(name for name, _ in WRIST.columns)
@@ -168,6 +169,7 @@ def test_live_weights_name_a_companion(tmp_path: Path) -> None:
     card = replace(WRIST, sd_limits={"heart.rate": 2.0})
     stored = model_card.load("wrist")
     again = model_card.save(tmp_path / "strict", card, stored.arrays)
+    renew_example(tmp_path / "strict")
     loaded = model_card.load(str(tmp_path / "strict"))
     assert loaded.card.sd_limits == again.card.sd_limits == {"heart.rate": 2.0}
     strict = Estimator((Expert(str(tmp_path / "strict")),), baseline_seconds=60.0)

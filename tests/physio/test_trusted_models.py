@@ -20,6 +20,7 @@ from physio.online import session_config
 from physio.online.default_pipeline import unused_chains
 from physio.online.engine import run
 from physio.online.session import Session
+from physio.training.save_weights import renew_example
 
 MODULE = '''
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ def weights(folder: Path, use: str = "mymodel:Slope") -> Path:
     arrays |= {"model.offset": 0.25 * ones}
     arrays |= {"prior.mean": np.zeros(3), "prior.sd": np.full(3, 0.6)}
     model_card.save(folder / "slope", card, arrays)
+    if use == "mymodel:Slope":
+        renew_example(folder / "slope", ("mymodel",))
     return folder / "slope"
 
 

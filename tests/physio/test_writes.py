@@ -490,6 +490,48 @@ def _(world: World) -> Lines:
                "--data", world.root / "in"]  # fmt: skip
 
 
+def weights(world: World) -> Path:
+    """Return a folder of weights, with links where its files are written."""
+    folder = world.root / "in" / "weights" / "mine"
+    shutil.copytree(Path(physio.assets.__file__).parent / "weights" / "wrist", folder)
+    world.precious("in/weights/mine/link")
+    return folder
+
+
+@case("weights list")
+def _(world: World) -> Lines:
+    yield ["weights", "list", weights(world).parent, "--json", world.out]
+
+
+@case("weights show")
+def _(world: World) -> Lines:
+    yield ["weights", "show", weights(world)]
+
+
+@case("weights check")
+def _(world: World) -> Lines:
+    yield ["weights", "check", weights(world)]
+    for name in NAMES:
+        yield ["weights", "check", name]
+
+
+@case("weights pull")
+def _(world: World) -> Lines:
+    yield ["weights", "pull", weights(world), world.out]
+    for name in NAMES:
+        card = world.root / "in" / "weights" / "mine" / "card.json"
+        table = {**json.loads(card.read_text("utf-8")), "use": name, "command": name}
+        card.write_text(json.dumps(table), "utf-8")
+        second = world.out.with_name("second")
+        world.targets.append(second)
+        yield ["weights", "pull", card.parent, second]
+
+
+@case("weights push")
+def _(world: World) -> Lines:
+    yield ["weights", "push", weights(world), world.out]
+
+
 @case("init train")
 def _(world: World) -> Lines:
     people = world.root / "in" / "people"

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ import tty
 from devices.board import Board
 from physio.core.block import Block, Channel
 from physio.core.events import Events, Item
+from physio.datasets.open_recording import read
 
 RATE = 128
 CLOCK = 32_768  # Hz, of the device
@@ -154,3 +156,31 @@ def test_a_shimmer3r_is_refused_by_name() -> None:
     for name in ("shimmer3r", "Shimmer 3R"):
         with pytest.raises(ValueError, match=r"refuses a Shimmer3R.*Consensys"):
             Board(name)
+
+
+def test_a_file_of_a_shimmer_is_played_back(tmp_path: Path) -> None:
+    rows = np.zeros((512, 20))
+    rows[:, 0] = np.arange(512)
+    rows[:, 1:4] = ACC
+    rows[:, 14] = 2.5
+    rows[:, 18] = 1.7e9 + np.arange(512) / 512
+    path = tmp_path / "shimmer.csv"
+    np.savetxt(path, rows, "%.6f", delimiter="\t")
+    board = Board("playback", master="shimmer3", file=str(path), name="s")
+    with board:
+        items = gather(
+            board, lambda items: sum(len(i) for i in items if _is(i, "s.eda")) > 256
+        )
+    eda = next(i for i in items if _is(i, "s.eda"))
+    acc = next(i for i in items if _is(i, "s.acc"))
+    assert isinstance(eda, Block)
+    assert isinstance(acc, Block)
+    assert (eda.data[0, 0], eda.info.channels[0].unit) == (2.5, "uS")
+    assert acc.data[0].tolist() == list(ACC)
+    from_file = read(path, board="shimmer3").streams
+    assert from_file["shimmer3.eda"][0].info.channels == eda.info.channels
+    assert from_file["shimmer3.acc"][0].info.channels == acc.info.channels
+
+
+def _is(item: Item, name: str) -> bool:
+    return item.info.name == name

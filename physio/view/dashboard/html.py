@@ -8,11 +8,18 @@ import numpy as np
 
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Origin
+from physio.core.missing import MissingReason, missing_reason
 from physio.view.dashboard import evidence
 from physio.view.dashboard.figures.theme import plain_text
 from physio.view.dashboard.figures.vad import missing_text, withheld_reason
 from physio.view.dashboard.session_state import SessionState, StreamView
-from physio.view.labels import MEANING, origin_labels
+from physio.view.labels import (
+    CONDITION,
+    CONDITION_MEANING,
+    MEANING,
+    condition_names,
+    origin_labels,
+)
 from physio.view.stream_stats import StreamStats
 from physio.view.terminal.sparklines import clock, number
 
@@ -87,6 +94,7 @@ def estimates(session: SessionState) -> str:
             cells = f'<td class="figure">{number(mean, sd)}</td><td>{bars}</td>'
         label = escaped(name, 20)
         rows.append(f'<tr class="{label}"><th scope="row">{label}</th>{cells}</tr>')
+    rows += _conditions(session)
     live = buffer is not None and session.at is None
     age = session.now - buffer.newest if buffer is not None and live else 0.0
     old = f'<p class="warn">The newest estimate is {age:.0f} s old.</p>'
@@ -94,6 +102,29 @@ def estimates(session: SessionState) -> str:
         f'<table class="estimates">{"".join(rows)}</table>{old if age > 2 else ""}'
         f'<p class="meaning">{MEANING}</p>'
     )
+
+
+def _conditions(session: SessionState) -> list[str]:
+    """Return a row with the probability of each condition, of weights that have any."""
+    buffer = session.estimates
+    names = condition_names(buffer.info) if buffer is not None else ()
+    rows = []
+    for name in names:
+        value = np.nan
+        if buffer is not None:
+            value = buffer.last(f"{CONDITION}{name}", session.now)
+        reason = MissingReason(int(missing_reason(value).item())).words
+        cells = f'<td colspan="2" class="none">missing: {escaped(reason, 90)}</td>'
+        if np.isfinite(value):
+            share = f'<i class="share s0" style="width:{100 * value:.0f}%"></i>'
+            cells = (
+                f'<td class="figure">{100 * value:.0f} %</td>'
+                f'<td><span class="bar">{share}</span></td>'
+            )
+        label = escaped(name, 20)
+        title = escaped(CONDITION_MEANING, 200)
+        rows.append(f'<tr title="{title}"><th scope="row">{label}</th>{cells}</tr>')
+    return rows
 
 
 def _contribution_bars(session: SessionState, name: str) -> str:

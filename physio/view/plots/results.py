@@ -135,7 +135,10 @@ def calibration_figure(
     figure = PlainTextFigure((5.6, 5.6), layout="constrained")
     ax = figure.subplots()
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
-    ax.annotate("perfect calibration", (0.62, 0.6), ha="left", va="top", rotation=45)
+    ax.annotate(
+        "perfect calibration", (0.3, 0.31), ha="center", va="bottom", rotation=45,
+        rotation_mode="anchor", color=INK, fontsize="small", zorder=0,
+    )  # fmt: skip
     y = outputs["y"].to_numpy().astype(int)
     people = _participants(outputs)
     for k, model in enumerate(models[: len(_COLOURS)]):

@@ -23,7 +23,10 @@ from physio.core.recording import (
 )
 from physio.core.stitch import stitched
 from physio.view.labels import (
+    CONDITION,
+    CONDITION_MEANING,
     MEANING,
+    condition_names,
     estimated_dimensions,
     joined,
     origin_labels,
@@ -203,6 +206,7 @@ def _add_estimates(
     page: HtmlReport, estimates: Block, parts: list[ConditionInterval]
 ) -> None:
     names = estimated_dimensions(estimates.info)
+    conditions = condition_names(estimates.info)
     page.heading(joined(names).capitalize() or "Estimates")
     page.text(MEANING)
     rows: dict[str, Any] = {}
@@ -219,12 +223,17 @@ def _add_estimates(
                 else "missing"
             )
             row[f"{name} available"] = f"{valid.mean():.0%}" if len(valid) else "0%"
+        for name in conditions:
+            odds = estimates.column(f"{CONDITION}{name}")[inside]
+            valid = np.isfinite(odds)
+            mean_odds = f"{odds[valid].mean():.0%}" if valid.any() else "missing"
+            row[f"probability of {name}"] = mean_odds
         rows[f"{len(rows) + 1}. {part.name}"] = row
     page.table(pd.DataFrame(rows).T)
     page.text(
         "Mean over each condition ± mean standard deviation of a single estimate, and "
         "the proportion of the condition with an estimate. Conditions are in order of "
-        "time.",
+        "time." + (f" {CONDITION_MEANING}" if conditions else ""),
         small=True,
     )
 

@@ -19,6 +19,7 @@ from physio.view.labels import (
     ENDS,
     MEANING,
     OriginLabel,
+    condition_text,
     estimated_dimensions,
     largest_contributions,
     reason_codes,
@@ -150,6 +151,9 @@ class TerminalLayout:
                 no_wrap=True,
                 overflow="crop",
             )
+        if odds := condition_text(block):
+            text = _line(f" conditions: {odds}")
+            yield Text(text, "bold", no_wrap=True, overflow="crop")
         explained = "arousal" if "arousal" in names else next(iter(names), "")
         if contributions := largest_contributions(block, explained):
             text = _line(f" contributions to {explained}: {contributions}")
@@ -246,6 +250,8 @@ def status_line(screen: TerminalLayout) -> str:
             missing = f"missing ({reason_words(reason_codes(e, name)[-1])})"
             text = number(mean, sd) if np.isfinite(mean) else missing
             parts.append(_line(f"{code} {name} {text}").lstrip())
+        if odds := condition_text(e):
+            parts.append(_line(f"{code} {odds}").lstrip())
     shown = list(screen.stats)
     if len(shown) > _FEW:
         shown = [stats for stats in shown if stats.silent or stats.lost]

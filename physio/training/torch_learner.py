@@ -1,0 +1,273 @@
+"""Learner of torch modules: networks of one's own, of braindecode, frozen encoders."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  as everybody calls it
+
+from physio.core.block import Array
+from physio.inference.torch_model import TorchConfig, TorchModel, build, standardized
+from physio.models.base import Numbers
+from physio.models.rbtransformer import single_thread
+from physio.training.learner import (
+    Progress,
+    ProgressOf,
+    Samples,
+    error_of,
+    in_batches,
+    residual_sd,
+)
+from physio.training.linear_learner import refuse_classes, refuse_ratings
+
+_SHOWN: Final = 64  # rows in a batch of inference
+
+
+@dataclass(frozen=True)
+class TorchLearner:
+    """Learner of a torch module on features or windows of a signal.
+
+    One group of participants does not train: its error is the figure of the progress,
+    and the standard deviation of the ratings. There is no early stopping.
+
+    Parameters
+    ----------
+    network
+        Import path of the class: ``"braindecode.models:EEGNet"`` or, with ``--trust``,
+        ``"my_net:Net"``. It is built with ``settings`` and, as far as it takes them,
+        ``n_chans``, ``n_times`` and ``sfreq`` of windows, ``n_features`` of features,
+        and ``n_outputs``; it maps (batch, channels, samples), or (batch, features), to
+        (batch, outputs): logits of classes, or ratings.
+    settings
+        Further arguments of the class.
+    epochs, batch, rate, decay
+        Number of epochs, batch size, initial learning rate and weight decay of AdamW,
+        with a cosine schedule down to 0.
+    frozen
+        Whether only the last layer, named by ``head``, is trained: the rest is an
+        encoder, as of a foundation model.
+    head
+        Name of the last layer; by default ``final_layer``, or the last one.
+    begin
+        Safetensors file with parameters from which the network begins; those of the
+        head may be absent, or of another size.
+    unit
+        Divisor of the input (in its unit, uV of EEG), as published weights expect it;
+        0: the input is standardized by its mean and deviation in training.
+    device
+        Device of torch; by default the GPU where there is one.
+    """
+
+    network: str = "braindecode.models:EEGNet"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int = 30
+    batch: int = 64
+    rate: float = 1e-3
+    decay: float = 1e-2
+    frozen: bool = False
+    head: str = ""
+    begin: str = ""
+    unit: float = 0.0
+    device: str = ""
+    _trust: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 1:
+            raise ValueError(
+                f"epochs and batch must be 1 at least, not {self.epochs} and "
+                f"{self.batch}"
+            )
+
+    def trusting(self, packages: Sequence[str]) -> Self:
+        """Return a copy that trusts ``packages`` for its network."""
+        return replace(self, _trust=tuple(packages))
+
+    def fit(self, samples: Samples, progress: ProgressOf) -> TorchModel:
+        """Return the fitted model: see `physio.training.learner.Learner`."""
+        name = self.network.rpartition(":")[2]
+        (refuse_ratings if samples.classes else refuse_classes)(samples, name)
+        known = ~np.isnan(samples.x).reshape(len(samples), -1).all(axis=1)
+        samples = samples.take(np.flatnonzero(known))
+        with single_thread(), torch.random.fork_rng():
+            torch.manual_seed(samples.seed)
+            settings = {**self.settings, **_described(samples)}
+            network = build(self.network, settings, self._trust)
+            if self.begin:
+                _begin(network, Path(self.begin), self.head)
+            center, scale = _usual(samples)
+            if self.unit > 0:
+                center, scale = np.zeros_like(center), np.full_like(scale, self.unit)
+            x = standardized(samples.x, center, scale).astype(np.float32)
+            run = _Run(self, network, x, samples)
+            mean = run.train(progress)
+        width = samples.x.shape[1]
+        config = TorchConfig(
+            self.network,
+            json.dumps(settings, sort_keys=True),
+            width,
+            samples.targets,
+            samples.classes,
+            tuple(c for c, _ in samples.columns) if samples.x.ndim == 3 else (),
+            samples.rate if samples.x.ndim == 3 else 0.0,
+            samples.x.shape[2] if samples.x.ndim == 3 else 0,
+        )
+        sd = residual_sd(samples, mean) if samples.targets else np.empty(0)
+        return TorchModel(config, network.cpu(), center, scale, sd)
+
+
+class _Run:
+    """Training of a network on the rows of all groups but one."""
+
+    def __init__(
+        self, learner: TorchLearner, network: nn.Module, x: Numbers, samples: Samples
+    ) -> None:
+        self.learner, self.samples = learner, samples
+        self.device = learner.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = network.to(self.device)
+        folds = samples.held_out()
+        every = np.arange(len(samples))
+        self.train_rows, self.test_rows = folds[0] if folds else (every, every)
+        self.module: nn.Module = self.network
+        self.x = torch.from_numpy(x)
+        if learner.frozen:
+            head = head_of(self.network, learner.head)
+            self.x, self.module = self._encoded(head), head
+        kind = torch.int64 if samples.classes else torch.float32
+        self.y = torch.as_tensor(np.asarray(samples.y), dtype=kind)
+        weights = samples.row_weights
+        self.weights = torch.as_tensor(weights, dtype=torch.float32)
+
+    def train(self, progress: ProgressOf) -> Array:
+        """Train all epochs; return the outputs of the group that did not train."""
+        learner, rows = self.learner, torch.as_tensor(self.train_rows)
+        steps = learner.epochs * -(-len(rows) // learner.batch)
+        trained = [p for p in self.module.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            trained, lr=learner.rate, weight_decay=learner.decay
+        )
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        output = self._held_out()
+        for epoch in range(learner.epochs):
+            self.module.train()
+            for part in torch.split(rows[torch.randperm(len(rows))], learner.batch):
+                if len(part) == 1 and len(rows) > 1:
+                    continue  # batch normalization needs two rows
+                optimizer.zero_grad()
+                torch.autograd.backward(self._loss(part))
+                optimizer.step()
+                cosine.step()
+            output = self._held_out()
+            error = error_of(self.samples, output, self.test_rows)
+            progress(Progress(epoch + 1, learner.epochs, error, "held-out error"))
+        self.network.eval()
+        return output
+
+    def _loss(self, rows: Tensor) -> Tensor:
+        out = _first(self.module(self.x[rows].to(self.device)))
+        y, weights = self.y[rows].to(self.device), self.weights[rows].to(self.device)
+        if self.samples.classes:
+            losses = F.cross_entropy(out, y, reduction="none")
+            return (weights * losses).sum() / weights.sum()
+        known = y.isfinite()
+        square = (out - torch.where(known, y, out.detach())).square() * known
+        return (weights[:, None] * square).sum() / weights.sum()
+
+    def _held_out(self) -> Array:
+        """Return odds or ratings of the rows that do not train, NaN elsewhere."""
+        self.module.eval()
+        width = len(self.samples.targets or self.samples.classes)
+        output = np.full((len(self.samples), width), np.nan)
+        with torch.no_grad():
+            for part in in_batches(len(self.test_rows), _SHOWN):
+                rows = self.test_rows[part]
+                out = _first(self.module(self.x[rows].to(self.device)))
+                if self.samples.classes:
+                    out = out.softmax(dim=1)
+                output[rows] = out.double().cpu().numpy()
+        return output
+
+    def _encoded(self, head: nn.Module) -> Tensor:
+        """Return the input of the head for all rows, computed once."""
+        caught: list[Tensor] = []
+
+        def catch(_module: nn.Module, given: tuple[Any, ...]) -> None:
+            caught.append(given[0].detach().cpu())
+
+        hook = head.register_forward_pre_hook(catch)
+        self.network.eval()
+        with torch.no_grad():
+            for part in in_batches(len(self.x), _SHOWN):
+                self.network(self.x[part].to(self.device))
+        hook.remove()
+        return torch.cat(caught)
+
+
+def head_of(network: nn.Module, name: str = "") -> nn.Module:
+    """Return the last layer of a network.
+
+    Raises
+    ------
+    ValueError
+        If it has no layer of this name.
+    """
+    children = dict(network.named_modules())
+    if name and name not in children:
+        known = ", ".join(k for k, _ in network.named_children())
+        raise ValueError(f"the network has no layer {name!r}; it has {known}")
+    if name or "final_layer" in children:
+        return children[name or "final_layer"]
+    last: nn.Module = list(network.children())[-1]
+    return last
+
+
+def _begin(network: nn.Module, path: Path, head: str) -> None:
+    """Load parameters; those of the head may be absent or of another size."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise ValueError(f"there is no file {path} of parameters")
+    try:
+        given = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no safetensors file: {error}") from None
+    last = {id(p) for p in head_of(network, head).parameters()}
+    state = dict(network.state_dict(keep_vars=True))
+    wanted = {k for k, v in state.items() if id(v) not in last}
+    absent = [k for k in wanted if k not in given or given[k].shape != state[k].shape]
+    if absent:
+        raise ValueError(
+            f"{path} has other parameters than the network: {sorted(absent)[0]} and "
+            f"{len(absent) - 1} more are absent, or have another size"
+        )
+    network.load_state_dict({k: given[k] for k in wanted}, strict=False)
+
+
+def _described(samples: Samples) -> dict[str, Any]:
+    """Return the settings of a network that describe its input and output."""
+    outputs = {"n_outputs": len(samples.targets or samples.classes)}
+    if samples.x.ndim == 2:
+        return {"n_features": samples.x.shape[1], **outputs}
+    channels, times = samples.x.shape[1:]
+    return {"n_chans": channels, "n_times": times, "sfreq": samples.rate, **outputs}
+
+
+def _usual(samples: Samples) -> tuple[Array, Array]:
+    """Return mean and standard deviation of each feature, or of each channel."""
+    axes = 0 if samples.x.ndim == 2 else (0, 2)
+    center, scale = np.nanmean(samples.x, axis=axes), np.nanstd(samples.x, axis=axes)
+    scale = np.where(scale > 1e-9, scale, 1.0)
+    if samples.x.ndim == 3:
+        return center[:, None], scale[:, None]
+    return center, scale
+
+
+def _first(out: Any) -> Tensor:
+    """Return the output of a network, the first of several."""
+    first: Tensor = out[0] if isinstance(out, tuple) else out
+    return first

@@ -32,6 +32,7 @@ from physio.inference.baseline_use import BaselineObserver
 from physio.inference.calibration import Calibration
 from physio.inference.estimator import Estimator
 from physio.inference.montage_adaptation import unplaced
+from physio.inference.prior_only import prior_only_notes
 from physio.online import personal_calibration
 from physio.online.default_pipeline import unused_chains
 from physio.online.engine import PipelineConfig
@@ -272,7 +273,7 @@ class _Run:
             "ended": session.ended,
             "state": session.ended.partition(":")[0].split()[0],
             "faults": faults,
-            "notes": [*unused, *_unplaced(session), *self.notes, *session.notes],
+            "notes": [*unused, *_weights_notes(session), *self.notes, *session.notes],
             "reports": summary.reports(),
         }
 
@@ -459,14 +460,18 @@ def _durations(session: Session, taken: float) -> dict[str, Any]:
     }
 
 
-def _unplaced(session: Session) -> list[str]:
-    """Return a sentence on each set of electrodes that no weights can read."""
+def _weights_notes(session: Session) -> list[str]:
+    """Return a sentence on each limit of the weights for these participants.
+
+    Limits: electrodes that the weights cannot read, and estimates that are the prior.
+    """
     notes: list[str] = []
     pipelines = session.engine.pipelines if session.engine else {}
     for participant, part in pipelines.items():
         estimator = session.plan.of(participant).estimator
         if isinstance(estimator, Estimator):
             notes += unplaced(estimator.experts, part.aligner.info.names)
+            notes += prior_only_notes(estimator.experts)
     return list(dict.fromkeys(notes))
 
 

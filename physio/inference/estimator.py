@@ -288,9 +288,9 @@ class Estimator(Stage):
         """Take over the late answers of a recorded session."""
         for expert, s in zip(state.runtime.experts, state.experts, strict=True):
             if s.queue is not None:
-                pairs = [label.rpartition(" ") for label in labels]
-                ticks = [t for name, _, t in pairs if name == expert.name]
-                s.queue.miss([int(t) for t in ticks if t.isdecimal()])
+                front = f"{expert.name} "
+                texts = [x.removeprefix(front) for x in labels if x.startswith(front)]
+                s.queue.miss(texts)
 
     def _length(self, expert: BoundExpert) -> float:
         """Return the duration of an expert's baseline (s)."""

@@ -1,9 +1,9 @@
 """Slow models: a worker computes their answers, which are due ticks later."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 Answer = TypeVar("Answer")
 
@@ -56,13 +56,18 @@ class Worker:
             self._tasks.get().run()
 
 
+SKIPPED: Final = " skipped"
+"""End of the label of an answer that was not computed, because an earlier one was."""
+
+
 class AnswerQueue(Generic[Answer]):
     """Answers of a slow model; changed in place.
 
     Every ``delay`` ticks the model begins to compute an answer, which is due after
     ``delay`` ticks and holds until the next one is due. In a live session a worker
-    computes it, and an answer that is not ready when it is due is missed. Offline
-    nothing is late, and what was missed in the recorded session is missed again.
+    computes it. An answer that is not ready when it is due is missed, and none is begun
+    while an earlier one is computed: that is missed too. Offline nothing is late, and
+    what was missed in the recorded session is missed again.
 
     Parameters
     ----------
@@ -80,41 +85,56 @@ class AnswerQueue(Generic[Answer]):
         self._delay, self._late, self._worker = delay, late, worker
         self._tick, self._answer = 0, nothing
         self._task: WorkerTask[Answer] | None = None
-        self._missed: set[int] = set()
-        self._news: list[int] = []
+        self._running: WorkerTask[Answer] | None = None
+        self._missed: dict[int, bool] = {}  # by tick, whether it was skipped
+        self._news: list[str] = []
 
     def step(self, work: Callable[[], Answer]) -> Answer:
         """Return the answer at the next tick; ``work`` computes that of its input."""
         if self._tick % self._delay == 0:
-            if self._task is not None:
+            if self._tick:
                 self._answer = self._due(self._task)
-            self._task = WorkerTask(work)
-            if self._worker is not None:
-                self._worker.put(self._task)
+            self._task = self._begun(work)
         self._tick += 1
         return self._answer
 
-    def miss(self, ticks: Collection[int]) -> None:
-        """Miss the answers that are due at these ticks, as the recorded session did."""
-        self._missed.update(ticks)
+    def miss(self, texts: Iterable[str]) -> None:
+        """Miss answers as the recorded session did: see `take_misses`."""
+        for text in texts:
+            tick = text.removesuffix(SKIPPED)
+            if tick.isdecimal():
+                self._missed[int(tick)] = text != tick
 
-    def take_misses(self) -> list[int]:
+    def take_misses(self) -> list[str]:
         """Return the ticks at which an answer was missed since the last call."""
         news, self._news = self._news, []
         return news
 
-    def _due(self, task: WorkerTask[Answer]) -> Answer:
+    def _begun(self, work: Callable[[], Answer]) -> WorkerTask[Answer] | None:
+        """Return a task that begins now; None if an earlier one is not done."""
+        task = WorkerTask(work)
         if self._worker is None:
-            task.run()  # also if it was missed: a model may go on from its last answer
-        if self._tick in self._missed:
-            return self._late
-        if not task.is_done:
-            self._news.append(self._tick)
+            return task
+        if self._running is not None and not self._running.is_done:
+            return None
+        self._worker.put(task)
+        self._running = task
+        return task
+
+    def _due(self, task: WorkerTask[Answer] | None) -> Answer:
+        if self._worker is None and task is not None:
+            skipped = self._missed.get(self._tick)
+            if skipped:
+                return self._late
+            task.run()  # also a late one: a model may go on from its last answer
+            return task.result() if skipped is None else self._late
+        if task is None or not task.is_done:
+            self._news.append(f"{self._tick}{SKIPPED if task is None else ''}")
             return self._late
         return task.result()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "AnswerQueue[Answer]":
         queue = type(self)(self._delay, self._answer, self._late, self._worker)
         queue._tick, queue._task = self._tick, self._task  # noqa: SLF001
-        queue._missed, queue._news = set(self._missed), list(self._news)  # noqa: SLF001
+        queue._missed, queue._news = dict(self._missed), list(self._news)  # noqa: SLF001
         return queue

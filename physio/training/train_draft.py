@@ -147,17 +147,8 @@ def _facts(folder: Path, participant: str) -> FolderFacts:
     wanted = (participant,) if participant else ()
     data = open_source(DataSource(kind, ".", wanted), [folder])
     unknown = participant and not any(e.participant for e in data.entries)
-    readable: list[tuple[RecordingEntry, Recording]] = []
-    problem = "no recording is of that participant"
-    for entry in data.entries if unknown else _spread(data.entries):
-        try:
-            recording = entry.load()
-            code = participant_of(entry, recording)
-        except (ValueError, OSError) as error:
-            problem = str(error)
-            continue
-        if not participant or code == participant:
-            readable.append((entry._replace(participant=code), recording))
+    entries = data.entries if unknown else _spread(data.entries)
+    readable, problem = _readable(entries, participant)
     if not readable:
         raise ValueError(f"{folder}: no recording can be used: {problem}")
     if unknown:
@@ -177,6 +168,24 @@ def _facts(folder: Path, participant: str) -> FolderFacts:
         kind, data, tuple(natural_sorted(codes - {""})), sessions, recording, spans,
         seconds,
     )  # fmt: skip
+
+
+def _readable(
+    entries: Sequence[RecordingEntry], participant: str
+) -> tuple[list[tuple[RecordingEntry, Recording]], str]:
+    """Return the recordings that can be read, and the last problem."""
+    readable: list[tuple[RecordingEntry, Recording]] = []
+    problem = "no recording is of that participant"
+    for entry in entries:
+        try:
+            recording = entry.load()
+            code = participant_of(entry, recording)
+        except (ValueError, OSError) as error:
+            problem = str(error)
+            continue
+        if not participant or code == participant:
+            readable.append((entry._replace(participant=code), recording))
+    return readable, problem
 
 
 def _spread(entries: Sequence[RecordingEntry]) -> list[RecordingEntry]:

@@ -264,11 +264,13 @@ def test_the_commands_of_an_own_model_run(
 
     page, folder = ROOT / "docs" / "own-models.md", recordings.parent
     monkeypatch.chdir(folder)
-    session, general = blocks(page, "toml")
+    session, general, *_ = blocks(page, "toml")
     Path("session.toml").write_text(session, "utf-8")
     assert {"data", "target", "features", "protocol"} <= set(tomllib.loads(general))
     for line in commands(page):
-        result = CliRunner().invoke(app, shlex.split(line)[1:])
+        if "./mine" in line:  # of the reader, or of the hub
+            continue
+        result = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])
         assert result.exit_code == 0, (line, result.output, result.exception)
         if "--out mine.toml" in line:
             text = Path("mine.toml").read_text("utf-8")

@@ -20,6 +20,7 @@ from experiments.cross_laboratory.models import (
     SingleFeature,
 )
 from experiments.cross_laboratory.person_changes import person_changes
+from experiments.cross_laboratory.shipped_weights import ShippedWeights
 from experiments.cross_laboratory.transfer import differences, equal_mean
 from physio.datasets.base import Trial
 from physio.evaluation.evaluate import EvaluationOptions, Task, evaluate
@@ -69,12 +70,14 @@ def test_models_score_a_laboratory_that_did_not_train() -> None:
         "regression": ChangeRegression(tuple(NAMES)),
         "one": SingleFeature("eda.scr_rate"),
         "missing": ChangeRegression(tuple(NAMES), missingness=True),
+        "shipped": ShippedWeights(("eda.scr_rate", "eda.scr_rate", "heart.rate")),
     }
     options = EvaluationOptions(("AUC",), time_only=False)
     found = evaluate(task, LeaveLaboratoryOut(), models, options)
     for name in ("gaussian", "regression"):
         assert found.figure(name, "AUC")["mean"] > 0.75
     assert found.figure("missing", "AUC")["mean"] < 0.75
+    assert found.figure("shipped", "AUC")["mean"] > 0.75  # more of each is arousal
     by_lab = differences(found, "gaussian", "one")
     assert {lab: len(d) for lab, d in by_lab.items()} == {
         "lab 1": 4, "lab 2": 4, "lab 3": 4

@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from experiments.eeg_load import scores, tables
+from physio.core.block import Block
 from physio.core.missing import MissingReason, missing_reason
+from physio.core.recording import Recording
+from physio.datasets.base import Trial
+from physio.datasets.eegmat import Eegmat
+from physio.datasets.sam40 import Sam40
 from physio.inference.montage_adaptation import adapt_to_montage
 from physio.models import model_card
+from physio.offline.compute import estimate
 
 
 def test_the_odds_are_of_a_task_as_in_eegmat(data: Path) -> None:
@@ -40,6 +46,38 @@ def test_another_montage_has_no_odds() -> None:
     assert len(adapted.columns) == len(names)
     odds = adapted.model.condition_odds(np.zeros(len(names)), np.zeros(len(names)))
     assert missing_reason(odds).tolist() == [MissingReason.UNTRAINED] * 2
+
+
+def session(folder: Path) -> Path:
+    path = folder / "session.toml"
+    path.write_text(
+        '[estimator]\nuse = "physio.inference.estimator:Estimator"\n'
+        'experts = [{ weights = "eeg-load" }]\n'
+    )
+    return path
+
+
+def test_a_session_shows_the_odds(data: Path, tmp_path: Path) -> None:
+    study = Eegmat(data / "eegmat")
+    parts = [
+        study.load(Trial("Subject03", "", c)).streams["neurocom.eeg"][0]
+        for c in ("rest", "arithmetic")
+    ]
+    joined = Block(parts[0].info, 0, 0.0, np.concatenate([p.data for p in parts]))
+    recording = Recording({"neurocom.eeg": (joined,)}, {}, (), {"begin": "0.0"})
+    out = estimate(recording, session(tmp_path))
+    odds = out.data[:, out.info.names.index("condition.task")]
+    assert np.nanmean(odds[(out.times > 30) & (out.times < 60)]) < 0.45
+    assert np.nanmean(odds[out.times > 75]) > 0.65
+    valence = out.data[-1:, out.info.names.index("valence")]
+    assert missing_reason(valence).tolist() == [MissingReason.UNTRAINED]
+
+
+def test_another_headset_gets_none(data: Path, tmp_path: Path) -> None:
+    recording = Sam40(data / "sam40").load(Trial("10", "", "Stroop 1"))
+    out = estimate(recording, session(tmp_path))
+    odds = out.data[:, out.info.names.index("condition.task")]
+    assert missing_reason(odds[-1:]).tolist() == [MissingReason.UNTRAINED]
 
 
 def test_the_first_limit_is_the_clock() -> None:

@@ -19,6 +19,7 @@ from physio.evaluation.class_calibration import (
 from physio.evaluation.statistics import ParticipantWeights
 from physio.inference.estimator import Estimator, Expert
 from physio.inference.expert import FeatureGroups
+from physio.inference.prior_only import prior_only_notes
 from physio.models import model_card
 from physio.models.base import Arrays, Model
 from physio.models.error_bars import ClassReliability, ErrorBars
@@ -305,6 +306,12 @@ def test_error_bars_live_are_those_that_were_fitted(tmp_path: Path) -> None:
         for i in range(0, len(x), 7)
     ]
     np.testing.assert_array_equal(np.concatenate(parts), mine.data)
+
+
+def test_a_session_says_what_is_the_prior_only(tmp_path: Path) -> None:
+    name, _ = weights(tmp_path / "mine", 4)
+    (note,) = prior_only_notes([Expert(name), Expert("wrist")])
+    assert note.startswith("the weights 'mine' are prior only for valence: on held-out")
 
 
 def test_slow_reasons_are_those_of_a_moment_ago(tmp_path: Path) -> None:

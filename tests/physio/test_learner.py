@@ -15,8 +15,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 from sklearn.svm import SVC
 
+from physio.config import build
 from physio.core.missing import MissingReason, missing_reason
 from physio.evaluation.models.baselines import SklearnModel
+from physio.evaluation.models.sklearn_config import ADAPTERS
 from physio.inference.stored_graph import StoredGraph
 from physio.models.linear import Linear
 from physio.testing import check_model
@@ -202,3 +204,19 @@ def test_what_does_not_fit_the_target_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
         fitted.fit(samples(rated=rated), silent)
+
+
+def test_a_file_names_a_learner_and_its_network() -> None:
+    table = {
+        "use": "physio.training.learner:LearnerModel",
+        "learner": {
+            "use": "physio.training.torch_learner:TorchLearner",
+            "network": "my_net:Net", "settings": {"width": 4}, "epochs": 3,
+        },
+    }  # fmt: skip
+    built = build(table, "a.toml: models.net", ("my_net",), adapters=ADAPTERS)
+    assert built.learner.network == "my_net:Net"
+    assert built.learner._trust == ("my_net",)
+    table["learner"] = {"use": "sklearn.linear_model:Ridge", "alpha": 2.0}
+    built = build(table, "a.toml: models.ridge", adapters=ADAPTERS)
+    assert learner.as_learner(built).estimator.alpha == 2.0

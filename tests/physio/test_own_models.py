@@ -16,6 +16,10 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures
 
 from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
@@ -36,6 +40,7 @@ from physio.testing import check_stage
 from physio.training.learner import LearnerModel, Samples, silent
 from physio.training.onnx_learner import OnnxLearner
 from physio.training.save_weights import minimal_card, store
+from physio.training.sklearn_learner import SklearnLearner
 from physio.training.torch_learner import TorchLearner, head_of
 
 CHANNELS = ("Fp1", "Cz", "O2")
@@ -277,6 +282,43 @@ def test_another_rate_is_refused_or_resampled(
         samples = replace(windows(), rate=128.0)
         with pytest.raises(ValueError, match="reads windows at 64 Hz, not at 128"):
             learner(kind, tmp_path).fit(samples, silent)
+
+
+def test_a_pipeline_of_scikit_learn_is_live_with_intervals(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(160, 2))
+    rating = np.clip(0.3 * x[:, :1] + 0.2 * rng.normal(size=(160, 1)), -1, 1)
+    samples = Samples(
+        x, rating, np.repeat([f"P{i}" for i in range(8)], 20),
+        np.tile(np.arange(20), 8), np.full(160, ""), np.arange(160.0),
+        targets=("arousal",),
+    )  # fmt: skip
+    pipeline = make_pipeline(SimpleImputer(), PolynomialFeatures(2), Ridge(10.0))
+    model = SklearnLearner(pipeline).fit(samples, silent)
+    names, ones = ("eda.a", "eda.b"), np.ones(2)
+    rest = BaselinePrior(np.zeros(2), 1e-9 * ones, ones, ones, 10 * ones)
+    card = minimal_card(
+        "physio.inference.stored_graph:StoredGraph",
+        tuple((n, "raw") for n in names), 10.0, Origin.MEASURED, ("arousal",),
+    )  # fmt: skip
+    prior = np.zeros(3), np.full(3, float(rating.std()))
+    store(tmp_path / "mine", card, model, rest, prior)
+    columns = (*names, "eda.window_start", "eda.window_end")
+    info = StreamInfo(
+        "features", Fraction(4), tuple(map(Channel, columns)), origin=Origin.MEASURED
+    )
+    data = np.zeros((120, 4))
+    data[40:, :2] = 1.0, -0.5
+    data[100:, :2] = MissingReason.POOR_QUALITY.nan
+    flow = StageRunner(Estimator((Expert(str(tmp_path / "mine")),)), info)
+    out = flow.push(Block(info, 0, 0.0, data))
+    mean, sd = (out.column(n) for n in ("arousal", "arousal.sd"))
+    expected = pipeline.fit(x, rating[:, 0]).predict([[1.0, -0.5]])[0]
+    assert mean[80] == pytest.approx(expected, abs=5e-3)
+    assert sd[80] == pytest.approx(0.2, abs=0.03)  # the noise of the ratings
+    assert out.column("arousal.ci80")[80] == pytest.approx(1.28155 * sd[80])
+    lost = missing_reason(mean[101:])
+    assert set(lost.tolist()) == {MissingReason.POOR_QUALITY}
 
 
 def test_the_stage_of_newest_samples_obeys_its_laws() -> None:

@@ -168,10 +168,11 @@ def test_live_weights_name_a_companion(tmp_path: Path) -> None:
     """The limit survives storage, and belongs to the weights, not to the model."""
     card = replace(WRIST, sd_limits={"heart.rate": 2.0})
     stored = model_card.load("wrist")
-    again = model_card.save(tmp_path / "strict", card, stored.arrays)
+    again = model_card.save(tmp_path / "strict", card, stored.arrays, stored.golden)
     renew_example(tmp_path / "strict")
     loaded = model_card.load(str(tmp_path / "strict"))
     assert loaded.card.sd_limits == again.card.sd_limits == {"heart.rate": 2.0}
     strict = Estimator((Expert(str(tmp_path / "strict")),), baseline_seconds=60.0)
     out = StageRunner(strict, INFO).push(rows(np.full(400, 3.0)))
+    assert np.isfinite(out.column("arousal")).all()
     assert not out.column("arousal.contribution.heart.rate").any()

@@ -292,7 +292,7 @@ def test_the_shipped_wrist_comes_out_again_and_stress_stands_out(
     assert other["reached"] < 0.6 * same["reached"]
     assert result["audit_other_order"]["findings"] == []
     assert stress["wrist"] >= 11
-    assert stress["responses"] == 12
+    assert stress["responses"] >= 11
     assert stress["time only, other order"] < stress["wrist, other order"]
 
 

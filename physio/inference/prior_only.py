@@ -1,0 +1,31 @@
+"""Notes on weights that say nothing but the prior."""
+
+from collections.abc import Sequence
+
+from physio.core.affect import DIMENSIONS
+from physio.inference.expert import Expert
+from physio.models import model_card
+from physio.models.error_bars import ClassReliability, ErrorBars
+
+
+def prior_only_notes(experts: Sequence[Expert]) -> list[str]:
+    """Return a sentence on each expert that is no better than the mean rating."""
+    notes = []
+    for expert in experts:
+        stored = model_card.load(expert.weights)
+        bars = ErrorBars.restore(stored.arrays)
+        odds = ClassReliability.restore(stored.arrays)
+        names = [
+            name
+            for k, name in enumerate(DIMENSIONS)
+            if bars is not None and bars.prior_only[k] and name in stored.card.supports
+        ]
+        if odds is not None and odds.prior_only:
+            names.append("conditions")
+        if names:
+            notes.append(
+                f"the weights {expert.name!r} are prior only for "
+                f"{' and '.join(names)}: on held-out participants they were not better "
+                "than the mean of the training data, which is all that they show"
+            )
+    return notes

@@ -39,7 +39,8 @@ def calibrate(
     model
         The model that was fitted to all moments.
     z
-        Features of all moments relative to the baseline, shape (n, f).
+        Features of all moments relative to the baseline, shape (n, f); or
+        windows, which have neither limit nor reasons.
     columns
         Names of the features.
     """
@@ -71,6 +72,8 @@ def calibrate(
         )
         arrays |= bars.arrays()
         sentences += _named(bars.sentences(), noun)
+    if z.ndim > 2:
+        return CalibratedWeights(arrays, tuple(sentences))
     if len(np.unique(units)) > 1:
         limit = novelty_limit(z, units)
         arrays |= limit.arrays()

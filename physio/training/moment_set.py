@@ -16,12 +16,14 @@ from physio.models.base import Model
 from physio.models.baseline import BaselinePrior
 from physio.training.learner import Samples
 from physio.training.moments import (
+    Columns,
     FeatureSettings,
     RecordingMoments,
     Rows,
     baseline_prior,
     moments_table,
     relative,
+    window_channels,
 )
 
 
@@ -73,7 +75,7 @@ class MomentSet:
     @cached_property
     def table(self) -> pd.DataFrame:
         """Row of each moment and of the baselines: see `moments_table`."""
-        return moments_table(self.recordings, self.settings.names)
+        return moments_table(self.recordings, self.settings.features)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -128,11 +130,27 @@ class MomentSet:
             units=units[rows],
             sessions=sessions,
             times=at[rows],
-            columns=self.settings.columns,
+            columns=self._columns,
             targets=self.targets,
             classes=self.classes,
+            rate=self._rate,
             seed=self.seed,
         )
+
+    @property
+    def _columns(self) -> Columns:
+        """Features with their transforms; of windows, the channels."""
+        columns = self.settings.columns
+        if not self.settings.window:
+            return columns
+        return tuple((channel, "raw") for channel in window_channels(columns))
+
+    @property
+    def _rate(self) -> float:
+        """Samples a second of windows (Hz); 0 for features."""
+        if not self.settings.window:
+            return 0.0
+        return float(round(self.recordings[0].x.shape[2] / self.settings.window, 6))
 
     def outputs(self, model: Model, rows: Rows, prior: BaselinePrior) -> Array:
         """Return what a model answers at some moments, as in a session.

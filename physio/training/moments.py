@@ -12,11 +12,15 @@ import pandas as pd
 from physio.core.block import Array
 from physio.datasets.base import ConditionSpan
 from physio.datasets.feature_table import LABEL
+from physio.features.newest_samples import COUNT
+from physio.inference.window_buffer import WindowBuffer
+from physio.models.base import WindowSpec
 from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
 from physio.training.gaussian import TrainingSamples, rests
 from physio.training.live_ticks import LabelledTicks
 
 Rows = npt.NDArray[np.intp]
+Columns = tuple[tuple[str, str], ...]
 _FLOOR = 1e-9  # smallest variance
 
 
@@ -42,6 +46,10 @@ class FeatureSettings:
         Time excluded after the begin of a condition (s).
     lookback
         Duration of the past that a self-report refers to (s).
+    window
+        Duration of windows of a signal, in place of features (s): the chain of
+        ``session`` that ends with `physio.features.newest_samples.NewestSamples` gives
+        them, and no baseline is subtracted; 0: features.
     """
 
     columns: tuple[tuple[str, str], ...] = ()
@@ -50,21 +58,30 @@ class FeatureSettings:
     every: float = 2.0
     settle: float = 0.0
     lookback: float = 30.0
+    window: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.window:
+            object.__setattr__(self, "baseline_seconds", 0.0)
         for name, value, least in (
             ("baseline_seconds", self.baseline_seconds, 0.0),
             ("every", self.every, 0.05),
             ("settle", self.settle, 0.0),
             ("lookback", self.lookback, 1.0),
+            ("window", self.window, 0.0),
         ):
             if not least <= value < np.inf:
                 raise ValueError(f"{name} must be at least {least:g} s, not {value:g}")
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the features."""
+        """Names of the columns."""
         return tuple(name for name, _ in self.columns)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features; empty for windows of a signal."""
+        return () if self.window else self.names
 
 
 class RecordingMoments(NamedTuple):
@@ -75,7 +92,8 @@ class RecordingMoments(NamedTuple):
     names
         Data set, participant, session and trial.
     x
-        Features, transformed, not relative to a baseline, shape (n, f).
+        Features, transformed, not relative to a baseline, shape (n, f); or windows,
+        shape (n, channels, samples).
     span
         Number of the labelled span of each moment, shape (n,).
     at
@@ -165,14 +183,43 @@ def moments_of(
         inside = (times >= begin) & (times < part.end) & (span < 0)
         span[inside] = k if ok else -1
     at = np.flatnonzero(grid & (span >= 0))
-    at = at[~np.isnan(x[at]).all(axis=1)]
+    if settings.window:
+        x, at = _windows(raw, at, settings, rate)
+        memory += settings.window
+    else:
+        at = at[~np.isnan(x[at]).all(axis=1)]
+        x = x[at]
     return RecordingMoments(
         (ticks.dataset, ticks.participant, ticks.session, ticks.trial),
-        x[at], span[at], at, settled[at], of_tick[at],
+        x, span[at], at, settled[at], of_tick[at],
         np.array([s.total for s in sums]), np.array([s.seconds for s in sums]),
         resting[:: max(ceil(memory * rate), 1)], ticks.spans, rate,
         float(times[0]) if len(times) else 0.0, memory,
     )  # fmt: skip
+
+
+def window_channels(columns: Columns) -> tuple[str, ...]:
+    """Return the channels of the columns of `NewestSamples`, in order."""
+    names = (name.split(".", 1)[1].rpartition(".")[0] for name, _ in columns[:-1])
+    return tuple(dict.fromkeys(names))
+
+
+def _windows(
+    rows: Array, at: Rows, settings: FeatureSettings, rate: float
+) -> tuple[Array, Rows]:
+    """Return the windows at some ticks, as a session joins them, and their ticks."""
+    channels = window_channels(settings.columns)
+    step = (len(settings.columns) - 1) // len(channels)
+    samples = round(settings.window * rate * step)
+    buffer = WindowBuffer.empty(WindowSpec(channels, rate * step, samples))
+    chosen, ticks, wanted = [], [], set(at.tolist())
+    for i, row in enumerate(rows):
+        buffer.append(row)
+        if i in wanted and not isinstance(whole := buffer.whole(), float):
+            chosen.append(whole)
+            ticks.append(i)
+    shape = (len(chosen), len(channels), samples)
+    return np.array(chosen).reshape(shape), np.array(ticks, np.intp)
 
 
 def _baselines(
@@ -210,10 +257,13 @@ def baseline_prior(
 ) -> BaselinePrior:
     """Return the distribution of baselines among recordings: see `gaussian.rests`.
 
-    With a single recording, the variance between recordings is unknown: it is set to
-    ten times the variance within, so that the baseline of the session counts nearly
-    alone.
+    With windows of a signal, it is of no effect. With a single recording, the variance
+    between recordings is unknown: it is set to ten times the variance within, so that
+    the baseline of the session counts nearly alone.
     """
+    if recordings[0].x.ndim > 2:
+        ones = np.ones(recordings[0].total.shape[1])
+        return BaselinePrior(0 * ones, ones, ones, ones, 0 * ones)
     samples = [
         TrainingSamples(
             r.participant, r.x, np.zeros((len(r.x), 3)), r.span,
@@ -234,6 +284,8 @@ def relative(recording: RecordingMoments, prior: BaselinePrior) -> tuple[Array, 
 
     These are the inputs of `physio.models.base.Model.predict` in a session.
     """
+    if recording.x.ndim > 2:
+        return recording.x, np.zeros((len(recording.x), len(prior.mean)))
     levels = [
         prior.level(total, seconds)
         for total, seconds in zip(recording.total, recording.seconds, strict=True)
@@ -269,7 +321,9 @@ def _rows(recording: RecordingMoments, names: Sequence[str]) -> pd.DataFrame:
     rest = len(recording.resting)
     back = ceil(recording.memory * recording.rate)
     labels = [recording.spans[k].name for k in recording.span]
-    x = np.vstack([np.full((rest, recording.x.shape[1]), np.nan), recording.x])
+    x = np.empty((len(at), 0))
+    if names:
+        x = np.vstack([np.full((rest, len(names)), np.nan), recording.x])
     place: dict[str, Any] = {
         **dict(zip(("dataset", "subject", "session", "trial"), recording.names,
                    strict=True)),
@@ -285,8 +339,12 @@ def _rows(recording: RecordingMoments, names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(x, columns=list(names)).assign(**place)
 
 
-def shared_columns(ticks: Iterable[LabelledTicks]) -> tuple[tuple[str, str], ...]:
-    """Return the features that all recordings give, raw, without constants."""
+def shared_columns(ticks: Iterable[LabelledTicks], *, windows: bool = False) -> Columns:
+    """Return the columns that all recordings give, raw, without empty ones.
+
+    With ``windows``, these are the columns of the chain that ends with
+    `physio.features.newest_samples.NewestSamples`.
+    """
     names: list[str] | None = None
     for part in ticks:
         present = [
@@ -295,6 +353,9 @@ def shared_columns(ticks: Iterable[LabelledTicks]) -> tuple[tuple[str, str], ...
             if known
         ]  # fmt: skip
         names = present if names is None else [n for n in names if n in present]
+    if windows:
+        ends = [n.rpartition(".")[0] for n in names or () if n.endswith(f".{COUNT}")]
+        names = [n for n in names or () if ends and n.startswith(f"{ends[0]}.")]
     return tuple((name, "raw") for name in names or ())
 
 

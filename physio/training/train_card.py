@@ -106,6 +106,7 @@ def _protocol(prepared: PreparedTraining, outcome: TrainingOutcome) -> str:
         if settings.baseline_seconds
         else "without a baseline"
     )
+    kind = f"Windows of {settings.window:g} s" if settings.window else "Features"
     target = ", ".join(
         d if d == c else f"{d} (the rating {c!r}, {file.target.scale[0]:g} to "
         f"{file.target.scale[1]:g})"
@@ -116,7 +117,7 @@ def _protocol(prepared: PreparedTraining, outcome: TrainingOutcome) -> str:
     audit = outcome.evaluation.audit
     remarks = " ".join(f"{f.kind}: {f.text}." for f in audit.findings)
     return (
-        f"Features of the live chains, {base}, every {settings.every:g} s. Target: "
+        f"{kind} of the live chains, {base}, every {settings.every:g} s. Target: "
         f"{target}. Evaluated by {file.protocol.by} "
         f"({counted(len(outcome.evaluation.folds.folds), 'fold')}), with the features, "
         "the baselines and the answers of a session; mean over participants, 95 % "

@@ -269,6 +269,8 @@ def _learner(
         {**table, "use": LEARNERS.get(use, use)}, at, trust, adapters=ADAPTERS
     )
     try:
-        return as_learner(built)
+        learner = as_learner(built)
     except ValueError as error:
         raise ValueError(f"{at}: {error}") from None
+    trusting = getattr(learner, "trusting", None)
+    return learner if trusting is None else trusting(trust)

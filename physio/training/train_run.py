@@ -185,11 +185,13 @@ def evaluate_training(
     file = prepared.file
     ticks, notes = _ticks(prepared, on_progress)
     if not file.features.columns:
-        file = file.with_columns(shared_columns(ticks))
+        windows = bool(file.features.window)
+        file = file.with_columns(shared_columns(ticks, windows=windows))
     if not file.features.columns:
         raise ValueError(
-            f"{file.path.name}: the recordings share no feature; name some in "
-            "features.columns"
+            f"{file.path.name}: the recordings share no feature (or, for windows, no "
+            "chain that ends with NewestSamples): name features in features.columns, "
+            "or chains in features.session"
         )
     moments, more = _moment_set(file, ticks)
     evaluation, fits = _evaluated(prepared, file, moments, on_progress)
@@ -371,7 +373,7 @@ def _task(moments: MomentSet, k: int) -> Task:
     table = moments.table
     number = table["moment"].to_numpy(np.intp)
     rest = number < 0
-    names = list(moments.settings.names)
+    names = list(moments.settings.features)
     datasets = " + ".join(dict.fromkeys(r.names[0] for r in moments.recordings))
     common: dict[str, Any] = {
         "columns": names, "calibration": rest, "dataset": datasets,
@@ -390,10 +392,12 @@ def _controls(moments: MomentSet) -> Iterator[tuple[str, EvaluatedModel]]:
     """Yield the rivals of a model: prior, clock, motion alone, a linear regression."""
     yield "prior", MajorityClass()
     yield "clock", TimeOnly()
+    names = moments.settings.features
+    if not names:
+        return
     linear: Any = RidgeCV(np.logspace(0, 4, 9))
     if moments.classes:
         linear = LogisticRegression(class_weight="balanced", max_iter=2000)
-    names = moments.settings.names
     motion = [i for i, n in enumerate(names) if n.partition(".")[0] in _MOTION]
     if motion and len(motion) < len(names):
         yield "motion", RelativeModel(moments, SklearnModel(linear), tuple(motion))

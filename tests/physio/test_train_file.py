@@ -16,7 +16,7 @@ from physio.datasets.base import Trial
 from physio.inference.self_report import CONTINUOUS, rating
 from physio.models import model_card
 from physio.models.baseline import BaselinePrior
-from physio.models.error_bars import ErrorBars
+from physio.models.error_bars import ClassReliability, ErrorBars
 from physio.models.feature_density import FeatureDensity
 from physio.offline.compute import estimate
 from physio.training import train_run
@@ -220,6 +220,77 @@ def test_conditions_train_a_classifier(folder: Path) -> None:
     assert stored.model().conditions == ("task", "other")
     assert "reliability.slope" in stored.arrays
     assert "task: task; other: calm, film" in stored.card.protocol
+
+
+CHAIN = """
+[chains.raw]
+stream = "band.temp"
+stages = [{ use = "physio.features.newest_samples:NewestSamples", step = 0.25 }]
+"""
+WINDOWS = (
+    DATA
+    + """
+participants = ["P1", "P2", "P3", "P6"]
+[target]
+conditions = { task = ["task"], other = ["calm", "film"] }
+[features]
+session = "chains.toml"
+window = 4
+every = 3
+[model]
+use = "physio.training.torch_learner:TorchLearner"
+network = "window_net:Net"
+epochs = 3
+[protocol]
+held_out = ["P6"]
+[output]
+name = "net"
+"""
+)
+
+
+def test_a_network_learns_from_raw_windows(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The windows of training are those of a session, to the bit."""
+    pytest.importorskip("torch")
+    (folder / "chains.toml").write_text(CHAIN, "utf-8")
+    monkeypatch.setattr("test_train_file.TRUST", ("labelled_people", "window_net"))
+    prepared, outcome, stored = trained(folder, WINDOWS, "net.toml")
+    assert stored.card.columns == (("raw.temp.0", "raw"), ("raw.count", "raw"))
+    assert stored.card.baseline == 0
+    assert "Windows of 4 s of the live chains" in stored.card.protocol
+    assert {r["model"] for r in outcome.evaluation.rows} == {"net", "prior", "clock"}
+    assert outcome.moments.recordings[0].x.shape[1:] == (1, 16)
+    text = session(prepared.out).read_text("utf-8") + CHAIN
+    session(prepared.out).write_text(text, "utf-8")
+    path = folder / "live.toml"
+    path.write_text(text, "utf-8")
+    recording = People(folder).load(Trial("P6", "1"))
+    out = estimate(recording, path, trust=("window_net",))
+    source = open_source(DataSource(USE, "data", ("P6",)), [folder], TRUST)
+    reader = TickReader(prepared.file.chains, None, ("window_net",))
+    ticks = reader.read(source.entries[0])
+    settings = replace(prepared.file.features, columns=stored.card.columns)
+    moments = moments_of(ticks, settings, [True] * len(ticks.spans))
+    assert len(moments.at) > 40
+    model = stored.model(("window_net",))
+    bars = ClassReliability.restore(stored.arrays)
+    assert bars is not None
+    for k, tick in enumerate(moments.at):
+        odds = bars.apply(model.condition_odds(moments.x[k], np.zeros(2)))
+        live = [out.column(f"condition.{c}")[tick] for c in ("task", "other")]
+        np.testing.assert_array_equal(live, odds)
+
+
+def test_an_estimator_of_scikit_learn_is_trained(folder: Path) -> None:
+    pytest.importorskip("skl2onnx")
+    text = GENERAL.replace('"mine"', '"bayes"')
+    text += '[model]\nuse = "sklearn.linear_model:BayesianRidge"\n'
+    prepared, _, stored = trained(folder, text, "bayes.toml")
+    out = estimate(People(folder).load(Trial("P6", "1")), session(prepared.out))
+    assert np.isfinite(out.column("arousal")).mean() > 0.5
+    assert stored.card.use == "physio.inference.stored_graph:StoredGraph"
 
 
 def test_a_stopped_run_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Models that users train: from few people, and of one person."""

@@ -3,8 +3,10 @@
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
 from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,17 +20,15 @@ from experiments.robustness.perturbations import (
     perturbations,
     perturbed,
 )
-from experiments.robustness.recordings import simulated, wristbands
+from experiments.robustness.recordings import headsets, wristbands
 from physio.core.affect import DIMENSIONS
-from physio.core.block import Array, Block
+from physio.core.block import Array, Block, Channel
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Recording
-from physio.core.stage import apply
+from physio.inference.expert import BoundExpert
 from physio.offline.compute import feature_ticks
 from physio.online.engine import PipelineConfig
 from physio.online.session_config import SessionConfig
-
-BEGIN: Final = 420.0
-"""Time from which a sensor is perturbed (s): the baseline is over before."""
 
 SETTLED: Final = 10.0
 """Time after a removal from which the estimate is judged (s)."""
@@ -42,12 +42,31 @@ WIDTH: Final = {Demand.SAME: 0.05, Demand.ABSENT: 0.03}
 KNOWS_NOTHING: Final = 0.98
 """Least width, relative to the prior, of an estimate without any sensor."""
 
+ANSWERED: Final = 0.02
+"""Greatest change of the proportion of ticks with an estimate."""
+
+PACE: Final = 4
+"""Ticks of the features from one estimate to the next: one estimate per second."""
+
+NAMED: Final = frozenset(
+    {MissingReason.POOR_QUALITY, MissingReason.NO_SIGNAL, MissingReason.ARTIFACT}
+)
+"""Reasons that blame the sensor."""
+
+_NO_SIGNAL: Final = MissingReason.NO_SIGNAL.nan
+_NOT_MAIN: Final = {"heart": "bio"}  # a chain of two sensors: that of its rate
+
 
 class Estimates(NamedTuple):
-    """Mean and standard deviation at the judged ticks, shape (2, n, 3)."""
+    """Mean and standard deviation at the judged ticks, shape (2, n, 3).
+
+    ``lost``, the proportion of the sensor's features that are missing; ``named``, the
+    proportion of these whose reason blames the sensor; NaN without a sensor.
+    """
 
     values: Array
-    missing: Mapping[str, float]  # chain: proportion of its values that are missing
+    lost: float = np.nan
+    named: float = np.nan
 
     def mean(self, where: npt.NDArray[np.bool_] | None = None) -> Array:
         """Return mean and standard deviation over time, shape (2, 3)."""
@@ -64,163 +83,233 @@ class Estimates(NamedTuple):
 
 
 class Participant:
-    """A participant's recording, whose features without perturbation are kept.
+    """A participant's recording, computed once up to the begin of perturbations.
 
     Parameters
     ----------
     recording, other
         The recording, and that of another participant with the same streams.
-    plan
-        The computation.
+    begin
+        Time from which a sensor is perturbed (s).
     """
 
-    def __init__(
-        self, recording: Recording, other: Recording, plan: PipelineConfig
-    ) -> None:
-        self.recording, self.other, self.plan = recording, other, plan
-        self.features = feature_ticks(recording, PipelineConfig(plan.chains, plan.join))
-
-    def sensors(self) -> tuple[str, ...]:
-        """Return the sensors whose streams a chain reads."""
-        read = {name for c in self.plan.chains.values() for name in c.streams}
-        kinds = {
-            b[0].info.channels[0].kind
-            for name, b in self.recording.streams.items()
-            if name in read
+    def __init__(self, recording: Recording, other: Recording, begin: float) -> None:
+        self.recording, self.other, self.begin = recording, other, begin
+        self.plan = SessionConfig().plan(recording.inputs, demo_weights=True)
+        self.kinds = {
+            n: b[0].info.channels[0].kind for n, b in recording.streams.items()
         }
+        self.features = paced(
+            feature_ticks(recording, PipelineConfig(self.plan.chains, self.plan.join))
+        )
+        self._state: Any = self.plan.estimator.initial_state(self.features.info)
+        self._columns = self.plan.estimator.output_info(self.features.info).names
+        self._read = {
+            self.features.info.names[i]
+            for expert in self._experts
+            for i in expert.features.index.tolist()
+            if i >= 0
+        }
+        self._first = int(begin * float(self.features.info.rate))
+        self.plan.estimator.process(self._state, self.features.data[: self._first])
+
+    @property
+    def _experts(self) -> tuple[BoundExpert, ...]:
+        experts: tuple[BoundExpert, ...] = self._state.runtime.experts
+        return experts
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """Sensors that are the main ones of a chain that the estimator reads."""
+        read = {name.partition(".")[0] for name in self._read}
+        kinds = {self._main(c) for c in self.plan.chains if c in read}
         return tuple(s for s in SENSORS if s in kinds)
+
+    @property
+    def prior(self) -> Array:
+        """Mean and standard deviation of the fused prior, shape (2, 3)."""
+        prior = np.full((2, 3), np.nan)
+        for expert in self._experts:
+            if expert.in_fusion:
+                prior = np.where(np.isnan(prior), expert.ratings.prior, prior)
+        return prior
+
+    @property
+    def widths(self) -> Array:
+        """Half-widths of the intervals (standard deviations), shape (3, levels)."""
+        widths: Array = self._state.runtime.widths
+        return widths
+
+    def slowest(self, sensors: Sequence[str]) -> float:
+        """Return the longest window of the features of some sensors (s)."""
+        return max(
+            c.memory
+            for c in self.features.info.channels
+            if np.isfinite(c.memory) and self._of(c, sensors)
+        )
+
+    def clean(self, settled: float) -> Estimates:
+        """Return the estimates without perturbation."""
+        return self._judged(self.features.data, (), settled)
 
     def estimates(
         self, sensors: Sequence[str], perturbation: Perturbation, settled: float
     ) -> Estimates:
         """Return the estimates under a perturbation of some sensors.
 
-        Parameters
-        ----------
-        sensors
-            The perturbed sensors.
-        perturbation
-            The perturbation.
-        settled
-            Time after its begin from which ticks are judged (s).
+        ``settled`` is the time after its begin from which ticks are judged (s).
         """
+        return self._judged(self._under(sensors, perturbation), sensors, settled)
+
+    def without(self, sensors: Sequence[str], settled: float) -> Estimates:
+        """Return the estimates with some sensors declared missing.
+
+        Chains that also read another sensor run without the missing one; all values of
+        the others are missing.
+        """
+        removed = next(p for p in perturbations(sensors[0]) if p.name == "removed")
+        data = self._under(sensors, removed)
+        columns = [
+            i
+            for i, c in enumerate(self.features.info.channels)
+            if self._of(c, sensors) and "." in c.name
+        ]
+        data[self._first :, columns] = _NO_SIGNAL
+        return self._judged(data, sensors, settled)
+
+    def _main(self, chain: str) -> str:
+        """Return the kind of the main sensor of a chain."""
+        streams = self.plan.chains[chain].streams
+        kinds = [self.kinds[s] for s in streams]
+        main = _NOT_MAIN.get(chain.rstrip("0123456789"), kinds[0])
+        return main if main in kinds else kinds[0]
+
+    def _of(self, column: Channel, sensors: Sequence[str]) -> bool:
+        chain = column.name.partition(".")[0]
+        return chain in self.plan.chains and self._main(chain) in sensors
+
+    def _under(self, sensors: Sequence[str], perturbation: Perturbation) -> Array:
+        """Return the features, of which only the affected chains are computed."""
         recording = self.recording
         for sensor in sensors:
             row = next(
                 (p for p in perturbations(sensor) if p.name == perturbation.name), None
             )
             if row is not None:
-                recording = perturbed(recording, sensor, row, self.other, BEGIN, 1)
-        features = self._features(recording, sensors)
-        return self._judged(features, settled)
-
-    def clean(self, settled: float) -> Estimates:
-        """Return the estimates without perturbation."""
-        return self._judged(self.features, settled)
-
-    def _features(self, recording: Recording, sensors: Sequence[str]) -> Block:
-        """Return the features, of which only the affected chains are computed."""
-        kinds = {n: b[0].info.channels[0].kind for n, b in recording.streams.items()}
+                recording = perturbed(recording, sensor, row, self.other, self.begin, 1)
         chains = {
             name: chain
             for name, chain in self.plan.chains.items()
-            if any(kinds.get(stream) in sensors for stream in chain.streams)
+            if any(self.kinds.get(stream) in sensors for stream in chain.streams)
         }
         read = {stream for chain in chains.values() for stream in chain.streams}
         streams = {n: b for n, b in recording.streams.items() if n in read}
-        part = feature_ticks(
-            replace(recording, streams=streams), PipelineConfig(chains, self.plan.join)
+        part = paced(
+            feature_ticks(
+                replace(recording, streams=streams),
+                PipelineConfig(chains, self.plan.join),
+            )
         )
         data = self.features.data.copy()
-        n = min(len(data), len(part))
         names = self.features.info.names
-        columns = [names.index(name) for name in part.info.names]
-        data[:n, columns] = part.data[:n]
-        return replace(self.features, data=data[:n])
+        shared = [n for n in part.info.names if n in names]
+        n = min(len(data), len(part))
+        for name in shared:
+            data[:n, names.index(name)] = part.data[:n, part.info.names.index(name)]
+        return np.ascontiguousarray(data[:n])
 
-    def _judged(self, features: Block, settled: float) -> Estimates:
-        out = apply(self.plan.estimator, features)
-        names = out.info.names
-        first = int((BEGIN + settled) * float(out.info.rate))
+    def _judged(self, data: Array, sensors: Sequence[str], settled: float) -> Estimates:
+        state = deepcopy(self._state)
+        out = self.plan.estimator.process(state, data[self._first :])
+        rate = float(self.features.info.rate)
+        skipped = int(settled * rate)
         columns = [
-            [names.index(f"{d}{end}") for d in DIMENSIONS] for end in ("", ".sd")
+            [self._columns.index(f"{d}{end}") for d in DIMENSIONS]
+            for end in ("", ".sd")
         ]
-        values = np.stack([out.data[first:, c] for c in columns])
-        chains = {
-            chain: float(np.isnan(features.data[first:, mine]).mean())
-            for chain in self.plan.chains
-            if (
-                mine := [
-                    i
-                    for i, name in enumerate(features.info.names)
-                    if name.startswith(f"{chain}.")
-                    and not name.endswith((".window_start", ".window_end", ".missing"))
-                ]
-            )
-        }
-        return Estimates(values, chains)
+        values = np.stack([out[skipped:, c] for c in columns])
+        channels = self.features.info.channels
+        read = [
+            expert.features.read(data[self._first + skipped :])[:, k]
+            for expert in self._experts
+            for k, i in enumerate(expert.features.index.tolist())
+            if i >= 0 and self._of(channels[i], sensors)
+        ]
+        if not read:
+            return Estimates(values)
+        cells = np.stack(read)
+        reasons = missing_reason(cells[np.isnan(cells)])
+        blame = np.isin(reasons, [int(r) for r in NAMED])
+        named = float(blame.mean()) if len(blame) else np.nan
+        return Estimates(values, float(np.isnan(cells).mean()), named)
 
 
-def plan_of(recording: Recording) -> PipelineConfig:
-    """Return the default computation of a recording, with the shipped weights."""
-    return SessionConfig().plan(recording.inputs, demo_weights=True)
+def paced(features: Block) -> Block:
+    """Return every fourth tick."""
+    info = replace(features.info, rate=Fraction(features.info.rate) / PACE)
+    data = np.ascontiguousarray(features.data[::PACE])
+    return Block(info, 0, features.t0, data)
 
 
-def matrix(participant: Participant, prior: Array) -> Iterator[dict[str, Any]]:
-    """Yield a row for each perturbation of each sensor, and of all of them.
-
-    Parameters
-    ----------
-    participant
-        The participant.
-    prior
-        Standard deviation of the prior, shape (3,).
-    """
-    slowest = participant.features.info.memory
-    removed = next(p for p in perturbations("gsr") if p.name == "removed")
-    sensors = participant.sensors()
+def matrix(participant: Participant) -> Iterator[dict[str, Any]]:
+    """Yield a row for each perturbation of each sensor, and of all of them."""
+    sensors = participant.sensors
     groups: list[tuple[tuple[str, ...], tuple[Perturbation, ...]]] = [
         ((s,), perturbations(s)) for s in sensors
     ]
-    absent = tuple(p for p in perturbations("gsr") if p.demand is Demand.ABSENT)
-    groups.append((sensors, absent))
+    if len(sensors) > 1:
+        absent = [p for p in perturbations(sensors[0]) if p.demand is Demand.ABSENT]
+        groups.append((sensors, tuple(absent)))
     for group, rows in groups:
-        for row in rows:
-            wait = SETTLED if row.name == "removed" else slowest
-            changed = participant.estimates(group, row, wait)
-            reference = participant.clean(wait)
-            if row.demand is Demand.ABSENT:
-                reference = participant.estimates(group, removed, wait)
-            yield {
-                "participant": participant.recording.metadata["participant"],
-                "sensor": " + ".join(group) if len(group) == 1 else "all",
-                "perturbation": row.name,
-                "demand": str(row.demand),
-                **compared(changed, reference, participant.clean(wait), prior),
-            }
+        yield from rows_of(participant, group, rows)
+
+
+def rows_of(
+    participant: Participant, group: tuple[str, ...], cells: Sequence[Perturbation]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each perturbation of some sensors together."""
+    slowest = participant.slowest(group)
+    for cell in cells:
+        wait = SETTLED if cell.name == "removed" else slowest
+        wait = 0.0 if cell.demand is Demand.SAME else wait
+        changed = participant.estimates(group, cell, wait)
+        clean = participant.clean(wait)
+        absent = cell.demand is Demand.ABSENT
+        reference = participant.without(group, wait) if absent else clean
+        nothing = absent and group == participant.sensors
+        yield {
+            "participant": participant.recording.metadata["participant"],
+            "sensor": group[0] if len(group) == 1 else "all",
+            "perturbation": cell.name,
+            "demand": "nothing" if nothing else str(cell.demand),
+            **compared(changed, reference, clean, participant.prior),
+        }
 
 
 def compared(
     changed: Estimates, reference: Estimates, clean: Estimates, prior: Array
 ) -> dict[str, Any]:
-    """Return how estimates differ from a reference, per dimension.
+    """Return the difference of estimates from a reference, per dimension.
 
-    Ticks at which both answer are compared; ``answered`` are proportions of all.
+    Ticks at which both have an estimate are compared; ``answered`` are proportions of
+    all; ``of_prior`` is the least width relative to the prior's over the ticks.
     """
     n = min(changed.values.shape[1], reference.values.shape[1])
     both = np.isfinite(changed.values[:1, :n]) & np.isfinite(reference.values[:1, :n])
-    a = Estimates(changed.values[:, :n], {}).mean(both)
-    b = Estimates(reference.values[:, :n], {}).mean(both)
-    c = clean.mean()
+    a = changed._replace(values=changed.values[:, :n]).mean(both)
+    b = reference._replace(values=reference.values[:, :n]).mean(both)
+    width = changed.mean()[1]
     return {
-        "shift": _rounded((a[0] - b[0]) / prior),
+        "shift": _rounded((a[0] - b[0]) / prior[1]),
         "width": _rounded(a[1] / b[1] - 1),
-        "of_prior": _rounded(changed.mean()[1] / prior),
-        "from_clean": _rounded((changed.mean()[0] - c[0]) / prior),
-        "width_from_clean": _rounded(changed.mean()[1] / c[1] - 1),
+        "of_prior": _rounded(width / prior[1]),
+        "from_prior": _rounded((changed.mean()[0] - prior[0]) / prior[1]),
+        "from_clean": _rounded((changed.mean()[0] - clean.mean()[0]) / prior[1]),
+        "width_from_clean": _rounded(width / clean.mean()[1] - 1),
         "answered": _rounded(changed.answered),
         "answered_reference": _rounded(reference.answered),
-        "missing": {k: round(v, 3) for k, v in changed.missing.items()},
+        "lost": round(changed.lost, 3),
+        "named": None if np.isnan(changed.named) else round(changed.named, 3),
     }
 
 
@@ -229,21 +318,69 @@ def _rounded(values: Array) -> dict[str, float | None]:
     return {d: round(v, 4) if np.isfinite(v) else None for d, v in pairs}
 
 
-def prior_sd(plan: PipelineConfig, features: Block) -> Array:
-    """Return the standard deviation of the fused prior, shape (3,)."""
-    experts = plan.estimator.initial_state(features.info).runtime.experts
-    sd = np.full(3, np.nan)
-    for expert in experts:
-        if expert.in_fusion:
-            sd = np.where(np.isnan(sd), expert.ratings.prior[1], sd)
-    return sd
+def reached(row: Mapping[str, Any]) -> list[str]:
+    """Return the demands that a row of `matrix` misses, in words."""
+    missed = []
+    for d in DIMENSIONS:
+        if row["answered_reference"][d] == 0 == row["answered"][d]:
+            continue
+        if row["demand"] == "nothing":
+            wide, shift = row["of_prior"][d], row["from_prior"][d]
+            if wide is not None and (wide < KNOWS_NOTHING or abs(shift) > 0.05):
+                missed.append(f"{d} is not the prior: {wide}, {shift}")
+            continue
+        if row["demand"] == Demand.UNDETECTABLE:
+            continue
+        demand = Demand(row["demand"])
+        shift, width = row["shift"][d], row["width"][d]
+        if shift is None:
+            missed.append(f"{d} has no estimate at a common tick")
+            continue
+        if abs(shift) > SHIFT[demand]:
+            missed.append(f"{d} shifts by {shift}")
+        wider = demand is Demand.SAME and row["perturbation"] == "5 % missing"
+        if width < -WIDTH[demand] or (width > WIDTH[demand] and not wider):
+            missed.append(f"the width of {d} changes by {width}")
+        if abs(row["answered"][d] - row["answered_reference"][d]) > ANSWERED:
+            missed.append(f"{d} is answered {row['answered'][d]}")
+    absent = row["demand"] in ("nothing", Demand.ABSENT)
+    if absent and (row["lost"] < 1 - ANSWERED or (row["named"] or 0) < 1 - ANSWERED):
+        missed.append(f"lost {row['lost']}, of which named {row['named']}")
+    return missed
 
 
-def rows_of(recording: Recording, other: Recording) -> list[dict[str, Any]]:
-    """Return the matrix of a recording."""
-    plan = plan_of(recording)
-    participant = Participant(recording, other, plan)
-    return list(matrix(participant, prior_sd(plan, participant.features)))
+def table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row for each cell: its worst participants, and whether it passes."""
+    cells: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        cells.setdefault((row["sensor"], row["perturbation"]), []).append(row)
+    out = []
+    for (sensor, name), mine in cells.items():
+        missed = [(r["participant"], m) for r in mine if (m := reached(r))]
+        out.append(
+            {
+                "sensor": sensor,
+                "perturbation": name,
+                "demand": mine[0]["demand"],
+                "participants": len(mine),
+                "passed": len(mine) - len(missed),
+                "worst_shift": _worst(mine, "shift"),
+                "worst_width": _worst(mine, "width"),
+                "least_of_prior": _worst(mine, "of_prior", least=True),
+                "lost": round(float(np.mean([r["lost"] for r in mine])), 3),
+                "missed": [f"{p}: {'; '.join(m)}" for p, m in missed],
+            }
+        )
+    return out
+
+
+def _worst(
+    rows: Sequence[Mapping[str, Any]], key: str, *, least: bool = False
+) -> float | None:
+    values = [v for r in rows for v in r[key].values() if v is not None]
+    if not values:
+        return None
+    return min(values) if least else max(values, key=abs)
 
 
 def main() -> None:
@@ -252,19 +389,21 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--participants", type=int, default=6)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", choices=("wristbands", "headsets"))
     given = parser.parse_args()
-    results: dict[str, Any] = {}
-    for name, source in (
-        ("wristbands", wristbands(given.data)),
-        ("simulated", simulated(given.participants)),
-    ):
-        recordings = list(source)[: given.participants]
-        with ProcessPoolExecutor(given.workers) as pool:
-            others = recordings[1:] + recordings[:1]
-            done = pool.map(rows_of, recordings, others)
-            results[name] = [row for rows in done for row in rows]
-    given.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    n = given.participants
+    sources = {
+        "wristbands": (list(islice(wristbands(given.data), n)), 420.0),
+        "headsets": (list(headsets(n)), 60.0),
+    }
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in sources}
+    for number in range(n):
+        for name, (recordings, begin) in sources.items():
+            if given.only in (None, name):
+                pair = recordings[number], recordings[(number + 1) % n]
+                rows[name] += matrix(Participant(*pair, begin))
+        results = {k: {"cells": table(v), "rows": v} for k, v in rows.items()}
+        given.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

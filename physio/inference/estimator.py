@@ -91,8 +91,8 @@ class Estimator(Stage):
     calibration, and is not part of the support. After the loss of a sensor, its
     features regain weight as their windows fill again. The more a
     moment differs from all training data, the nearer its estimate is to the prior;
-    models of the last minutes have none (reason: out of distribution). A model that
-    raises an error is given up alone (reason: failed).
+    models of the last minutes remember it as one at the limit of that data. A model
+    that raises an error is given up alone (reason: failed).
 
     The estimator reacts to events of the session: the markers ``baseline start`` and
     ``baseline end``; a rating of the last moments (`physio.inference.self_report`),

@@ -122,8 +122,6 @@ class FeatureBinding:
         Longest window of each chain (s), shape (chains,).
     is_motion
         Mask of the features of movement, shape (f,).
-    is_main
-        Mask of the features of the chain that the card names first, shape (f,).
     limits
         Standard deviations above which a value is no feature.
     """
@@ -135,7 +133,6 @@ class FeatureBinding:
     chain: npt.NDArray[np.int_]
     chain_memory: Array
     is_motion: npt.NDArray[np.bool_]
-    is_main: npt.NDArray[np.bool_]
     limits: SdLimits
 
     @classmethod
@@ -185,7 +182,6 @@ class FeatureBinding:
                 [memory[chain == k].max() for k in range(len(chains))]
             ),
             is_motion=np.array([c == "motion" for c in of_chain]),
-            is_main=np.array([c == chains[0] for c in of_chain]),
             limits=SdLimits.of(sd_limits, info.names),
         )
 
@@ -241,16 +237,13 @@ class FeatureBinding:
         return np.asarray(np.minimum(share[:f], share[f:][self.chain]))
 
     def only_motion(self, x: Array) -> bool:
-        """Return whether only movement is present although the main sensor has signal.
+        """Return whether only movement is present although other features are read.
 
-        Movement alone is used if the other sensors of a participant are lost. It is not
-        used while they warm up, or if they have no contact, because the band may not be
-        worn.
+        A band that is not worn moves too, and a model of several sensors knows
+        movement as their companion: alone, it is no estimate.
         """
-        if self.is_motion.all() or not np.isnan(x[~self.is_motion]).all():
-            return False
-        reasons = missing_reason(x[self.is_main])
-        return bool(np.any(reasons != MissingReason.NO_SIGNAL))
+        others = (self.index >= 0) & ~self.is_motion
+        return bool(others.any() and np.isnan(x[others]).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -643,12 +636,10 @@ class BoundExpert:
     ) -> ModelInput | Prediction:
         """Return the input of a model that reads the last minutes."""
         x = given.z
-        # Moments out of distribution are also excluded from the history.
+        # A moment unlike the training data counts as one at their limit.
         limit = self.ratings.novelty_limit
         novel = limit < np.inf and self.model.novelty(x, x) > limit
-        past.append(np.where(novel, _NOTHING, x), fill < 1)
-        if novel:
-            return self.missing(MissingReason.OUT_OF_DISTRIBUTION.nan)
+        past.append(self.model.clamped(x, limit) if novel else x, fill < 1)
         if np.isnan(x).all():
             return self.missing(primary_reason(x))
         before = past.moments(given.filling) if given.filling.any() else None
@@ -665,6 +656,8 @@ class BoundExpert:
             if given.before is not None:
                 before = self.ratings.calibrated(self.model.history(given.before))
                 mean, sd, parts = _blend((mean, sd, parts), before, given.fill)
+            familiar = self.ratings.familiar(self.model.novelty(given.z, given.z))
+            mean, sd, parts = self._toward_prior(mean, sd, parts, familiar)
             return self._supported(mean, sd, parts)
         if self.model.window is not None:
             rating = self.model.predict(given.z, given.extra)
@@ -680,11 +673,18 @@ class BoundExpert:
         if given.filling.any():
             before = self._without(given)
             mean, sd, parts = _blend((mean, sd, parts), before, given.fill)
-        if familiar < 1:
-            prior = self.ratings.prior
-            start = prior[0], prior[1], np.zeros_like(parts)
-            mean, sd, parts = _blend((mean, sd, parts), start, familiar)
+        mean, sd, parts = self._toward_prior(mean, sd, parts, familiar)
         return self._supported(mean, sd, parts, odds)
+
+    def _toward_prior(
+        self, mean: Array, sd: Array, parts: Array, share: float
+    ) -> tuple[Array, Array, Array]:
+        """Return ``share`` of the step from the prior to an estimate."""
+        if share == 1:
+            return mean, sd, parts
+        prior = self.ratings.prior
+        start = prior[0], prior[1], np.zeros_like(parts)
+        return _blend((mean, sd, parts), start, share)
 
     def _novelty(self, given: ModelInput) -> float:
         """Return the distance of a moment from the training data."""

@@ -151,6 +151,14 @@ class Model(ABC):
         """
         return float("nan")
 
+    def clamped(self, z: Array, limit: float) -> Array:  # noqa: ARG002
+        """Return a moment moved toward the training data, to a `novelty` of ``limit``.
+
+        It is called, with a `lookback`, for a moment whose novelty is above the limit;
+        by default the moment is returned as it is.
+        """
+        return z
+
     @property
     def window(self) -> WindowSpec | None:
         """Window of a signal that is read; None where features are read.

@@ -208,16 +208,28 @@ class GaussianSmoother(Model):
 
         About standard normal within the training data: see `Gaussian.novelty`.
         """
-        y = self._channel_means(z[None])
-        present = ~np.isnan(y)
-        n = int(present.sum())
+        far, n = self._distance(z)
         if not n:
             return float("nan")
-        far = y[present] @ np.linalg.solve(
-            self._cov[np.ix_(present, present)], y[present]
-        )
         middle = 2 / (9 * n)
         return float(((far / n) ** (1 / 3) - (1 - middle)) / np.sqrt(middle))
+
+    def clamped(self, z: Array, limit: float) -> Array:
+        """Return a moment moved toward the mean, to a `novelty` of ``limit``."""
+        far, n = self._distance(z)
+        if not (n and far > 0):
+            return z
+        middle = 2 / (9 * n)
+        near = n * max(1 - middle + limit * np.sqrt(middle), 0.0) ** 3
+        level = self.knows.level
+        return np.asarray(level + min(1.0, float(np.sqrt(near / far))) * (z - level))
+
+    def _distance(self, z: Array) -> tuple[float, int]:
+        """Return the squared distance of a moment, and its number of channels."""
+        y = self._channel_means(z[None])
+        present = ~np.isnan(y)
+        near = self._cov[np.ix_(present, present)]
+        return float(y[present] @ np.linalg.solve(near, y[present])), int(present.sum())
 
     def _channel_means(self, past: Array) -> Array:
         """Return the mean of each channel over each part of the past, as one vector."""

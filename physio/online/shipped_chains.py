@@ -200,8 +200,7 @@ def _fitted(name: str, table: Table, info: StreamInfo) -> FittedChain:
         elif stage["use"] == _ACTIGRAPHY:
             stages[i], note = _with_axes(stage, info, channels)
     complete = not note
-    reads_by_name = stages[0]["use"] == _ACTIGRAPHY
-    if len(channels) < len(info.channels) and not (reads_by_name or is_point(info)):
+    if len(channels) < len(info.channels) and not is_point(info):
         names = [c.name for c in channels]
         stages.insert(0, {"use": _SELECT, "channels": names})
     joins = table.get("with_axes", False)  # it is checked when all are joined

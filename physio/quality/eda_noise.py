@@ -2,89 +2,23 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
-from typing import Final, NamedTuple
+from math import inf
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from physio.core.block import Array, StreamInfo
 from physio.core.stage import Stage
-from physio.dsp.jit import njit
 from physio.quality.range_checks import masks
-
-Counts = npt.NDArray[np.int64]
+from physio.quality.signal_variation import (
+    VariationState,
+    judge_variation,
+    variation_memory,
+    variation_state,
+)
 
 _STEP: Final = Fraction(1, 4)  # s, of which means are judged
-_STEPS: Final = 20  # between two verdicts
-_FULL: Final = 0.5  # proportion of the means that a verdict needs
-
-
-class VariationState(NamedTuple):
-    """The last means of each channel, and the verdict."""
-
-    means: Array  # (n, channels): mean k in row k % n
-    total: Array  # (channels,): sum of the present step's samples
-    present: Array  # (channels,): their number
-    good: Array  # (channels,): the verdict
-    clock: Counts  # (2,): samples, samples in a step
-    limits: Array  # (2,): variance, ratio
-
-
-@njit(cache=True)
-def _check(
-    means: Array,
-    total: Array,
-    present: Array,
-    good: Array,
-    clock: Counts,
-    limits: Array,
-    x: Array,
-) -> Array:
-    """Return the verdict on each sample, shape (n, channels)."""
-    y = np.empty_like(x)
-    n, channels = means.shape
-    for i in range(len(x)):
-        for c in range(channels):
-            v = x[i, c]
-            if np.isfinite(v):
-                total[c] += v
-                present[c] += 1
-            y[i, c] = v if np.isnan(v) else good[c]
-        clock[0] += 1
-        if clock[0] % clock[1] == 0:
-            step = clock[0] // clock[1] - 1
-            for c in range(channels):
-                means[step % n, c] = total[c] / present[c] if present[c] else np.nan
-                total[c], present[c] = 0.0, 0.0
-            if (step + 1) % _STEPS == 0:
-                _judge(means, step, good, limits)
-    return y
-
-
-@njit(cache=True)
-def _judge(means: Array, step: int, good: Array, limits: Array) -> None:
-    """Judge each channel by its last means."""
-    n, channels = means.shape
-    for c in range(channels):
-        least, most, last = np.inf, -np.inf, np.nan
-        first, total, squares, changes, count = np.nan, 0.0, 0.0, 0.0, 0
-        for k in range(n):
-            v = means[(step + 1 + k) % n, c]
-            if np.isfinite(v):
-                first = v if count == 0 else first
-                least, most = min(least, v), max(most, v)
-                total += v - first
-                squares += (v - first) ** 2
-                count += 1
-                if np.isfinite(last):
-                    changes += (v - last) ** 2
-            last = v
-        good[c] = 1.0
-        if count >= _FULL * n and step + 1 >= n:
-            variance = squares / count - (total / count) ** 2
-            noise = variance > limits[0] and changes > limits[1] * variance * count
-            good[c] = 0.0 if noise or most == least else 1.0
+_SPIKE: Final = 5.0  # median distances from the median
 
 
 @dataclass(frozen=True)
@@ -109,8 +43,9 @@ class EdaVariation(Stage):
     (WESAD, Stress-Predict, Wearable Exam Stress) no signal was constant for 30 s, and
     0.2 % of the windows had a ratio above 1. Means of 0.25 s make the verdict
     independent of the sampling rate, and indifferent to hum on a skin's signal; hum
-    alone, from a fast converter, looks like a quiet skin. Verdicts change every 5 s,
-    from the complete steps before, and there is no delay.
+    alone, from a fast converter, looks like a quiet skin. Means beyond five median
+    distances from the median are spikes, whose return is no noise: they are left out.
+    Verdicts change every 5 s, from the complete steps before, and there is no delay.
 
     y(t) = 0 where the means m of the last ``window`` s are all equal, or var m >
     ``least``^2 and mean (m(k) - m(k - 1))^2 > ``ratio`` var m, else 1. Shape (n,
@@ -134,9 +69,7 @@ class EdaVariation(Stage):
                     f"the variation of skin conductance is judged in uS, but {c.name!r}"
                     f" of {info.name!r} is {c.kind} in {c.unit}"
                 )
-        state = self.initial_state(info)
-        steps = len(state.means) + _STEPS
-        return masks(info, float(steps * int(state.clock[1]) / info.rate))
+        return masks(info, variation_memory(info, self.initial_state(info)))
 
     def initial_state(self, info: StreamInfo) -> VariationState:
         """Return the state before the first sample."""
@@ -146,16 +79,9 @@ class EdaVariation(Stage):
                 f"ratio above 0 and a least sd of at least 0: {self.window}, "
                 f"{self.ratio}, {self.least}"
             )
-        n = len(info.channels)
-        return VariationState(
-            np.full((ceil(self.window / _STEP), n), np.nan),
-            np.zeros(n),
-            np.zeros(n),
-            np.ones(n),
-            np.array([0, max(ceil(info.rate * _STEP), 1)], np.int64),
-            np.array([self.least**2, self.ratio]),
-        )
+        limits = np.array([self.least**2, self.ratio, inf, _SPIKE])
+        return variation_state(info, len(info.channels), _STEP, self.window, limits)
 
     def process(self, state: VariationState, x: Array) -> Array:
         """Judge ``x``."""
-        return np.asarray(_check(*state, x))
+        return np.asarray(judge_variation(*state, x))

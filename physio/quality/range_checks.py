@@ -141,7 +141,8 @@ class EegQuality(Stage):
 class LimitState(NamedTuple):
     """State of the check by limits for each channel."""
 
-    recent: Array  # (n, channels): sample i in row i % n, over at least 0.25 s
+    recent: Array  # (n + 2, channels): sample i in row i % (n + 2); n, of 0.25 s
+    alone: Counts  # (n + 2, channels): whether that sample was the first bad one
     odd: Counts  # (channels,): bad samples up to the newest one
     since: Counts  # (channels,): samples since the last bad ones that lasted
     clock: Counts  # (2,): samples, samples of a hold
@@ -150,23 +151,34 @@ class LimitState(NamedTuple):
 
 @njit(cache=True)
 def _check_limits(
-    recent: Array, odd: Counts, since: Counts, clock: Counts, limits: Array, x: Array
+    recent: Array,
+    alone: Counts,
+    odd: Counts,
+    since: Counts,
+    clock: Counts,
+    limits: Array,
+    x: Array,
 ) -> Array:
     """Check each sample, shape (n, channels), by its value and its change."""
     y = np.empty_like(x)
-    n, hold = len(recent), clock[1]
+    size, hold = len(recent), clock[1]
+    n = size - 2
     for i in range(len(x)):
-        row = recent[clock[0] % n]
+        at = clock[0] % size
+        start, earlier = (clock[0] + 2) % size, (clock[0] + 1) % size
         clock[0] += 1
         for c in range(x.shape[1]):
-            v, before = x[i, c], row[c]
-            row[c] = v
+            v, before = x[i, c], recent[start, c]
+            if alone[start, c]:  # a single bad sample is no reference
+                before = recent[earlier, c]
+            recent[at, c] = v
             outside = v < limits[0] or v > limits[1]
             # A value outside says nothing of its successor, unless it lasted.
             known = limits[0] <= before <= limits[1] or since[c] <= hold
             bad = outside or (known and abs(v - before) > limits[2])
             odd[c] = odd[c] + 1 if bad else 0
-            lasts = odd[c] >= (max(n, 2) if outside else n) and bad
+            alone[at, c] = odd[c] == 1
+            lasts = odd[c] >= max(n, 2) and bad
             since[c] = 0 if lasts else since[c] + 1
             good = 0.0 if bad or since[c] <= hold else 1.0
             y[i, c] = v if np.isnan(v) else good
@@ -184,7 +196,8 @@ def _limit_state(
         )
     channels, n = len(info.channels), _recent(info)
     return LimitState(
-        np.full((n, channels), np.nan),
+        np.full((n + 2, channels), np.nan),
+        np.zeros((n + 2, channels), np.int64),
         np.zeros(channels, np.int64),
         np.full(channels, samples, np.int64),
         np.array([0, samples], np.int64),
@@ -199,7 +212,7 @@ def _recent(info: StreamInfo) -> int:
 
 def _limit_memory(info: StreamInfo, state: LimitState) -> float:
     """Return the time (s) for which a sample can affect later ones."""
-    return (int(state.clock[1]) + len(state.recent)) / float(info.rate)
+    return (int(state.clock[1]) + len(state.recent) - 1) / float(info.rate)
 
 
 def masks(info: StreamInfo, seconds: float) -> StreamInfo:
@@ -234,11 +247,11 @@ class EdaQuality(Stage):
     result does not depend on the sampling rate: a change is judged over d = 0.25 s, so
     that the noise of a fast converter is no jump, and ``hold`` follows only faults that
     last as long. A single value out of range, as a 0 that a device inserts now and
-    then, is masked alone. There is no delay.
+    then, and a single spike are masked alone. There is no delay.
 
     y(t) = 1 where low <= x <= high and abs(x(t) - x(t - d)) <= d rise, and where for
-    ``hold`` s no violation lasted d (out of range: two samples at least), else 0. Shape
-    (n, channels) to (n, channels), unit 1.
+    ``hold`` s no violation lasted d (two samples at least), else 0. Shape (n, channels)
+    to (n, channels), unit 1.
 
     References
     ----------

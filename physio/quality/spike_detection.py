@@ -1,4 +1,4 @@
-"""Detection of spikes and steps in a pulse wave or an ECG."""
+"""Detection of spikes and steps in a signal."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,7 +21,7 @@ _PANES: Final = 10  # in the time over which changes are taken
 class ChangeHistory(NamedTuple):
     """Greatest change of each channel in each tenth of a window."""
 
-    judged: Counts  # columns of pulse waves and ECG
+    judged: Counts  # columns of the judged kinds
     most: Array  # (panes, channels): pane k in row k % panes
     last: Array  # (channels,): the newest good sample
     away: Counts  # (channels,): bad samples since
@@ -46,6 +46,9 @@ def _find_jumps(
             if np.isnan(v):
                 y[i, c], last[c], away[c] = v, np.nan, 0
                 continue
+            if np.isinf(v):
+                y[i, c] = 0.0
+                continue
             change, usual, alive = abs(v - last[c]), 0.0, 0
             for p in range(panes):
                 usual = max(usual, most[p, c])
@@ -64,15 +67,13 @@ def _find_jumps(
 
 @dataclass(frozen=True)
 class SpikeDetection(Stage):
-    """Mask of a pulse wave or an ECG without spikes and steps.
+    """Mask of a signal without spikes and steps.
 
     A sample x(i) is bad (0, else 1; no unit) if abs(x(i) - x(g)), with g the last good
     sample, exceeds ``times`` times the greatest change between successive samples of
     the last ``window`` s, which contain two beats even at the lowest heart rate. A
     spike is thus masked without the samples after it, and a step becomes the new level
-    after ``hold`` s.
-
-    Other channels of the stream are good.
+    after ``hold`` s. An infinite sample is bad. Channels of other kinds are good.
 
     Parameters
     ----------
@@ -81,14 +82,18 @@ class SpikeDetection(Stage):
     window
         Length of the window of changes (s).
     hold
-        Longest time for which samples are bad (s).
+        Longest time for which samples are bad (s); one sample if that is longer.
+    kinds
+        Kinds of the channels that are judged.
 
     Notes
     -----
     The method and its limit are ours: on the wrists of 23 participants (WESAD, Stress-
     Predict), 34 hours with all arm movements, no sample changes five times faster than
     the samples of the two seconds before, and on a participant at rest (ECG and pulse)
-    none changes 1.4 times faster. Changes are taken over the present tenth of
+    none changes 1.4 times faster. EEG and acceleration, which do change so at the begin
+    of a movement, are judged with a ``hold`` of 0.02 s, which costs few samples of it.
+    Changes are taken over the present tenth of
     ``window`` and the nine before it; until these are full, and half of them contain a
     change, all samples are good. There is no delay.
 
@@ -99,13 +104,14 @@ class SpikeDetection(Stage):
     times: float = 5.0
     window: float = 2.0
     hold: float = 1.0
+    kinds: tuple[str, ...] = ("bio", "ecg")
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a mask for each channel."""
-        if not _judged(info):
+        if not self._judged(info):
             c = info.channels[0]
             raise ValueError(
-                f"jumps are judged in a pulse or an ECG, but {c.name!r} of "
+                f"jumps are judged in {' or '.join(self.kinds)}, but {c.name!r} of "
                 f"{info.name!r} is {c.kind}"
             )
         clock = self.initial_state(info).clock
@@ -118,10 +124,10 @@ class SpikeDetection(Stage):
                 f"jumps of {info.name!r} need times above 1, a window above 0 and a "
                 f"hold of at least 0: {self.times}, {self.window}, {self.hold}"
             )
-        judged = _judged(info)
+        judged = self._judged(info)
         n = len(judged)
         pane = ceil(info.rate * Fraction(str(self.window)) / _PANES)
-        hold = int(info.rate * Fraction(str(self.hold)))
+        hold = max(int(info.rate * Fraction(str(self.hold))), min(self.hold > 0, 1))
         return ChangeHistory(
             np.array(judged, np.int64),
             np.zeros((_PANES, n)),
@@ -138,7 +144,6 @@ class SpikeDetection(Stage):
         y[:, state.judged] = _find_jumps(*state[1:], judged)
         return np.asarray(y)
 
-
-def _judged(info: StreamInfo) -> list[int]:
-    """Return the columns of pulse waves and ECG."""
-    return [i for i, c in enumerate(info.channels) if c.kind in {"bio", "ecg"}]
+    def _judged(self, info: StreamInfo) -> list[int]:
+        """Return the columns of the judged kinds."""
+        return [i for i, c in enumerate(info.channels) if c.kind in self.kinds]

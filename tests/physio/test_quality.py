@@ -69,7 +69,7 @@ def test_skin_conductance_out_of_range_or_jumping_is_bad_for_the_hold() -> None:
     x[80] = 0.0  # one sample that a device lost
     x[100:] = 5.0  # 3 uS within 0.25 s
     y = judged(EdaQuality(), EDA, x)
-    bad = [*range(50, 72), 80, *range(100, 121)]  # 5 s are 20 samples more
+    bad = [*range(50, 72), 80, *range(100, 122)]  # 20 samples after the second
     np.testing.assert_array_equal(np.flatnonzero(y == 0), bad)
     x = np.full(50, 70.0)
     assert np.all(judged(EdaQuality(), EDA, x) == 0)
@@ -196,7 +196,7 @@ def test_no_sample_of_real_wrists_jumps(data: Path) -> None:
 def test_jumps_of_what_is_no_wave_are_refused() -> None:
     with pytest.raises(
         ValueError,
-        match=r"^jumps are judged in a pulse or an ECG, but 'eda' of 'band.eda' is "
+        match=r"^jumps are judged in bio or ecg, but 'eda' of 'band.eda' is "
         r"gsr$",
     ):
         SpikeDetection().output_info(EDA)

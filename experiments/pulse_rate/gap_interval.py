@@ -66,12 +66,12 @@ def evaluate(data: Path, weights: Weights) -> dict[str, Any]:
         table = table[np.isfinite(table).all(axis=1)]
         if len(table) > _FEWEST:
             parts[band.name] = lab, table
-    own = {lab: float(np.std(values)) for lab, values in errors.items()}
+    spreads = {lab: float(np.std(values)) for lab, values in errors.items()}
     plain: dict[str, float] = {}
     with_reference: dict[str, float] = {}
     for name, (lab, table) in parts.items():
         off = np.abs(table[:, 0] - table[:, 2])
-        other = own[next(x for x in own if x != lab)]  # of the other laboratory
+        other = next(x for k, x in spreads.items() if k != lab)  # other laboratory
         for rows, sd in (
             (plain, table[:, 1]),
             (with_reference, np.hypot(table[:, 1], other)),

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Channel
 from physio.core.events import Events, event_stream
 from physio.core.recording import Recording
@@ -105,8 +106,9 @@ class BidsRatings:
         """
         recording = self._bids.load(trial)
         segments, scales = self._segments(trial, recording)
-        events = rated_events(segments, scales, trial.subject, recording.end)
-        return replace(recording, events={**recording.events, **events})
+        events = {k: _as_given(e) for k, e in recording.events.items()}
+        events |= rated_events(segments, scales, trial.subject, recording.end)
+        return replace(recording, events=events)
 
     @property
     def _bids(self) -> Bids:
@@ -324,6 +326,15 @@ def rated_events(
         CONDITIONS: Events(conditions, until, begins, ends[:, None].copy(), names),
         RATINGS: Events(rated, until, ends, np.hstack([scaled, given]), names),
     }
+
+
+def _as_given(events: Events) -> Events:
+    """Return events whose columns of ratings are named as those off the scale."""
+    channels = tuple(
+        replace(c, name=f"{c.name}.sam") if c.name in DIMENSIONS else c
+        for c in events.info.channels
+    )
+    return replace(events, info=replace(events.info, channels=channels))
 
 
 def _numbers(values: Any) -> list[float]:

@@ -78,10 +78,10 @@ class Dasps:
             raise FileNotFoundError(
                 f"{self.root} is no DASPS folder: it has no {SIGNALS}"
             )
-        stored = npz_arrays.names(path)
-        people = {n.removesuffix("_eeg") for n in stored if n.endswith("_eeg")}
+        rated = self.root / RATINGS
+        people = {row["person"] for row in csv_rows.read(rated, *_COLUMNS)}
         if not people:
-            raise ValueError(f"{path} has no array S01_eeg or alike")
+            raise ValueError(f"{rated} has no rating")
         return tuple(Trial(name) for name in natural_sorted(people))
 
     def load(self, trial: Trial) -> Recording:

@@ -70,6 +70,8 @@ def loaded(cls: type[Dataset], root: Path, trial: Trial) -> Recording:
 
 @pytest.fixture(params=[0, -1], ids=["first", "last"])
 def recording(request: pytest.FixtureRequest, dataset: Dataset) -> Recording:
+    if request.param and type(dataset).__name__ == "SeedV":
+        pytest.skip("the miniature of SEED-V holds only the first of 15 films")
     root: Path = dataset.root  # type: ignore[attr-defined]
     return loaded(type(dataset), root, dataset.trials()[request.param])
 

@@ -320,7 +320,7 @@ def test_a_file_says_where_it_comes_from(few: Few, tmp_path: Path) -> None:
     assert told["source"] == {"stream": "e4.acc", "rate": "32"}
     assert (told["dataset"], told["origin"]) == ("few", "measured")
     stages = told["config"]["chains"]["motion"]["stages"]
-    assert stages[0]["use"] == "physio.features.actigraphy:Actigraphy"
+    assert stages[-1]["use"] == "physio.features.actigraphy:Actigraphy"
     assert {"numpy", "physio-affect", "numba"} <= set(told["versions"])
 
 

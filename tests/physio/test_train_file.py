@@ -163,7 +163,8 @@ def test_weights_are_not_overwritten(general: Any) -> None:
 @pytest.fixture(scope="module")
 def personal(folder: Path) -> Any:
     data = DATA + 'participants = ["P2"]\n'
-    text = data + FILE + '[protocol]\nby = "session-out"\n[output]\nname = "of-p2"\n'
+    file = FILE.replace(', ["motion.activity", "log"]', "")
+    text = data + file + '[protocol]\nby = "session-out"\n[output]\nname = "of-p2"\n'
     return trained(folder, text, "p2.toml")
 
 

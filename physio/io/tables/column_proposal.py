@@ -145,11 +145,12 @@ def propose(table: TextTable) -> Proposal:
     """
     reasons: dict[str, str] = {}
     doubts: list[str] = []
+    time_doubts: list[str] = []
     if len(table.names) == 1 and (listed := _intervals(table, reasons)):
         return Proposal(ColumnMap((listed,)), reasons, ())
     if len(table.names) == 2 and (timed := _timed_intervals(table, reasons)):
         return Proposal(timed, reasons, ())
-    time, unit, counter = _time(table, reasons, doubts)
+    time, unit, counter = _time(table, reasons, time_doubts)
     taken = {*time, counter}
     signals = []
     for name in (n for n in table.names if n not in taken):
@@ -169,6 +170,7 @@ def propose(table: TextTable) -> Proposal:
         rate = 1.0  # a map needs one
     if not signals:
         return Proposal(None, reasons, tuple(doubts))
+    doubts = [*time_doubts, *doubts]
     rates = _slower(table, signals, time, reasons)
     columns = ColumnMap(
         tuple(rates), time, unit, rate=0.0 if time else rate, source="table"

@@ -6,7 +6,6 @@ from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
@@ -123,7 +122,9 @@ class ClassReliability:
     def apply(self, odds: Array) -> Array:
         """Return calibrated probabilities, shape (..., classes)."""
         logs = np.log(np.maximum(odds, _LEAST))
-        return np.asarray(softmax(self.intercept + self.slope * logs, axis=-1))
+        raised = self.intercept + self.slope * logs
+        raised = np.exp(raised - raised.max(axis=-1, keepdims=True))
+        return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays of weights, ``reliability.*``."""

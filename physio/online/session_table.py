@@ -123,7 +123,7 @@ class _ChainValues:
         prefix = f"{chain}."
         columns = [
             i for i, n in enumerate(info.names)
-            if n.startswith(prefix) and not n.endswith(_SUPPORT)
+            if n.startswith(prefix) and not n.endswith((*_SUPPORT, ".sd"))
         ]  # fmt: skip
         first = info.names[columns[0]].removeprefix(prefix) if columns else ""
         group = first.partition(".")[0]

@@ -291,3 +291,13 @@ def test_a_chain_is_listed_with_each_stream_that_it_reads() -> None:
     rows = SessionTable(infos).rows(chains)
     assert [[c["chain"] for c in r["computed"]] for r in rows] == [["pulse"]] * 2 + [[]]
     assert rows[2]["notes"] == ["no chain of the session reads it"]
+
+
+def test_the_rate_in_the_table_is_not_mixed_with_its_sd() -> None:
+    pulse = StreamInfo("band.bvp", Fraction(64), (Channel("bvp"),))
+    columns = tuple(Channel(c) for c in ("heart.rate", "heart.rate.sd", "heart.x"))
+    features = StreamInfo("features", Fraction(4), columns)
+    table = SessionTable([pulse])
+    table.take(Block(features, 0, 0.0, np.tile([72.0, 1.8, 5.0], (40, 1))))
+    ((computed,),) = [row["computed"] for row in table.rows({"heart": ("band.bvp",)})]
+    assert (computed["column"], computed["median"]) == ("rate", 72.0)

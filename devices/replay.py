@@ -79,6 +79,11 @@ class Replay(Device):
         }
 
     @property
+    def is_replay(self) -> bool:
+        """Always true."""
+        return True
+
+    @property
     def declares_silence(self) -> bool:
         """True if the recording holds the declared timeouts."""
         return bool(self.recording.timeline)

@@ -181,6 +181,11 @@ class Device(CommandSource, ABC):
         return False
 
     @property
+    def is_replay(self) -> bool:
+        """True if it replays a recording: slow models then miss what they missed."""
+        return False
+
+    @property
     def ends(self) -> Mapping[str, float]:
         """Time of the last sample of each stream (s), where it is known already."""
         return {}

@@ -149,12 +149,14 @@ class Estimator(Stage):
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the output columns; raise ValueError if an expert lacks an input."""
         experts = self._bind(info)
-        channels = _estimate_channels(experts)
-        channels += _expert_channels(experts, _tick(info))
-        channels += _contribution_channels(experts)
+        tick = _tick(info)
+        late = tick * max((experts[k].delay for k in _in_fusion(experts)), default=0)
+        channels = _estimate_channels(experts, late)
+        channels += _expert_channels(experts, tick)
+        channels += _contribution_channels(experts, late)
         if (forecaster := Forecaster.bind(experts, info)) is not None:
             channels += forecaster.channels
-        channels += condition_channels(experts, _tick(info))
+        channels += condition_channels(experts, tick)
         answering = [e for e in experts if self._allows(e, info)]
         demo = any(e.origin is not Origin.MEASURED for e in answering)
         origin = Origin.worst(info.origin, Origin.DEMO) if demo else info.origin
@@ -483,17 +485,20 @@ class _State(NamedTuple):
     messages: list[tuple[str, str]]  # stream and label, not taken yet
 
 
-def _estimate_channels(experts: tuple[BoundExpert, ...]) -> list[Channel]:
-    """Return the columns of the estimate, its support and its intervals."""
+def _estimate_channels(experts: tuple[BoundExpert, ...], late: float) -> list[Channel]:
+    """Return the columns of the estimate, its support and its intervals.
+
+    ``late`` is the largest delay of a fused expert (s).
+    """
     span = _longest(experts)
     names = [f"{d}{end}" for d in DIMENSIONS for end in ("", ".sd", ".missing")]
     return [
-        *(Channel(name, memory=span) for name in names),
+        *(Channel(name, delay=late, memory=span) for name in names),
         *(
             Channel(f"support.{end}", unit="s")
             for end in ("window_start", "window_end")
         ),
-        *(Channel(name, memory=span) for name in INTERVALS),
+        *(Channel(name, delay=late, memory=span) for name in INTERVALS),
     ]
 
 
@@ -507,11 +512,13 @@ def _expert_channels(experts: tuple[BoundExpert, ...], tick: float) -> list[Chan
     ]
 
 
-def _contribution_channels(experts: tuple[BoundExpert, ...]) -> list[Channel]:
-    """Return the columns of contributions."""
+def _contribution_channels(
+    experts: tuple[BoundExpert, ...], late: float
+) -> list[Channel]:
+    """Return the columns of contributions, ``late`` (s) as the estimate."""
     span, groups = _longest(experts), _groups(experts)
     return [
-        Channel(f"{d}{CONTRIBUTION}{g}", memory=span)
+        Channel(f"{d}{CONTRIBUTION}{g}", delay=late, memory=span)
         for d in DIMENSIONS
         for g in groups
     ]

@@ -63,7 +63,7 @@ class Computation:
         self._announced = False
         self._start: EngineStart | None = None
         if self._is_live:
-            self._start = EngineStart(plan.live(), streams, begin)
+            self._start = EngineStart(plan, streams, begin)
         else:
             self._take_engine(Engine(plan, streams, begin))
 

@@ -82,6 +82,11 @@ class ReconnectingDevice(Device):
         return self.device.ends
 
     @property
+    def is_replay(self) -> bool:
+        """Value of the device's own `is_replay`."""
+        return self.device.is_replay
+
+    @property
     def declares_silence(self) -> bool:
         """Value of the device's own `declares_silence`."""
         return self.device.declares_silence

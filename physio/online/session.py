@@ -131,8 +131,10 @@ class Session:
             for sink in self._sinks:
                 stack.enter_context(sink)
                 sink.open_streams(streams)
+            replayed = any(d.is_replay for d in self._devices)  # misses the same again
+            plan = self.plan.live() if self._is_live and not replayed else self.plan
             self.computation = Computation(
-                self.plan, streams, self.begin, self.clock, self.faults
+                plan, streams, self.begin, self.clock, self.faults
             )
             stack.callback(self.computation.close)
             self._report(self.computation.notices())

@@ -102,6 +102,11 @@ def test_the_loop_goes_on_and_a_replay_misses_the_same(
     live = arousal(items)
     codes = missing_reason(live)
     assert set(codes[:3].tolist()) == {MissingReason.WARMING_UP}
+    info = next(i.info for i in items if i.info.name == "estimates")
+    delays = {c.name: c.delay for c in info.channels}
+    fused = {n for n in delays if n.startswith("arousal")}
+    assert {delays[n] for n in fused} == {3 * 0.25}
+    assert {"arousal.sd", "arousal.ci80", "arousal.contribution.other"} <= fused
     assert np.isfinite(live).sum() >= 6
     misses = [i for i in items if i.info.name == "session.misses"]
     assert len(misses) >= 2  # every third answer takes longer than three ticks
@@ -117,3 +122,7 @@ def test_the_loop_goes_on_and_a_replay_misses_the_same(
     np.testing.assert_array_equal(
         repeated[: len(live)].view(np.int64), live.view(np.int64)
     )
+    paced = WallClock(speed=6.0)  # the model is quick now, and nothing is late by it
+    with Session(plan, [Replay(recording, paced)], (), paced) as third:
+        late = missing_reason(arousal(list(third))) == MissingReason.LATE
+    np.testing.assert_array_equal(late[: len(live)], codes == MissingReason.LATE)

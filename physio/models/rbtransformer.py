@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from math import factorial
+from threading import Lock, local
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -106,14 +107,40 @@ def predicted(
 def single_thread() -> Iterator[None]:
     """Restrict torch to one thread, which is faster on a busy machine.
 
-    Sums then have the same order whatever the number of cores.
+    Sums then have the same order whatever the number of cores. Python threads may be
+    inside together, without waiting for each other: the last one restores the number.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    with _LOCK:
+        threads = torch.get_num_threads()  # of this Python thread, in part
+        if not _INSIDE.count and (threads > 1 or not _REDUCED.is_set):
+            _INSIDE.threads = threads
+        _INSIDE.count, _REDUCED.is_set = _INSIDE.count + 1, True
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        with _LOCK:
+            _INSIDE.count -= 1
+            if not _INSIDE.count:
+                torch.set_num_threads(_INSIDE.threads)
+                _REDUCED.is_set = False
+
+
+@dataclass
+class _Inside:
+    """Number of entries into `single_thread`, and torch's threads before the first."""
+
+    count: int = 0
+    threads: int = 1
+
+
+class _Reduced(local):
+    """State of a Python thread: whether it was left with one thread of torch."""
+
+    is_set = False
+
+
+_LOCK, _INSIDE, _REDUCED = Lock(), _Inside(), _Reduced()
 
 
 def random_bits(n: int) -> Tensor:

@@ -1,5 +1,8 @@
 """RBTransformer as published, and what we add: missing electrodes, a second head."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,12 @@ from torch.nn import functional as F  # noqa: N812
 
 from physio.core.missing import MissingReason, missing_reason
 from physio.io.montage import places
-from physio.models.rbtransformer import Dropout, RBTransformer, RBTransformerConfig
+from physio.models.rbtransformer import (
+    Dropout,
+    RBTransformer,
+    RBTransformerConfig,
+    single_thread,
+)
 
 
 def net(seed: int = 0, **settings: object) -> RBTransformer:
@@ -224,3 +232,30 @@ def test_predicting_takes_one_thread_and_gives_the_others_back(
     model.predict(np.zeros(12), np.zeros(12))
     assert seen == [1]
     assert torch.get_num_threads() == before
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_workers_inside_together_give_the_threads_back() -> None:
+    outer, inner = single_thread(), single_thread()
+    with ThreadPoolExecutor(1) as worker:
+        for _ in range(2):
+            outer.__enter__()
+            worker.submit(inner.__enter__).result()
+            outer.__exit__(None, None, None)  # the worker goes on
+            assert worker.submit(torch.get_num_threads).result() == 1
+            worker.submit(inner.__exit__, None, None, None).result()
+            assert worker.submit(torch.get_num_threads).result() == 2
+            outer, inner = single_thread(), single_thread()
+    with ThreadPoolExecutor(1) as worker:  # as any new thread
+        assert worker.submit(torch.get_num_threads).result() == 2
+    with single_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2

@@ -89,34 +89,51 @@ def open_graph(graph: bytes) -> Any:
     Raises
     ------
     ValueError
-        If the bytes are no ONNX graph that it can run alone.
+        If the bytes are no ONNX graph that it can run alone, or the weights of the
+        graph are in another file, which could be any file of the computer.
     """
-    runtime = _runtime()
+    runtime, onnx = _package("onnxruntime"), _package("onnx")
+    runtime.disable_telemetry_events()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors, which are raised
     try:
-        return runtime.InferenceSession(graph, options, ["CPUExecutionProvider"])
+        external = _is_external(onnx.ModelProto.FromString(graph), onnx.TensorProto)
+        if not external:
+            return runtime.InferenceSession(graph, options, ["CPUExecutionProvider"])
     except Exception as error:  # its classes have no common base
         text = " ".join(str(error).split())[:200]
         raise ValueError(
             f"ONNX Runtime cannot run this graph by itself: {text}"
         ) from None
+    raise ValueError(
+        "the ONNX graph keeps weights in another file (external data), which is not "
+        "read: save it as one file, onnx.save(onnx.load('model.onnx'), 'whole.onnx')"
+    )
 
 
-def _runtime() -> Any:
-    """Return ONNX Runtime with its telemetry off.
+def _is_external(message: Any, tensor: Any) -> bool:
+    """Return whether a tensor anywhere in a message keeps its data in another file."""
+    if isinstance(message, tensor):
+        return bool(message.data_location == tensor.EXTERNAL)
+    return any(
+        _is_external(part, tensor)
+        for field, value in message.ListFields()
+        if field.message_type is not None
+        for part in ((value,) if hasattr(value, "ListFields") else value)
+    )
+
+
+def _package(name: str) -> Any:
+    """Return ``onnx`` or ``onnxruntime``.
 
     `physio` sets ``ORT_DISABLE_TELEMETRY``, which disables all telemetry if ONNX
-    Runtime is loaded after `physio`. If it was loaded before, the call disables the
-    remaining telemetry.
+    Runtime is loaded after `physio`. If it was loaded before, a call of `open_graph`
+    disables the remaining telemetry.
     """
     try:
-        runtime = import_module("onnxruntime")
+        return import_module(name)
     except ImportError:
         raise ValueError(
-            "the package 'onnxruntime' is not installed: pip install "
-            "'physio-affect[onnx]'"
+            f"the package {name!r} is not installed: pip install 'physio-affect[onnx]'"
         ) from None
-    runtime.disable_telemetry_events()
-    return runtime

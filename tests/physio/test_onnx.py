@@ -86,3 +86,38 @@ def test_a_file_is_a_whole_valid_graph(tmp_path: Path) -> None:
     model = RBTransformer(RBTransformerConfig(4, head="affect"))
     onnx.write(model, tmp_path / "net.onnx")
     package.checker.check_model(str(tmp_path / "net.onnx"), full_check=True)
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["graph", "subgraph"])
+def test_a_graph_with_weights_in_another_file_is_refused(
+    inside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from onnx import TensorProto, helper
+
+    (tmp_path / "secret.bin").write_bytes(np.ones(4, np.float32).tobytes())
+    monkeypatch.chdir(tmp_path)  # where ONNX Runtime would read it
+    value = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4])
+    value.data_location = TensorProto.EXTERNAL
+    value.external_data.add(key="location", value="secret.bin")
+    x, y, z, yes = (
+        helper.make_tensor_value_info(name, kind, shape)
+        for name, kind, shape in (
+            ("x", TensorProto.FLOAT, [4]),
+            ("y", TensorProto.FLOAT, [4]),
+            ("z", TensorProto.FLOAT, [4]),
+            ("yes", TensorProto.BOOL, []),
+        )
+    )
+    add = helper.make_graph(
+        [helper.make_node("Add", ["x", "w"], ["z"])], "add", [], [z], [value]
+    )
+    if inside:
+        node = helper.make_node("If", ["yes"], ["y"], then_branch=add, else_branch=add)
+        whole = helper.make_graph([node], "whole", [x, yes], [y])
+    else:
+        node = helper.make_node("Add", ["x", "w"], ["y"])
+        whole = helper.make_graph([node], "whole", [x], [y], [value])
+    model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", 20)])
+    model.ir_version = 10
+    with pytest.raises(ValueError, match=r"in another file.*save it as one file"):
+        onnx.open_graph(model.SerializeToString())

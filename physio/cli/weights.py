@@ -83,10 +83,9 @@ def check_weights(name: Name, trust: Trust = []) -> None:  # noqa: B006 typer wa
     began = perf_counter()
     difference = golden.largest_difference(model, stored.golden)
     milliseconds = 1e3 * (perf_counter() - began) / len(stored.golden["z"])
-    tolerance = float(stored.golden["tolerance"][0])
     say(
         f"{stored.name}: sha256 {stored.card.sha256[:12]}; the stored example is "
-        f"repeated within {difference:.2g} ({tolerance:g} allowed); "
+        f"repeated within {difference:.2g} ({stored.tolerance:g} allowed); "
         f"{milliseconds:.1f} ms an estimate"
     )
     if milliseconds > _SLOW:
@@ -114,10 +113,11 @@ def pull(
     Example: `physio weights pull owner/my-weights weights/my-weights`
     """
     from physio.training import share_weights
+    from physio.training.train_card import session_line
 
     stored = share_weights.pull(source, folder, revision)
     say(f"{folder}: {share_weights.describe(stored)['estimates']}")
-    say(f"a session reads it as experts = [{{ weights = './{folder.as_posix()}' }}]")
+    say(f"a session reads it as {session_line(folder)}")
 
 
 def push(

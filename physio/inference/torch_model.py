@@ -17,10 +17,8 @@ from physio.core.block import Array
 from physio.core.missing import MissingReason
 from physio.inference.braindecode_import import braindecode_models
 from physio.models.base import Arrays, Model, WindowSpec
+from physio.models.model_card import BRAINDECODE
 from physio.models.rbtransformer import single_thread
-
-BRAINDECODE: Final = "braindecode.models:"
-"""Front of the import path of a network of braindecode."""
 
 
 @dataclass(frozen=True)

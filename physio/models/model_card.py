@@ -37,8 +37,8 @@ FILES: Final = (
 )
 """Files of a folder of weights."""
 
-EXTERNAL: Final = ("braindecode",)
-"""Packages whose networks weights may name without ``--trust``."""
+BRAINDECODE: Final = "braindecode.models:"
+"""Front of the import path of networks that weights may name without ``--trust``."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class Weights:
                 "them again"
             )
         model, difference = self.repeated(trust)
-        tolerance = float(self.golden["tolerance"][0])
+        tolerance = self.tolerance
         if not difference <= tolerance:
             raise ValueError(
                 f"the weights {self.name!r} do not repeat their stored example: an "
@@ -204,6 +204,11 @@ class Weights:
             )
         return model
 
+    @property
+    def tolerance(self) -> float:
+        """Largest difference allowed: the stored one, at most `golden.TOLERANCE`."""
+        return min(golden.TOLERANCE, float(self.golden["tolerance"][0]))
+
     def repeated(self, trust: tuple[str, ...] = ()) -> tuple[Model, float]:
         """Return the model, and its largest difference from the stored example."""
         model = self.restored(trust)
@@ -212,7 +217,7 @@ class Weights:
     def restored(self, trust: tuple[str, ...] = ()) -> Model:
         """Return the model without a comparison with its stored example."""
         cls, network = self.model_class(trust), self.card.config.get("network")
-        if network and str(network).partition(".")[0] not in EXTERNAL:
+        if network and not str(network).startswith(BRAINDECODE):
             at = f"the weights {self.name!r}"  # the model builds another class
             config.load_object(network, at, trust)
         return cls.restore(self.card.config, self.part("model"))

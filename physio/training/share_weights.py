@@ -1,5 +1,6 @@
 """Exchange of weights: local folders, and repositories of the Hugging Face hub."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,12 +18,16 @@ PAGE: Final = "README.md"
 
 _REPOSITORY: Final = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
 _LICENCES: Final = {
-    "CC0": "cc0-1.0",
-    "CC-BY": "cc-by-4.0",
-    "BSD-3": "bsd-3-clause",
-    "MIT": "mit",
-    "ODC-BY": "odc-by",
+    "cc0-1.0": r"CC0([ -]1\.0)?",
+    "cc-by-4.0": r"CC[ -]BY[ -]4\.0",
+    "cc-by-sa-4.0": r"CC[ -]BY[ -]SA[ -]4\.0",
+    "cc-by-nc-4.0": r"CC[ -]BY[ -]NC[ -]4\.0",
+    "cc-by-nc-sa-4.0": r"CC[ -]BY[ -]NC[ -]SA[ -]4\.0",
+    "bsd-3-clause": r"BSD[ -]3[ -]Clause",
+    "mit": r"MIT",
+    "odc-by": r"ODC[ -]By([ -]1\.0)?",
 }
+"""Names of licences on the hub, each with the pattern of its whole text."""
 
 
 def pull(source: str, folder: Path, revision: str = "") -> Weights:
@@ -114,17 +119,36 @@ def push(name: str, target: str, *, private: bool = True) -> str:
 def page(weights: Weights) -> str:
     """Return the page of weights on the hub: its head (YAML), and the model card."""
     card = weights.card
-    known = (v for k, v in _LICENCES.items() if k in card.licence.upper())
     lines = [
         "---",
         "library_name: physio-affect",
-        f"license: {next(known, 'other')}",
+        *_licence(card.licence),
         "tags:",
         *(f"- {tag}" for tag in ("eeg", "physiology", "affective-computing")),
         "---",
         "",
     ]
     return "\n".join(lines) + model_card.to_markdown(weights.name, card)
+
+
+def _licence(text: str) -> list[str]:
+    """Return the lines of a licence, ``other`` if it is not one that the hub knows."""
+    parts = [part.strip() for part in text.split(";")]
+    known = {_known_licence(part) for part in parts if part}
+    name = known.pop() if len(known) == 1 else ""
+    if name:
+        return [f"license: {name}"]
+    return ["license: other", f"license_name: {json.dumps(text, ensure_ascii=False)}"]
+
+
+def _known_licence(part: str) -> str:
+    """Return the hub's name of one licence; empty if it is unknown."""
+    names = (
+        name
+        for name, pattern in _LICENCES.items()
+        if re.fullmatch(pattern, part, re.IGNORECASE)
+    )
+    return next(names, "")
 
 
 def describe(weights: Weights) -> Mapping[str, Any]:

@@ -86,6 +86,54 @@ def test_one_weight_changed_by_a_hundredth_is_refused(
     assert sentence in str(done.exception)
 
 
+def test_a_stored_tolerance_does_not_exceed_the_usual_one(folder: Path) -> None:
+    example = load_file(folder / golden.FILE)
+    example.pop("sha256")
+    example["mean"] += 0.01
+    example["tolerance"][:] = 100.0
+    card, arrays = model_card.load(str(folder)).card, model_card.read_arrays(folder)
+    model_card.save(folder, card, arrays, example)
+    model_card._load.cache_clear()
+    with pytest.raises(ValueError, match=r"by 0\.01, more than 0\.0001"):
+        model_card.load(str(folder)).model()
+
+
+def test_only_networks_of_braindecode_itself_need_no_trust(folder: Path) -> None:
+    stored = model_card.load(str(folder))
+    for network in ("braindecode.util:np", "braindecode.models.base:EEGModuleMixin"):
+        card = replace(stored.card, config={**stored.card.config, "network": network})
+        with pytest.raises(ValueError, match="--trust braindecode would allow it"):
+            replace(stored, card=card).model()
+
+
+@pytest.mark.parametrize(
+    ("licence", "name"),
+    [
+        ("CC BY 4.0", "cc-by-4.0"),
+        ("CC-BY-4.0; CC BY 4.0", "cc-by-4.0"),
+        ("CC0", "cc0-1.0"),
+        ("ODC-By 1.0", "odc-by"),
+        ("BSD-3-Clause", "bsd-3-clause"),
+        ("MIT", "mit"),
+        ("CC-BY-NC-4.0", "cc-by-nc-4.0"),
+        ("CC BY-NC-SA 4.0", "cc-by-nc-sa-4.0"),
+        ("CC BY 4.0; MIT", "other"),
+        ("CC BY 4.0; not stated", "other"),
+        ("CC BY 4.0, Synapse syn50614194", "other"),
+        ("commercial use not permitted", "other"),
+        ("", "other"),
+    ],
+)
+def test_a_page_states_a_licence_only_if_it_is_the_whole(
+    folder: Path, licence: str, name: str
+) -> None:
+    stored = model_card.load(str(folder))
+    weights = replace(stored, card=replace(stored.card, licence=licence))
+    head = share_weights.page(weights).split("---")[1].splitlines()
+    assert f"license: {name}" in head
+    assert (f'license_name: "{licence}"' in head) == (name == "other")
+
+
 def test_weights_without_their_example_are_refused(folder: Path) -> None:
     (folder / golden.FILE).unlink()
     model_card._load.cache_clear()
@@ -149,6 +197,7 @@ def test_copies_through_a_folder_are_the_same_weights(folder: Path) -> None:
     assert done.exit_code == 0, done.output
     for name in ("card.json", "weights.safetensors", golden.FILE):
         assert (back / name).read_bytes() == (folder / name).read_bytes()
+    assert f'reads it as experts = [{{ weights = "{back}" }}]' in done.output
     assert "# back" in (back / "CARD.md").read_text("utf-8")
     again = physio("weights", "pull", out, back)
     assert "give a new folder" in str(again.exception)

@@ -18,9 +18,9 @@ LIMITS: Final = (
     "At rest the eyes were closed; the description does not say whether they were "
     "during the task. Occipital alpha alone tells the two apart to some degree.",
     "The ECG channel, which never enters, tells task from rest about as well.",
-    "The rule by which the weights ship, a gain over equal odds above one standard "
-    "error, was adopted after the results. The rule before, an interval above 0, left "
-    "19 electrodes without weights.",
+    "The rule by which the weights ship, a gain over equal odds above 0 with one-sided "
+    "95 %, was adopted after the results. The rule before, a two-sided interval above "
+    "0, left 19 electrodes without weights.",
 )
 
 
@@ -51,7 +51,7 @@ def card(baseline: float, samples: Samples, results: Mapping[str, Any]) -> Model
         ),
         figures=figures(results),
         limits=(*LIMITS, *_limits(results)),
-        command="physio train experiments/eeg_load/eeg-load.toml",
+        command="physio train experiments/eeg_load/eeg-load.toml --data DATA",
     )
 
 

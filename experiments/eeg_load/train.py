@@ -33,6 +33,7 @@ from physio.evaluation.models.baselines import Model
 from physio.evaluation.statistics import bootstrap_ci, paired_differences
 from physio.models.baseline import BaselinePrior
 from physio.training import save_weights
+from physio.training.intervals import CONFIDENCE
 from physio.training.learner import LearnerModel, Samples, outputs, silent
 from physio.training.linear_learner import LogisticLearner
 
@@ -212,15 +213,15 @@ class TrainEegLoad:
         """Return the model that ships at a montage; empty if it abstains.
 
         Attention ships if its log loss is lower than that of logistic regression with
-        an interval below 0. Whichever it is ships if it gains more than a standard
-        error over equal odds, as all probabilities of this package must.
+        an interval below 0. Whichever it is ships if its gain over equal odds is above
+        0 with one-sided 95 %, as of all probabilities of this package.
         """
         difference = _row(paired, f"{ATTENTION}, {montage}", LOSS)
         model = ATTENTION if difference["high"] < 0 else LOGISTIC
         gain = _row(rows, f"{model}, {montage}", GAIN)["per_participant"]
         values = np.array(list(gain.values()))
         error = values.std(ddof=1) / np.sqrt(len(values))
-        return model if values.mean() > error else ""
+        return model if values.mean() > CONFIDENCE * error else ""
 
     def _carries(self, rows: list[dict[str, Any]], slopes: Mapping[str, Any]) -> bool:
         """Return whether the odds hold in the other laboratory."""

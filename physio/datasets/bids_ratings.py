@@ -275,9 +275,14 @@ def joining_columns(
     """Return the columns of events and answers that name the same things.
 
     At least half of the answers must have an event; of several pairs of columns, the
-    one with most.
+    one with most, then one of the same name.
+
+    Raises
+    ------
+    ValueError
+        If pairs of other names have as many and assign other answers to the events.
     """
-    best: tuple[int, str, str] = (0, "", "")
+    pairs: list[tuple[int, bool, str, str]] = []
     for column in rows[0]:
         named = {row[column] for row in rows if row.get(column)}
         for other in answers[0]:
@@ -285,8 +290,28 @@ def joining_columns(
             if len(set(texts)) != len(texts):
                 continue
             common = len(named & set(texts))
-            best = max(best, (common, column, other), key=lambda b: b[0])
-    return best[1:] if 2 * best[0] >= len(answers) else None
+            pairs.append((common, column == other, column, other))
+    best = max((p[:2] for p in pairs), default=(0, False))
+    if not best[0] or 2 * best[0] < len(answers):
+        return None
+    equal = [p[2:] for p in pairs if p[:2] == best]
+    assigned = [_assigned(rows, answers, *pair) for pair in equal]
+    for pair, given in zip(equal[1:], assigned[1:], strict=True):
+        if given != assigned[0]:
+            raise ValueError(
+                f"the events {equal[0][0]!r} with the ratings {equal[0][1]!r}, and "
+                f"{pair[0]!r} with {pair[1]!r}, assign other ratings to the events: "
+                "name the column that both share alike"
+            )
+    return equal[0]
+
+
+def _assigned(
+    rows: Sequence[Row], answers: Sequence[Row], column: str, other: str
+) -> list[int]:
+    """Return the answer of each event, -1 for none."""
+    places = {row[other]: i for i, row in enumerate(answers) if row.get(other)}
+    return [places.get(row.get(column, ""), -1) for row in rows]
 
 
 def rated_events(

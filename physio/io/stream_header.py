@@ -152,8 +152,8 @@ def read_header(
         elements = [_described(_channel_label(e), "1", "MISC") for e in elements]
     elif _MOVEMENT_SENDERS.match(_text(root, "name")):
         elements = [_with_movement_unit(e) for e in elements]
-    layout = _UNICORN if part != "eeg" else _UNICORN[:8]
-    if not elements and n == len(layout) and _is_unicorn(root):
+    layout = {17: _UNICORN, 8: _UNICORN[:8] if part == "eeg" else ()}.get(n, ())
+    if not elements and layout and _is_unicorn(root):
         elements = [_described(*row) for row in layout]
         layout_note = (
             f"{name} describes no channels: as its sender is a Unicorn, they are taken "

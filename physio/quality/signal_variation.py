@@ -213,7 +213,7 @@ class SignalVariation(Stage):
         ratio = self.ratio if info.rate >= _SLOWEST else inf
         limits = np.array([self.least**2, ratio, self.most, inf])
         state = variation_state(
-            info, len(columns), Fraction(self.lag), self.window, limits
+            info, len(columns), Fraction(str(self.lag)), self.window, limits
         )
         return JudgedChannels(np.array(columns, np.int64), state)
 

@@ -10,7 +10,7 @@ import scipy.io
 import miniatures
 from physio.datasets import faced, seed_v, seed_vii
 from physio.datasets.base import Trial
-from physio.datasets.bids_ratings import BidsRatings, stated_scale
+from physio.datasets.bids_ratings import BidsRatings, joining_columns, stated_scale
 from physio.datasets.dens import Dens
 from physio.datasets.faced import Faced
 from physio.datasets.refed import ANNOTATION, Refed
@@ -253,3 +253,16 @@ def test_ratings_elsewhere(rated: Path) -> None:
     beh.write_text("film\tvalence\nfilm b\t3\nfilm b\t5\n")
     with pytest.raises(ValueError, match="no column in common that names each rated"):
         BidsRatings(rated).load(trial)
+
+
+def test_ratings_join_by_the_column_of_the_same_name() -> None:
+    events = [
+        {"trial_type": film, "trial": str(k)} for k, film in enumerate("3124", start=1)
+    ]
+    answers = [
+        {"trial": str(k), "stimulus": film} for k, film in enumerate("3124", start=1)
+    ]
+    assert joining_columns(events, answers) == ("trial", "trial")
+    unnamed = [{"number": a["trial"], "film": a["stimulus"]} for a in answers]
+    with pytest.raises(ValueError, match="assign other ratings to the events"):
+        joining_columns(events, unnamed)

@@ -53,7 +53,7 @@ GARBAGE = {
 CASES = [
     *((PULSE, r) for r in (32.0, 64.0, 250.0)),
     *((MOTION, r) for r in (32.0, 52.0)),
-    *((EEG, r) for r in (128.0, 250.0, 500.0)),
+    *((EEG, r) for r in (128.0, 250.0, 500.0, 1000.0)),
 ]
 
 

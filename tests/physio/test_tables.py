@@ -331,6 +331,19 @@ def test_names_state_kind_and_unit(name: str, kind: str, unit: str) -> None:
     assert split_unit(name)[1] == unit
 
 
+@pytest.mark.parametrize(
+    "names", [("acc_x", "acc_y", "acc_z"), ("AccX", "AccY", "AccZ")]
+)
+def test_the_axis_z_is_no_value_computed_of_a_signal(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    rows = [f"{k / 32:.5f},0.0{k % 3},0.1,0.98{k % 2}" for k in range(320)]
+    path = tmp_path / "wrist.csv"
+    path.write_text("\n".join([f"time_s,{','.join(names)}", *rows]), "utf-8")
+    (blocks,) = read(path).streams.values()
+    assert blocks[0].info.names == ("acc.x", "acc.y", "acc.z")
+
+
 @pytest.mark.parametrize("name", ["respr", "resp_rate", "EDA_mean", "thorax_max"])
 def test_values_computed_of_signals_are_asked_for(tmp_path: Path, name: str) -> None:
     frame = own()[["timestamp_ms", "PPG"]].assign(**{name: 12.5 + 0 * T})

@@ -90,8 +90,12 @@ def from_file(path: Path, info: pylsl.StreamInfo, data: Array) -> Recording:
     return read(path)
 
 
-@pytest.mark.parametrize("source", [emotiv, unicorn, status])
-def test_an_outlet_and_a_file_mean_the_same(source: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("source", "rows"), [(emotiv, (20, 40)), (unicorn, ()), (status, (20, 40))]
+)
+def test_an_outlet_and_a_file_mean_the_same(
+    source: object, rows: tuple[int, ...], tmp_path: Path
+) -> None:
     info, data = source()  # type: ignore[operator]
     items = live(info, data, pylsl.local_clock())
     blocks = [i for i in items if isinstance(i, Block)]
@@ -105,11 +109,19 @@ def test_an_outlet_and_a_file_mean_the_same(source: object, tmp_path: Path) -> N
     from_events = [label for e in recording.events.values() for label in e.labels]
     assert labels == from_events
     times = np.concatenate([[0.0], *(e.times for e in codes)])[1:]
-    for at, row in zip(times, (20, 40), strict=False):
+    for at, row in zip(times, rows, strict=True):
         near = min(abs(b.times - at).min() for b in blocks)
         assert near < 1e-9
         found = next(b for b in blocks if abs(b.times - at).min() < 1e-9)
         assert found.start + int(abs(found.times - at).argmin()) == row
+
+
+def test_a_unicorn_of_type_eeg_has_eight_electrodes() -> None:
+    info = pylsl.StreamInfo("UnicornRecorderLSLStream", "EEG", 17, RATE, "float32", "u")
+    items = live(info, np.zeros((ROWS, 17)), pylsl.local_clock())
+    block = next(i for i in items if isinstance(i, Block))
+    assert [c.kind for c in block.info.channels].count("eeg") == 8
+    assert "ACC X" in block.info.names
 
 
 def test_emotiv_has_five_electrodes_and_its_marker() -> None:

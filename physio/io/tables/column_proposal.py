@@ -202,8 +202,9 @@ def _doubtful_names(
     doubts = []
     for signal in signals:
         base, _ = split_unit(signal.column)
-        derived = _DERIVED.fullmatch(_key(base)) and signal.kind not in EVENT_KINDS
-        if _stated(base) and not derived:
+        derived = _DERIVED.fullmatch(_key(base)) is not None
+        plain = signal.kind in EVENT_KINDS or "." in signal.kind  # or the axis z
+        if _stated(base) and (plain or not derived):
             continue
         reasons[signal.column] += ", a guess"
         doubts.append(

@@ -80,6 +80,7 @@ def _train(
     prepared = prepare(read_training(path, trust), data, out)
     say(f"cost: {prepared.cost()}", err=True)
     command = f"physio train {path.name}" + (f" --data {data.name}" if data else "")
+    command += "".join(f" --trust {package}" for package in trust)
     with _progress() as report:
         try:
             outcome = evaluate_training(prepared, report)

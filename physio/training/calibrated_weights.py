@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array
+from physio.core.counted_nouns import counted
 from physio.models.base import Model
 from physio.training.class_reliability import fit_reliability
 from physio.training.intervals import HeldOutRatings, fit_error_bars, rating_step
@@ -59,19 +60,9 @@ def calibrate(
         arrays |= fitted.calibration.arrays()
         sentences += _named(fitted.sentences(), noun)
     else:
-        sd = answers[:, :, 1] if np.isfinite(answers[tested][:, :, 1]).any() else None
-        bars = fit_error_bars(
-            HeldOutRatings(
-                answers[:, :, 0],
-                moments.y,
-                units,
-                sd,
-                moments.targets,
-                rating_step(moments.y),
-            )
-        )
-        arrays |= bars.arrays()
-        sentences += _named(bars.sentences(), noun)
+        bars, refused = _error_bars(moments, answers, units)
+        arrays |= bars
+        sentences += _named(refused, noun)
     if z.ndim > 2:
         return CalibratedWeights(arrays, tuple(sentences))
     if len(np.unique(units)) > 1:
@@ -81,6 +72,38 @@ def calibrate(
     if not moments.classes and (reasons := group_reasons(model, columns, z)):
         arrays |= reasons.arrays()
     return CalibratedWeights(arrays, tuple(sentences))
+
+
+def _error_bars(
+    moments: MomentSet, answers: Array, units: npt.NDArray[np.str_]
+) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """Return error bars of the dimensions with two units or more, and sentences."""
+    y, sentences = moments.y, []
+    known = np.isfinite(answers[:, :, 0]) & np.isfinite(y)
+    picks = []
+    for k, target in enumerate(moments.targets):
+        if (count := len(np.unique(units[known[:, k]]))) > 1:
+            picks.append(k)
+            continue
+        noun = counted(count, "held-out participant")
+        sentences.append(
+            f"{target}: intervals are those of the model, not measured: its ratings "
+            f"are of {noun}"
+        )
+    if not picks:
+        return {}, tuple(sentences)
+    spread = answers[:, picks, 1]
+    bars = fit_error_bars(
+        HeldOutRatings(
+            answers[:, picks, 0],
+            y[:, picks],
+            units,
+            spread if np.isfinite(spread).any() else None,
+            tuple(moments.targets[k] for k in picks),
+            rating_step(y),
+        )
+    )
+    return bars.arrays(), (*sentences, *bars.sentences())
 
 
 def _units(moments: MomentSet) -> tuple[npt.NDArray[np.str_], str]:

@@ -173,12 +173,32 @@ ProgressOf = Callable[[Progress], None]
 class Learner(Protocol):
     """Settings of a model and of its fit; a frozen dataclass.
 
-    A learner knows nothing of files, folds or cards. It may be stopped between two
-    steps, by a callback that raises `Stopped`.
+    A learner knows nothing of folds or cards. It may be stopped between two steps, by a
+    callback that raises `Stopped`. Two parts are optional: a class variable ``files``
+    names the settings that are files, relative to the training file; a method
+    ``trained_on(samples)`` returns the sentence of the card on the rows that train.
     """
 
     def fit(self, samples: Samples, progress: ProgressOf) -> Model:
         """Return a model that was fitted to the samples."""
+
+
+def trained_rows(used: npt.NDArray[np.bool_], needed: str) -> str:
+    """Return the sentence of a card on a learner that trains on some rows.
+
+    Parameters
+    ----------
+    used
+        Mask of the rows that train, shape (n,).
+    needed
+        What these rows have, for the sentence.
+    """
+    if used.all():
+        return "All moments train the stored weights."
+    return (
+        f"{used.sum()} of {len(used)} moments had {needed}, and train the stored "
+        "weights."
+    )
 
 
 def silent(progress: Progress) -> None:
@@ -302,12 +322,19 @@ def as_learner(model: Any) -> Learner:
     Raises
     ------
     ValueError
-        If it is neither.
+        If it is neither, or selects features or weights rows itself.
     """
     from physio.training.sklearn_learner import SklearnLearner
 
+    if isinstance(model, LearnerModel | SklearnModel):
+        for name in ("features", "sample_weight"):
+            if given := getattr(model, name, None):
+                raise ValueError(
+                    f"{name} = {given!r} is no setting of a learner: choose columns in "
+                    "features.columns; all trials, and all classes, count the same"
+                )
     if isinstance(model, LearnerModel):
-        model = model.learner
+        return as_learner(model.learner)
     if isinstance(model, SklearnModel):
         return SklearnLearner(model.estimator)
     if isinstance(model, Learner):

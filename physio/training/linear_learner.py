@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from physio.core.affect import DIMENSIONS
@@ -19,6 +20,7 @@ from physio.training.learner import (
     error_of,
     outputs,
     residual_sd,
+    trained_rows,
 )
 
 _LEAST: Final = 1e-9  # smallest standard deviation of a feature
@@ -53,6 +55,10 @@ class GaussianLearner:
             best = max(best, scored, key=lambda b: b[0])
         progress(Progress(len(folds) + 1, len(folds) + 1, -best[0], "log loss"))
         return shrunk(config, *_fit(config, samples), best[1], best[2])
+
+    def trained_on(self, samples: Samples) -> str:
+        """Return which rows train: see `physio.training.learner.Learner`."""
+        return trained_rows(_has_ratings(samples), "all ratings")
 
     def _score(
         self,
@@ -101,6 +107,10 @@ class RidgeLearner:
         config, arrays = model.config, model.arrays()
         return Linear(config, **{**arrays, "sd": residual_sd(samples, mean)})
 
+    def trained_on(self, samples: Samples) -> str:
+        """Return which rows train: see `physio.training.learner.Learner`."""
+        return trained_rows(_has_ratings(samples), "all ratings")
+
 
 @dataclass(frozen=True)
 class LogisticLearner:
@@ -148,9 +158,15 @@ def refuse_ratings(samples: Samples, name: str) -> None:
         raise ValueError(f"{name} needs rows of all classes; there are none of {names}")
 
 
+def _has_ratings(samples: Samples) -> npt.NDArray[np.bool_]:
+    """Return the mask of the rows with a feature and every rating."""
+    known = np.isfinite(samples.y).all(axis=1) & ~np.isnan(samples.x).all(axis=1)
+    return np.asarray(known)
+
+
 def _rated(samples: Samples) -> Samples:
     """Return the rows in which every rating is present."""
-    known = np.isfinite(samples.y).all(axis=1) & ~np.isnan(samples.x).all(axis=1)
+    known = _has_ratings(samples)
     if not known.any():
         raise ValueError(
             f"no row has a feature and ratings of {', '.join(samples.targets)}"

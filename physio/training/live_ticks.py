@@ -22,6 +22,7 @@ from physio.datasets.base import ConditionSpan
 from physio.offline.compute import feature_ticks
 from physio.offline.extract import Windowed, Windows, source_fingerprint
 from physio.online.engine import Engine, PipelineConfig, run
+from physio.training.code_marks import trusted_code
 from physio.training.recording_labels import labelled_spans
 from physio.training.sources import RecordingEntry, participant_of
 
@@ -117,7 +118,9 @@ class TickReader:
     ) -> None:
         self._windowed = Windowed(Windows(tables=tables, trust=trust))
         self._store, self._lookback = store, lookback
-        self._mark = repr((tables, trust, lookback, source_fingerprint()))
+        self._mark = repr(
+            (tables, trust, lookback, source_fingerprint(), trusted_code(trust))
+        )
 
     def stored(self, entry: RecordingEntry) -> bool:
         """Return whether the features of a recording are stored and up to date."""

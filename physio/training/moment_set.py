@@ -1,7 +1,6 @@
 """Moments of all recordings with their targets: the samples of learners."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -87,12 +86,6 @@ class MomentSet:
                 digest.update(np.ascontiguousarray(part).tobytes())
         digest.update(np.ascontiguousarray(self.y).tobytes())
         return digest.hexdigest()
-
-    def among(self, participants: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Return the mask of the moments of some participants, shape (n,)."""
-        full = np.isin(self.participants, list(participants))
-        codes = np.array([r.participant for r in self.recordings])[self.owner]
-        return full | np.isin(codes, list(participants))
 
     def prior(self, rows: Rows) -> BaselinePrior:
         """Return the distribution of baselines among the recordings of some moments."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -38,12 +38,21 @@ class OnnxLearner:
         Whether it takes NaN for a missing feature; otherwise it counts as 0.
     """
 
+    files: ClassVar[tuple[str, ...]] = ("path",)
+
     path: str
     scale: Literal["values", "probabilities", "logits"] = "values"
     output: str = ""
     inputs: tuple[tuple[str, int, int], ...] = ()
     rate: float = 0.0
     passes_missing: bool = False
+
+    def trained_on(self, samples: Samples) -> str:
+        """Return which rows train: see `physio.training.learner.Learner`."""
+        return (
+            f"The {len(samples)} moments do not train the file; they only measure its "
+            "errors."
+        )
 
     def fit(self, samples: Samples, progress: ProgressOf) -> StoredGraph:
         """Return the model: see `physio.training.learner.Learner`.

@@ -49,6 +49,7 @@ def group_reasons(
     except ValueError:
         complete = True
     per_tick = max(int(budget / max(min(took), 1e-9)), 1)
+    per_tick = 2 ** (per_tick.bit_length() - 1)  # a measurement differs a little
     subsets = 2 ** len(groups.names)
     return GroupReasons(
         groups.index, min(per_tick, subsets), mean if complete else None

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -26,6 +27,7 @@ from physio.training.learner import (
     Samples,
     error_of,
     residual_sd,
+    trained_rows,
 )
 from physio.training.linear_learner import refuse_classes, refuse_ratings
 
@@ -64,7 +66,7 @@ class SklearnLearner:
         else:
             refuse_classes(samples, name)
             self._require(is_regressor, "regressor")
-        samples = _complete(samples)
+        samples = samples.take(np.flatnonzero(_complete(samples)))
         folds = samples.held_out()
         output = np.full(
             (len(samples), len(samples.targets or samples.classes)), np.nan
@@ -89,6 +91,11 @@ class SklearnLearner:
         _require_same(model, fitted, samples)
         progress(Progress(len(folds) + 1, len(folds) + 1))
         return model
+
+    def trained_on(self, samples: Samples) -> str:
+        """Return which rows train: see `physio.training.learner.Learner`."""
+        needed = "a feature" if samples.classes else "all ratings"
+        return trained_rows(_complete(samples), needed)
 
     def _fitted(self, samples: Samples) -> Any:
         """Return the fitted estimator with its preprocessing."""
@@ -197,12 +204,12 @@ def _numbers(samples: Samples) -> Numbers:
     return np.asarray(samples.x, np.float32)
 
 
-def _complete(samples: Samples) -> Samples:
-    """Return the rows with all ratings, and without missing moments."""
+def _complete(samples: Samples) -> npt.NDArray[np.bool_]:
+    """Return the mask of the rows with a feature and all ratings."""
     known = ~np.isnan(samples.x).all(axis=1)
     if samples.targets:
         known &= np.isfinite(samples.y).all(axis=1)
-    return samples.take(np.flatnonzero(known))
+    return np.asarray(known)
 
 
 def _seeded(estimator: Any, seed: int) -> Any:

@@ -101,12 +101,16 @@ class RecordingEntry(NamedTuple):
 
 
 class LabelledData(NamedTuple):
-    """The recordings of a source, with what a card states about them."""
+    """The recordings of a source, with what a card states about them.
+
+    ``participants``: all codes that the source states, of unused recordings too.
+    """
 
     name: str
     citation: str
     licence: str
     entries: tuple[RecordingEntry, ...]
+    participants: tuple[str, ...] = ()
 
 
 def open_source(
@@ -145,11 +149,12 @@ def open_source(
     )
     if not entries:
         wanted = ", ".join((*source.participants, *source.trials)) or "any participant"
-        codes = sorted({e.participant for e in data.entries}, key=natural)
+        known = sorted({e.participant for e in data.entries}, key=natural)
         raise ValueError(
-            f"{root} has no recording of {wanted}; it has {', '.join(codes) or 'none'}"
+            f"{root} has no recording of {wanted}; it has {', '.join(known) or 'none'}"
         )
-    return data._replace(entries=entries)
+    codes = dict.fromkeys(e.participant for e in data.entries if e.participant)
+    return data._replace(entries=entries, participants=tuple(codes))
 
 
 def kind_of_data(root: Path) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import torch
@@ -63,6 +63,8 @@ class TorchLearner:
         Device of torch; by default the GPU where there is one.
     """
 
+    files: ClassVar[tuple[str, ...]] = ("begin",)
+
     network: str = "braindecode.models:EEGNet"
     settings: Mapping[str, Any] = field(default_factory=dict)
     epochs: int = 30
@@ -87,12 +89,26 @@ class TorchLearner:
         """Return a copy that trusts ``packages`` for its network."""
         return replace(self, _trust=tuple(packages))
 
+    def trained_on(self, samples: Samples) -> str:
+        """Return which rows train: see `physio.training.learner.Learner`."""
+        total, samples = len(samples), _present(samples)
+        folds = samples.held_out()
+        if not folds:
+            return f"{len(samples)} of {total} moments train the stored weights."
+        train, test = folds[0]
+        people = np.unique(samples.participants[test])
+        if np.isin(people, samples.participants[train]).any():
+            people = np.unique(samples.sessions[test])
+        return (
+            f"{len(train)} of {total} moments train the stored weights; {len(test)}, "
+            f"of {', '.join(map(str, people))}, do not: they measure the errors."
+        )
+
     def fit(self, samples: Samples, progress: ProgressOf) -> TorchModel:
         """Return the fitted model: see `physio.training.learner.Learner`."""
         name = self.network.rpartition(":")[2]
         (refuse_ratings if samples.classes else refuse_classes)(samples, name)
-        known = ~np.isnan(samples.x).reshape(len(samples), -1).all(axis=1)
-        samples = samples.take(np.flatnonzero(known))
+        samples = _present(samples)
         with single_thread(), torch.random.fork_rng():
             torch.manual_seed(samples.seed)
             settings = {**self.settings, **_described(samples)}
@@ -118,6 +134,12 @@ class TorchLearner:
         )
         sd = residual_sd(samples, mean) if samples.targets else np.empty(0)
         return TorchModel(config, network.cpu(), center, scale, sd)
+
+
+def _present(samples: Samples) -> Samples:
+    """Return the rows with an input."""
+    known = ~np.isnan(samples.x).reshape(len(samples), -1).all(axis=1)
+    return samples.take(np.flatnonzero(known))
 
 
 class _Run:

@@ -8,7 +8,7 @@ import numpy as np
 from physio.core.counted_nouns import counted
 from physio.models import model_card
 from physio.training.calibrated_weights import calibrate
-from physio.training.learner import ProgressOf
+from physio.training.learner import Learner, ProgressOf, Samples
 from physio.training.moment_set import MomentSet
 from physio.training.save_weights import results_text, store
 from physio.training.train_run import (
@@ -49,7 +49,8 @@ def write_weights(
     rows = np.arange(len(moments))
     prior = moments.prior(rows)
     z, _ = moments.inputs(prior)
-    model = file.learner.fit(moments.samples(rows, z), progress)
+    samples = moments.samples(rows, z)
+    model = file.learner.fit(samples, progress)
     ratings = rating_prior(moments)
     names = moments.settings.names
     extra = calibrate(moments, outcome.fits.held_out, model, z, names)
@@ -63,7 +64,7 @@ def write_weights(
         data=_data(prepared, moments),
         citation="; ".join(d.citation for d in prepared.data),
         licence="; ".join(d.licence for d in prepared.data),
-        protocol=_protocol(prepared, outcome),
+        protocol=f"{_protocol(prepared, outcome)} {_trained_on(file.learner, samples)}",
         figures=results_text(
             [r for r in outcome.evaluation.rows if np.isfinite(r["mean"])]
         ),
@@ -72,7 +73,11 @@ def write_weights(
         participant=prepared.file.personal,
     )
     shared = (ratings["mean"], ratings["sd"])
-    stored = store(prepared.out, card, model, prior, shared, extra.arrays)
+    arrays = dict(extra.arrays)
+    for name, usual in zip(("prior.mean", "prior.sd"), shared, strict=True):
+        if name in arrays:  # that of the error bars, where a dimension has some
+            arrays[name] = np.where(np.isnan(arrays[name]), usual, arrays[name])
+    stored = store(prepared.out, card, model, prior, shared, arrays)
     write_results(outcome, prepared.out / RESULTS)
     return stored
 
@@ -124,9 +129,15 @@ def _protocol(prepared: PreparedTraining, outcome: TrainingOutcome) -> str:
         "bootstrap interval. Beside it: 'prior', the mean or the frequencies of the "
         "training data; 'clock', a random forest on the seconds since the start; "
         "'motion', movement alone; and a linear regression. Audit of the split: "
-        f"{'nothing leaks' if audit.ok else 'it leaks'}. {remarks} All moments train "
-        "the stored weights."
-    )
+        f"{'nothing leaks' if audit.ok else 'it leaks'}. {remarks}"
+    ).strip()
+
+
+def _trained_on(learner: Learner, samples: Samples) -> str:
+    """Return the sentence on the moments that train the stored weights."""
+    if hasattr(learner, "trained_on"):
+        return str(learner.trained_on(samples))
+    return "The stored weights come from a fit to all moments."
 
 
 def _limits(prepared: PreparedTraining, outcome: TrainingOutcome) -> tuple[str, ...]:

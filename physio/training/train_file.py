@@ -235,7 +235,7 @@ def read_training(path: Path, trust: tuple[str, ...] = ()) -> TrainingFile:
         features,
         _settings(ProtocolSettings, tables, "protocol", at),
         _settings(OutputSettings, tables, "output", at),
-        _learner(tables.get("model", {}), target, f"{at}: model", trust),
+        _learner(tables.get("model", {}), target, path, trust),
         chains,
         tables,
         trust,
@@ -260,17 +260,22 @@ def _sources(data: Any, at: str) -> Iterator[DataSource]:
 
 
 def _learner(
-    table: Mapping[str, Any], target: TargetSettings, at: str, trust: tuple[str, ...]
+    table: Mapping[str, Any], target: TargetSettings, path: Path, trust: tuple[str, ...]
 ) -> Learner:
     """Return the learner of the table ``[model]``, a linear one by default."""
+    at = f"{path.name}: model"
     default = "logistic" if target.conditions else "gaussian"
     use = str(table.get("use", default))
     built = config.build(
         {**table, "use": LEARNERS.get(use, use)}, at, trust, adapters=ADAPTERS
     )
     try:
-        learner = as_learner(built)
+        learner: Any = as_learner(built)
     except ValueError as error:
         raise ValueError(f"{at}: {error}") from None
+    for name in getattr(learner, "files", ()):
+        if given := getattr(learner, name):
+            learner = replace(learner, **{name: str(path.parent / given)})
     trusting = getattr(learner, "trusting", None)
-    return learner if trusting is None else trusting(trust)
+    trusted: Learner = learner if trusting is None else trusting(trust)
+    return trusted

@@ -9,11 +9,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
-from physio import config
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Origin
 from physio.core.counted_nouns import counted
-from physio.datasets.base import ConditionSpan
+from physio.datasets.base import ConditionSpan, natural
 from physio.evaluation import results
 from physio.evaluation.evaluate import (
     Evaluation,
@@ -28,6 +27,7 @@ from physio.evaluation.models.baselines import (
     TimeOnly,
 )
 from physio.evaluation.models.baselines import Model as EvaluatedModel
+from physio.training.code_marks import learner_mark
 from physio.training.fold_fits import FoldFits, RelativeModel
 from physio.training.learner import Progress
 from physio.training.live_ticks import LabelledTicks, TickReader
@@ -168,6 +168,8 @@ def prepare(file: TrainingFile, root: Path | None, out: Path) -> PreparedTrainin
         )
     roots = [r for r in (root, file.path.parent, Path()) if r is not None]
     data = tuple(open_source(s, roots, file.trust) for s in file.sources)
+    if all(entry.participant for part in data for entry in part.entries):
+        _require_participants(file, [set(part.participants) for part in data])
     return PreparedTraining(file, data, folder)
 
 
@@ -210,15 +212,17 @@ def _ticks(
     entries = prepared.entries
     usable: list[LabelledTicks] = []
     notes = []
-    sources = [s for s, d in zip(file.sources, prepared.data, strict=True)
-               for _ in d.entries]  # fmt: skip
-    for i, (entry, source) in enumerate(zip(entries, sources, strict=True)):
+    codes = [set(part.participants) for part in prepared.data]
+    owners = [k for k, part in enumerate(prepared.data) for _ in part.entries]
+    for i, (entry, k) in enumerate(zip(entries, owners, strict=True)):
         on_progress(RunProgress(f"features of {entry.name}", i, len(entries)))
         try:
             ticks = reader.read(entry)
         except (ValueError, OSError) as error:
             notes.append(f"{entry.name} is left out: {' '.join(str(error).split())}")
             continue
+        codes[k].add(ticks.participant)
+        source = file.sources[k]
         if not source.selects(ticks.participant):
             continue
         if source.conditions:
@@ -226,12 +230,32 @@ def _ticks(
             ticks = ticks._replace(spans=spans)
         usable.append(ticks)
     on_progress(RunProgress("features", len(entries), len(entries)))
+    _require_participants(file, codes)
     if not usable:
         raise ValueError(
             f"{file.path.name}: no recording gives features: "
             f"{notes[0] if notes else 'no participant is selected'}"
         )
     return usable, notes
+
+
+def _require_participants(file: TrainingFile, codes: Sequence[set[str]]) -> None:
+    """Raise ValueError if nobody has a code of ``excluded`` or ``held_out``.
+
+    ``codes``: those of the recordings of each source.
+    """
+    named = [
+        ("data.excluded", source.excluded, known)
+        for source, known in zip(file.sources, codes, strict=True)
+    ]
+    named.append(("protocol.held_out", file.protocol.held_out, set().union(*codes)))
+    for key, wanted, known in named:
+        if unknown := [code for code in wanted if code not in known]:
+            there = ", ".join(sorted(known - {""}, key=natural)) or "none"
+            raise ValueError(
+                f"{file.path.name}: {key} names {', '.join(map(repr, unknown))}, and "
+                f"no recording is of this participant; the participants are {there}"
+            )
 
 
 def _moment_set(
@@ -322,7 +346,7 @@ def _evaluated(
     """Return the evaluation of the model and of its controls."""
     name = file.output.name
     split = file.protocol.protocol(len(set(moments.participants)))
-    mark = repr(config.describe(file.learner))
+    mark = learner_mark(file.learner, file.trust)
     counter = _Counter(on_progress, name)
     fits = FoldFits(moments, file.learner, mark, prepared.work, counter.learner)
     models = dict(_controls(moments)) if file.output.controls else {}

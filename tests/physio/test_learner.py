@@ -173,6 +173,40 @@ def test_an_estimator_of_an_evaluation_file_is_a_learner() -> None:
     assert learner.as_learner(LearnerModel(RidgeLearner())) == RidgeLearner()
     with pytest.raises(ValueError, match="cannot be trained for a session"):
         learner.as_learner(object())
+    for model in (
+        SklearnModel(Ridge(), features=("eda",)),
+        SklearnModel(Ridge(), sample_weight="balanced"),
+        LearnerModel(SklearnModel(Ridge(), features=("eda",))),
+        LearnerModel(RidgeLearner(), features=("eda",)),
+    ):
+        with pytest.raises(ValueError, match=r"choose columns in features\.columns"):
+            learner.as_learner(model)
+
+
+def test_a_card_says_which_rows_train() -> None:
+    given = samples(rated=True)
+    given.y[:24, 0] = np.nan
+    assert RidgeLearner().trained_on(given) == (
+        "216 of 240 moments had all ratings, and train the stored weights."
+    )
+    assert SklearnLearner(Ridge()).trained_on(given) == RidgeLearner().trained_on(given)
+    whole = samples(rated=False)
+    assert SklearnLearner(LogisticRegression()).trained_on(whole) == (
+        "All moments train the stored weights."
+    )
+
+
+def test_a_card_says_which_participants_measure_the_errors_of_a_network() -> None:
+    pytest.importorskip("torch")
+    from physio.training.torch_learner import TorchLearner
+
+    given = samples(rated=True)
+    (_, test), *_ = given.held_out()
+    people = ", ".join(np.unique(given.participants[test]))
+    assert TorchLearner().trained_on(given) == (
+        f"192 of 240 moments train the stored weights; 48, of {people}, do not: they "
+        "measure the errors."
+    )
 
 
 def test_a_learner_stops_where_its_callback_does() -> None:

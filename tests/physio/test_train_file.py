@@ -1,6 +1,8 @@
 """General training: any labelled recordings to weights that run in a session."""
 
+import importlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labelled_people import PARTS, People
+from labelled_people import People
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Recording
 from physio.datasets.base import Trial
@@ -19,9 +21,11 @@ from physio.models.baseline import BaselinePrior
 from physio.models.error_bars import ClassReliability, ErrorBars
 from physio.models.feature_density import FeatureDensity
 from physio.offline.compute import estimate
-from physio.training import train_run
+from physio.training.calibrated_weights import calibrate
+from physio.training.code_marks import learner_mark, trusted_code
 from physio.training.live_ticks import TickReader
 from physio.training.moments import moments_of, relative
+from physio.training.onnx_learner import OnnxLearner
 from physio.training.recording_labels import labelled_spans
 from physio.training.sources import DataSource, open_source
 from physio.training.train_card import session_line, write_weights
@@ -261,6 +265,7 @@ def test_a_network_learns_from_raw_windows(
     assert stored.card.columns == (("raw.temp.0", "raw"), ("raw.count", "raw"))
     assert stored.card.baseline == 0
     assert "Windows of 4 s of the live chains" in stored.card.protocol
+    assert "do not: they measure the errors." in stored.card.protocol
     assert {r["model"] for r in outcome.evaluation.rows} == {"net", "prior", "clock"}
     assert outcome.moments.recordings[0].x.shape[1:] == (1, 16)
     text = session(prepared.out).read_text("utf-8") + CHAIN
@@ -336,6 +341,12 @@ def test_a_stopped_run_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     (('"data"', '"absent"'), r"data.folder = 'absent': there is no folder"),
     (('dataset = "labelled_people:People"', 'dataset = "nothing"'),
      "there is no data set 'nothing'"),
+    (('held_out = ["P6"]', 'held_out = ["6"]'),
+     r"mine.toml: protocol.held_out names '6', and no recording is of this "
+     r"participant; the participants are P1, P2, P3, P4, P5, P6"),
+    (('folder = "data"', 'folder = "data"\nexcluded = ["P2", "P7"]'),
+     r"data.excluded names 'P7', and no recording is of this participant; the "
+     r"participants are P1"),
     (('held_out', 'k = 3\nheldout'), "has no setting 'heldout'"),
 ])  # fmt: skip
 def test_faults_are_named(folder: Path, change: tuple[str, str], message: str) -> None:
@@ -369,6 +380,105 @@ def test_whole_record_analyses_are_refused(tmp_path: Path) -> None:
     (tmp_path / "data" / "a.json").write_text(json.dumps({"causal": False}))
     with pytest.raises(ValueError, match="whole-record analysis"):
         prepare(file, None, tmp_path)
+
+
+def test_codes_that_only_recordings_state_are_checked(folder: Path) -> None:
+    prepared = prepare(read(folder, GENERAL), None, folder / "none")
+    held_out = replace(prepared.file.protocol, held_out=("P9",))
+    file = replace(prepared.file, protocol=held_out)
+    (data,) = prepared.data
+    entries = tuple(e._replace(participant="") for e in data.entries)
+    data = data._replace(entries=entries, participants=())
+    with pytest.raises(ValueError, match=r"names 'P9'.*participants are P1"):
+        evaluate_training(PreparedTraining(file, (data,), prepared.out), lambda _: None)
+
+
+def test_files_of_a_model_are_relative_to_the_training_file(tmp_path: Path) -> None:
+    use = "physio.training.onnx_learner:OnnxLearner"
+    text = GENERAL + f'[model]\nuse = "{use}"\npath = "net.onnx"\n'
+    assert read(tmp_path, text).learner == OnnxLearner(str(tmp_path / "net.onnx"))
+    text = text.replace('"net.onnx"', f'"{tmp_path.parent / "net.onnx"}"')
+    assert read(tmp_path, text).learner.path == str(tmp_path.parent / "net.onnx")
+
+
+LEARNER = """
+from dataclasses import dataclass
+
+from physio.training.linear_learner import RidgeLearner
+
+@dataclass(frozen=True)
+class Mine:
+    def fit(self, samples, progress):
+        return RidgeLearner(({penalty},)).fit(samples, progress)
+"""
+
+
+def test_a_changed_model_is_fitted_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust = (*TRUST, "edited_learner")
+    monkeypatch.setattr("test_train_file.TRUST", trust)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    text = GENERAL.replace('"mine"', '"edited"').replace(
+        "[output]", "[model]\nuse = 'edited_learner:Mine'\n[output]\ncontrols = false"
+    )
+    figures = []
+    for penalty in ("1.0", "1e5", "1e5"):
+        code = LEARNER.format(penalty=penalty)
+        (folder / "edited_learner.py").write_text(code, "utf-8")
+        sys.modules.pop("edited_learner", None)
+        importlib.invalidate_caches()
+        prepared = prepare(read(folder, text, "edited.toml"), None, folder)
+        outcome = evaluate_training(prepared, lambda _: None)
+        figures.append(outcome.evaluation.figure("edited", "RMSE")["mean"])
+    sys.modules.pop("edited_learner", None)
+    assert figures[0] != figures[1] == figures[2]
+    assert len(list(prepared.work.glob("fold-*.npy"))) == 10
+
+
+def test_marks_change_with_files_and_trusted_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    package, graph = tmp_path / "my_stages", tmp_path / "net.onnx"
+    package.mkdir()
+    marks = set()
+    for content in ("a = 1", "a = 2"):
+        (package / "levels.py").write_text(content, "utf-8")
+        marks.add(trusted_code(("my_stages",)))
+    assert len(marks) == 2
+    assert trusted_code(("no_such_package",)) == trusted_code(())
+    learner = OnnxLearner(str(graph))
+    marks = {learner_mark(learner)}
+    for content in (b"1", b"2"):
+        graph.write_bytes(content)
+        marks.add(learner_mark(learner))
+    assert len(marks) == 3
+    assert learner_mark(learner) in marks
+
+
+def test_a_dimension_that_one_participant_rates_has_no_error_bars(
+    general: Any,
+) -> None:
+    _, outcome, stored = general
+    given = outcome.moments
+    y = np.hstack([np.where(given.participants[:, None] == "P1", 0.2, np.nan), given.y])
+    moments = replace(given, y=y, targets=("valence", "arousal"))
+    answers = np.repeat(outcome.fits.held_out, 2, axis=1)
+    z, _ = moments.inputs(moments.prior(np.arange(len(moments))))
+    names = moments.settings.names
+    calibrated = calibrate(moments, answers, stored.model(), z, names)
+    assert calibrated.sentences[0] == (
+        "Valence: intervals are those of the model, not measured: its ratings are of "
+        "1 held-out participant."
+    )
+    bars, alone = (ErrorBars.restore(a) for a in (calibrated.arrays, stored.arrays))
+    assert bars is not None
+    assert alone is not None
+    assert bars.slope[0] == 1
+    assert bars.gain[0] == 1
+    assert bars.variance[1] == alone.variance[1]
 
 
 def without_events(recording: Recording) -> Recording:
@@ -460,5 +570,3 @@ def test_progress_tells_folds_and_figures(general: Any) -> None:
     assert reports[0].total == 12
     assert any(r.figure.startswith("log loss ") for r in reports)
     assert any(r.text == "arousal: clock, P5 held out" for r in reports)
-    assert train_run.WORK == ".work"
-    assert len(PARTS) == 6

@@ -346,7 +346,8 @@ def _evaluated(
     """Return the evaluation of the model and of its controls."""
     name = file.output.name
     split = file.protocol.protocol(len(set(moments.participants)))
-    mark = learner_mark(file.learner, file.trust)
+    # The table too: the text of a long pipeline is shortened by scikit-learn.
+    mark = repr((file.tables.get("model"), learner_mark(file.learner, file.trust)))
     counter = _Counter(on_progress, name)
     fits = FoldFits(moments, file.learner, mark, prepared.work, counter.learner)
     models = dict(_controls(moments)) if file.output.controls else {}

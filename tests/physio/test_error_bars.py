@@ -375,6 +375,10 @@ def test_reasons_of_a_model_that_needs_every_feature() -> None:
     slow = group_reasons(Bilinear(), columns, z, budget=0.0)
     assert slow is not None
     assert slow.per_tick == 1
+    for budget in (2e-5, 3e-5, 5e-5, 1e-4):  # a measured time: seldom another number
+        timed = group_reasons(Bilinear(), columns, z, budget=budget)
+        assert timed is not None
+        assert timed.per_tick in (1, 2, 4, 8, 16)
     assert group_reasons(Gaussian(), columns, z) is None
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from labelled_people import People
+from physio.cli import app
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Recording
 from physio.datasets.base import Trial
@@ -192,7 +194,8 @@ def test_a_personal_model_is_refused_to_others(personal: Any, folder: Path) -> N
 
 def test_blocks_within_a_session_are_purged(folder: Path) -> None:
     data = DATA + 'participants = ["P2"]\n'
-    text = data + FILE + '[protocol]\nby = "blocks"\nk = 3\nlag = 6\n'
+    file = FILE.replace(', ["motion.activity", "log"]', "")  # a window of 48 s
+    text = data + file + '[protocol]\nby = "blocks"\nk = 3\nlag = 6\n'
     prepared = prepare(read(folder, text + '[output]\nname = "b"\n'), None, folder)
     outcome = evaluate_training(prepared, lambda _: None)
     folds, table = outcome.evaluation.folds, outcome.moments.table
@@ -399,6 +402,18 @@ def test_files_of_a_model_are_relative_to_the_training_file(tmp_path: Path) -> N
     assert read(tmp_path, text).learner == OnnxLearner(str(tmp_path / "net.onnx"))
     text = text.replace('"net.onnx"', f'"{tmp_path.parent / "net.onnx"}"')
     assert read(tmp_path, text).learner.path == str(tmp_path.parent / "net.onnx")
+
+
+def test_the_command_of_a_card_trusts_what_it_needs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    text = GENERAL.replace('"mine"', '"by-command"\ncontrols = false')
+    read(folder, text, "command.toml")
+    words = ["train", "command.toml", "--trust", "labelled_people"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    card = model_card.load("./by-command").card
+    assert card.command == f"physio {' '.join(words)}"
 
 
 LEARNER = """

@@ -31,7 +31,7 @@ TABLES: Final = (
 )  # fmt: skip
 SINKS: Final = {
     "callback": "physio.sinks.callback:Callback",
-    "http": "physio.view.http:Http",
+    "http": "physio.view.http_api:Http",
     "jsonl": "physio.sinks.jsonl:JsonLines",
     "lsl": "physio.sinks.lsl:Lsl",
     "osc": "physio.sinks.osc:Osc",

@@ -79,7 +79,9 @@ def test_hysteresis_and_dead_time() -> None:
     st.lists(st.sampled_from([0.0, 0.2, 0.5, NAN]), min_size=1, max_size=60),
     st.sets(st.integers(0, 60)),
 )
-def test_the_cut_into_blocks_does_not_matter(values: list[float], cuts: set[int]) -> None:
+def test_the_cut_into_blocks_does_not_matter(
+    values: list[float], cuts: set[int]
+) -> None:
     rule = Rule("up", "arousal > 0.3 for 0.5 s", "arousal < 0.1", dead_time=1.5)
     inside = tuple(c for c in cuts if c < len(values))
     assert fired(rule, values, inside) == fired(rule, values)

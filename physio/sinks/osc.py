@@ -1,6 +1,7 @@
 """Estimates, features and events as Open Sound Control messages."""
 
 import ipaddress
+import math
 import re
 import socket
 from collections import deque
@@ -28,11 +29,12 @@ class Osc(Sink):
     """Sink that sends rows and events as OSC over UDP; off unless a file names it.
 
     A row is a bundle: ``/physio/estimates/time`` (s since the first row),
-    ``/physio/estimates/arousal`` with a float, NaN where it is missing, and
-    ``/physio/estimates/arousal.missing`` with the reason, ``"ok"`` for none. An event
-    is a message such as ``/physio/session.markers`` with label, values and time. Name
-    and unit of each column are in ``/physio/estimates/unit``, every 5 s. UDP tells
-    nobody that a receiver is missing; sending never waits.
+    ``/physio/estimates/arousal.missing`` with the reason, ``"ok"`` for none, and
+    ``/physio/estimates/arousal`` with a float, which is not sent where it is missing:
+    Pure Data reads NaN as 0. An event is a message such as ``/physio/session.markers``
+    with label, values and time. Name and unit of each column are in
+    ``/physio/estimates/unit``, every 5 s. UDP tells nobody that a receiver is missing;
+    sending never waits.
 
     Parameters
     ----------
@@ -131,7 +133,9 @@ class Osc(Sink):
                 self._begin = message["time"]
             time = message["time"] - (self._begin or message["time"])
             if message["type"] == "event":
-                parts = [message["label"], *message["values"].values(), time]
+                values = message["values"].values()
+                numbers = [v if math.isfinite(v) else "missing" for v in values]
+                parts = [message["label"], *numbers, time]
                 self._send([(self._address(name), parts)])
                 continue
             if time >= self._described.get(name, 0.0):
@@ -146,10 +150,11 @@ class Osc(Sink):
         yield self._address(info.name, "time"), [time]
         values, reasons = message["values"], message["missing"]
         for column in self._columns(info):
-            yield self._address(info.name, column), [values[column]]
             if info.name.startswith("features") or f"{column}.missing" in info.names:
                 reason = reasons.get(column, "ok")
                 yield self._address(info.name, f"{column}.missing"), [reason]
+            if math.isfinite(values[column]):
+                yield self._address(info.name, column), [values[column]]
 
     def _units(self, info: StreamInfo) -> Iterator[tuple[str, list[Any]]]:
         """Yield address, name and unit of each column that is sent."""

@@ -83,20 +83,25 @@ def test_osc_sends_rows_and_events() -> None:
             sink.write(rows())
             sink.write(Block(FEATURES, 0, 100.0, np.ones((1, 1))))
             sink.write(single_event(STREAM, 101.0, "up", 7.0))
+            sink.write(single_event(RATINGS, 102.0, "sam", 0.5, math.nan, -0.5))
         found = received(udp)
     at = "/physio/estimates"
     assert found[:6] == [
         (f"{at}/unit", ["arousal", "1"]),
         (f"{at}/unit", ["arousal.sd", "1"]),
         (f"{at}/time", [0.0]),
-        (f"{at}/arousal", [0.25]),
         (f"{at}/arousal.missing", ["ok"]),
+        (f"{at}/arousal", [0.25]),
         (f"{at}/arousal.sd", [0.5]),
     ]
-    assert found[6] == (f"{at}/time", [0.25])
-    assert math.isnan(found[7][1][0])
-    assert found[8] == (f"{at}/arousal.missing", ["warming up"])
-    assert found[10:] == [("/physio/session.rules", ["up", 7.0, 1.0])]
+    assert found[6:8] == [
+        (f"{at}/time", [0.25]),
+        (f"{at}/arousal.missing", ["warming up"]),
+    ]
+    assert found[8:] == [
+        ("/physio/session.rules", ["up", 7.0, 1.0]),
+        ("/physio/session.ratings", ["sam", 0.5, "missing", -0.5, 2.0]),
+    ]
 
 
 def test_osc_sends_chosen_columns_in_small_datagrams() -> None:

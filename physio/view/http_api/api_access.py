@@ -15,7 +15,7 @@ from tornado.httputil import (
 )
 from tornado.routing import Router
 
-from physio.view.dashboard.access import SECURITY_HEADERS
+from physio.view.web.access import SECURITY_HEADERS
 
 ROLES: Final = ("control", "look")
 """Programs that may also send markers and ratings, and programs that only read."""

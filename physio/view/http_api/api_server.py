@@ -17,11 +17,11 @@ from tornado.web import Application, HTTPError, RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from physio.core.protocols import Clock
-from physio.view.dashboard.access import SECURITY_HEADERS, ServerAddress
 from physio.view.http_api.api_access import ProgramAccess, cors_headers
 from physio.view.http_api.program_commands import TimedCommand, parse
 from physio.view.http_api.subscribers import CLIENTS, DEFAULT, Newest, Subscriber
 from physio.view.message_limit import LimitedLog, MessageLimit
+from physio.view.web.access import SECURITY_HEADERS, ServerAddress
 
 _MAX_BODY: Final = 16 * 1024  # bytes
 _BODY: Final = 3.0  # s for the body of a request

@@ -64,7 +64,7 @@ class Http(Sink):
     grace = 5.0
 
     def __post_init__(self) -> None:
-        from physio.view.dashboard.access import ServerAddress
+        from physio.view.web.access import ServerAddress
 
         self.place = ServerAddress(
             self.address, self.port, self.token, self.certificate, self.key

@@ -45,14 +45,14 @@ class Comparison(NamedTuple):
         return value < self.limit or (self.operator == "<=" and value == self.limit)
 
 
-class Condition(NamedTuple):
+class TimedCondition(NamedTuple):
     """Comparisons that must all hold, for ``seconds`` (s) without interruption."""
 
     comparisons: tuple[Comparison, ...]
     seconds: float = 0.0
 
     @classmethod
-    def parse(cls, text: str) -> "Condition":
+    def parse(cls, text: str) -> "TimedCondition":
         """Return the condition in a text such as ``arousal > 0.3 for 5 s``.
 
         Raises
@@ -98,11 +98,11 @@ class Rule:
     name
         Name; the label of its events.
     when
-        Condition at which it fires: comparisons of columns with numbers, joined by
+        TimedCondition at which it fires: comparisons of columns with numbers, joined by
         ``and``, and a duration, as in ``arousal > 0.3 for 5 s``. The columns are all
         of the estimates or all of the features.
     rearm
-        Condition after which it can fire again, as ``arousal < 0.1``: hysteresis. By
+        TimedCondition after which it can fire again, as ``arousal < 0.1``: hysteresis. By
         default, as soon as ``when`` does not hold.
     dead_time
         Time after a firing in which nothing counts (s).
@@ -118,12 +118,12 @@ class Rule:
     dead_time: float = 0.0
     marker: str = ""
     code: int = 0
-    condition: Condition = field(init=False, repr=False, compare=False)
-    release: Condition | None = field(init=False, repr=False, compare=False)
+    condition: TimedCondition = field(init=False, repr=False, compare=False)
+    release: TimedCondition | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "condition", Condition.parse(self.when))
-        release = Condition.parse(self.rearm) if self.rearm else None
+        object.__setattr__(self, "condition", TimedCondition.parse(self.when))
+        release = TimedCondition.parse(self.rearm) if self.rearm else None
         object.__setattr__(self, "release", release)
         if not (self.dead_time >= 0 and math.isfinite(self.dead_time)):
             raise ValueError(f"dead_time is a time from 0 s, not {self.dead_time:g}")

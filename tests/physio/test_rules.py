@@ -14,7 +14,7 @@ from physio.cli import app
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.missing import MissingReason
 from physio.io import xdf
-from physio.online.rules import Condition, Rule, RuleRunner, parse_rules
+from physio.online.rules import TimedCondition, Rule, RuleRunner, parse_rules
 from physio.online.session_config import SessionConfig
 
 NAN = MissingReason.POOR_QUALITY.nan
@@ -137,7 +137,7 @@ def test_an_unknown_column_is_reported() -> None:
 
 
 def test_a_condition_is_parsed_exactly() -> None:
-    parsed = Condition.parse("'EEG Fpz-Cz' >= 1e-3 and eda.tonic < -2 for 1.5 min")
+    parsed = TimedCondition.parse("'EEG Fpz-Cz' >= 1e-3 and eda.tonic < -2 for 1.5 min")
     assert parsed.columns == ("EEG Fpz-Cz", "eda.tonic")
     assert parsed.seconds == 90.0
     assert [c.operator for c in parsed.comparisons] == [">=", "<"]

@@ -27,7 +27,8 @@ class Markers:
         headers["Authorization"] = f"Bearer {self.token}"
         body = json.dumps(content).encode()
         try:
-            with urlopen(Request(f"{self.url}/{path}", body, headers), timeout=5) as reply:
+            request = Request(f"{self.url}/{path}", body, headers)
+            with urlopen(request, timeout=5) as reply:
                 return json.load(reply)
         except HTTPError as error:
             raise ValueError(json.load(error)["error"]) from None

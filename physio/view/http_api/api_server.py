@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
@@ -31,13 +31,6 @@ _REPLY: Final = 5.0  # s that the session may take for a command
 _GONE: Final = (StreamClosedError, WebSocketClosedError, TimeoutError)
 
 
-class Submit(Protocol):
-    """Function that passes a command on and returns the refusal once it is known."""
-
-    def __call__(self, command: TimedCommand) -> "asyncio.Future[str]":
-        """Pass a command on; raises ValueError if too many wait."""
-
-
 class ApiServer:
     """Server thread: `start`, `call` functions in it, `stop`.
 
@@ -54,7 +47,8 @@ class ApiServer:
     about
         Properties of the session that ``/status`` names.
     submit
-        Function that takes the commands.
+        Function that passes a command on to the session, and returns its refusal once
+        it is known; ValueError if too many wait.
     """
 
     def __init__(
@@ -64,7 +58,7 @@ class ApiServer:
         origins: tuple[str, ...],
         clock: Clock,
         about: Callable[[], Mapping[str, Any]],
-        submit: Submit,
+        submit: Callable[[TimedCommand], "asyncio.Future[str]"],
     ) -> None:
         self.place, self.newest = place, Newest()
         family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
@@ -232,7 +226,7 @@ class _ServerSentEvents(_Handler):
         try:
             await subscriber.run()
         except _GONE:
-            self.request.connection.stream.close()  # type: ignore[union-attr, attr-defined]
+            self.request.connection.stream.close()  # type: ignore[union-attr]
         finally:
             self.newest.subscribers.discard(subscriber)
 
@@ -282,8 +276,9 @@ class _Socket(WebSocketHandler):
         try:
             await subscriber.run()
         except _GONE:
-            if self.ws_connection is not None:
-                self.ws_connection.stream.close()
+            stream = getattr(self.ws_connection, "stream", None)
+            if stream is not None:
+                stream.close()
         finally:
             self.newest.subscribers.discard(subscriber)
             self.close()

@@ -17,6 +17,11 @@ _SLOWEST: Final = 10.0  # s that a program may take for one message
 _STATUS: Final = 20  # newest sentences on the session
 
 
+def matches(stream: str, wanted: Iterable[str]) -> bool:
+    """Return whether a stream is one of those wanted, by name or first part of it."""
+    return any(stream == s or stream.startswith(f"{s}.") for s in wanted)
+
+
 class Subscriber:
     """A program that follows: its streams, and the messages that wait for it.
 
@@ -40,7 +45,7 @@ class Subscriber:
 
     def wants(self, stream: str) -> bool:
         """Return whether messages of a stream are sent to it."""
-        return any(stream == s or stream.startswith(f"{s}.") for s in self.streams)
+        return matches(stream, self.streams)
 
     def put(self, text: str) -> bool:
         """Queue a message; return False if an older one was dropped for it."""
@@ -113,6 +118,6 @@ class Newest:
 
     def latest(self, streams: Iterable[str]) -> str:
         """Return the newest row of each of these streams as a JSON object."""
-        wanted = Subscriber(streams, asyncio.sleep)
-        rows = {s: text for s, text in self.rows.items() if wanted.wants(s)}
+        wanted = tuple(streams)
+        rows = {s: text for s, text in self.rows.items() if matches(s, wanted)}
         return "{" + ",".join(f"{json.dumps(s)}:{row}" for s, row in rows.items()) + "}"

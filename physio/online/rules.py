@@ -98,11 +98,11 @@ class Rule:
     name
         Name; the label of its events.
     when
-        TimedCondition at which it fires: comparisons of columns with numbers, joined by
+        Condition at which it fires: comparisons of columns with numbers, joined by
         ``and``, and a duration, as in ``arousal > 0.3 for 5 s``. The columns are all
         of the estimates or all of the features.
     rearm
-        TimedCondition after which it can fire again, as ``arousal < 0.1``: hysteresis. By
+        Condition after which it can fire again, as ``arousal < 0.1``: hysteresis. By
         default, as soon as ``when`` does not hold.
     dead_time
         Time after a firing in which nothing counts (s).

@@ -14,7 +14,7 @@ from physio.cli import app
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.missing import MissingReason
 from physio.io import xdf
-from physio.online.rules import TimedCondition, Rule, RuleRunner, parse_rules
+from physio.online.rules import Rule, RuleRunner, TimedCondition, parse_rules
 from physio.online.session_config import SessionConfig
 
 NAN = MissingReason.POOR_QUALITY.nan

@@ -26,10 +26,14 @@ from physio.view.labels import (
     CONDITION,
     CONDITION_MEANING,
     MEANING,
+    SCALE,
+    SCALE_MEANING,
     condition_names,
     estimated_dimensions,
     joined,
     origin_labels,
+    scale_names,
+    scale_value,
     standard_deviation,
 )
 from physio.view.plots.coverage import feature_figure, quality_figure
@@ -207,6 +211,7 @@ def _add_estimates(
 ) -> None:
     names = estimated_dimensions(estimates.info)
     conditions = condition_names(estimates.info)
+    scales = scale_names(estimates.info)
     page.heading(joined(names).capitalize() or "Estimates")
     page.text(MEANING)
     rows: dict[str, Any] = {}
@@ -228,12 +233,23 @@ def _add_estimates(
             valid = np.isfinite(odds)
             mean_odds = f"{odds[valid].mean():.0%}" if valid.any() else "missing"
             row[f"probability of {name}"] = mean_odds
+        for name in scales:
+            mean, sd, half = (
+                estimates.column(f"{SCALE}{name}{end}")[inside]
+                for end in ("", ".sd", ".ci80")
+            )
+            valid = np.isfinite(mean)
+            row[name] = "missing" if not valid.any() else scale_value(
+                *(float(v[valid].mean()) for v in (mean, sd, half))
+            )  # fmt: skip
         rows[f"{len(rows) + 1}. {part.name}"] = row
     page.table(pd.DataFrame(rows).T)
     page.text(
         "Mean over each condition ± mean standard deviation of a single estimate, and "
         "the proportion of the condition with an estimate. Conditions are in order of "
-        "time." + (f" {CONDITION_MEANING}" if conditions else ""),
+        "time."
+        + (f" {CONDITION_MEANING}" if conditions else "")
+        + (f" {SCALE_MEANING} In parentheses, the interval of 80 %." if scales else ""),
         small=True,
     )
 

@@ -271,10 +271,10 @@ class SessionConfig:
         """Return the chains that the named weights bring and the file does not have."""
         if not self.computes:
             return {}
-        own = {name.rpartition(".")[2] for name in _flat(self.table("chains"))}
+        given = {name.rpartition(".")[2] for name in _flat(self.table("chains"))}
         names = [
             name for name in dict.fromkeys(named_weights(self.table("estimator")))
-            if not set(model_card.load(name).chains) <= own
+            if not set(model_card.load(name).chains) <= given
         ]  # fmt: skip
         for name in names:
             tables = dict(model_card.load(name).chains)

@@ -45,7 +45,7 @@ def deap(root: Path) -> None:
 
 
 def dreamer(root: Path) -> None:
-    """Write all participants; four have films of 20 s, with arousal in alpha."""
+    """Write all participants; four have films of 40 s, with arousal in alpha."""
     participants = np.empty((1, 23), object)
     for i in range(23):
         rng = np.random.default_rng(i)
@@ -57,7 +57,7 @@ def dreamer(root: Path) -> None:
             for film in range(18):
                 real = i < 4 and film + 1 in TRIALS
                 level = (scores[film, 0] - 3) / 2
-                for part, seconds in (("baseline", 12), ("stimuli", 20)):
+                for part, seconds in (("baseline", 12), ("stimuli", 40)):
                     shape = (rate * (seconds if real else 1), width)
                     felt = level if part == "stimuli" else 0.0
                     parts[part][film, 0] = alpha(rng, felt, shape, rate)

@@ -123,7 +123,8 @@ def _protocol(prepared: PreparedTraining, outcome: TrainingOutcome) -> str:
         if settings.baseline_seconds
         else "without a baseline"
     )
-    kind = f"Windows of {settings.window:g} s" if settings.window else "Features"
+    kind = "Tokens" if settings.form == "tokens" else "Features"
+    kind = f"Windows of {settings.window:g} s" if settings.window else kind
     low, high = file.target.scale
     target = ", ".join(
         f"{d} ({low:g} to {high:g})" if d == c

@@ -26,6 +26,7 @@ from physio.cli import (
     report,
     sessions,
     study,
+    synchrony,
     system,
     table_command,
     train,
@@ -72,6 +73,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     "Analysis": (
         table_command.table,
         analyze.analyze,
+        synchrony.synchrony,
         extract.extract,
         extract.audit,
         evaluate.evaluate,

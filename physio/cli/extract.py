@@ -110,10 +110,13 @@ def extract(
     from physio import config as files
     from physio.datasets import feature_table
     from physio.datasets.library import open_dataset
+    from physio.offline.edits_file import unused_note
     from physio.offline.extract import Windows
     from physio.offline.extract import extract as run
 
     source = open_dataset(dataset, root, tuple(trust))
+    if words := unused_note(root):
+        say(words)
     if any(chosen := (participant, session, task)):
         source = _selected(source, *chosen)
     tables = files.read(config) if config is not None else {}

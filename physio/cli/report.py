@@ -199,7 +199,36 @@ def session_page(
     rows = recording_rows(recording, features)
     timing = _timing(recording)
     page = session_report(recording, features, estimates, conditions, timing, rows)
+    _add_edits(page, path, recording, options)
     return page, recording, rows
+
+
+def _add_edits(
+    page: "HtmlReport", path: Path, recording: "Recording", options: Mapping[str, Any]
+) -> None:
+    """Add the edits by eye of a recording: measures with and without, by condition."""
+    from physio.cli.edits_option import entities_of
+    from physio.offline.edits_file import EditsChoice, edits_of
+    from physio.offline.edits_summary import edits_summary
+
+    names = (str(options.get(n, "")) for n in ("participant", "session", "task"))
+    try:
+        entities = entities_of(path, *names)
+        edits, _ = edits_of(path, recording.begin, EditsChoice(), entities)
+    except ValueError as error:  # of several raters, or of another recording
+        page.heading("Correction by eye").text(f"No edits are used: {error}.")
+        return
+    if edits is None:
+        return
+    say(edits.sentence)
+    page.heading("Correction by eye")
+    page.text(f"{edits.sentence[0].upper()}{edits.sentence[1:]}.")
+    page.table(edits_summary(recording, edits))
+    page.text(
+        "Measures of the whole record. Live features and estimates are computed "
+        "without edits: they are what a live session has.",
+        small=True,
+    )
 
 
 def _timing(recording: "Recording") -> dict[str, str]:

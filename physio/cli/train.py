@@ -51,8 +51,11 @@ def train(
     Example: `physio train mine.toml --data path/to/DATA`
     """
     say(f"reading {config}", err=True)
+    from physio.offline.edits_file import unused_note
     from physio.training.train_file import is_general
 
+    if data is not None and (words := unused_note(data)):
+        say(words)
     if is_general(config):
         _train(config, data, out or Path(), json_path, tuple(trust))
         return

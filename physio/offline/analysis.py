@@ -1,6 +1,6 @@
 """Analysis of a whole recording: beats, responses, signals, conditions, events."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
@@ -157,6 +157,7 @@ def analyze(
     *,
     settings: AnalysisSettings | None = None,
     edits: Edits | None = None,
+    only: Collection[str] = (),
 ) -> Analysis:
     """Analyse a whole recording at once, both ends included.
 
@@ -171,6 +172,8 @@ def analyze(
     edits
         Edits by eye, on the session clock: bad spans are missing, beats and responses
         as the rater left them.
+    only
+        Kinds of channels that are analysed, as ``"gsr"``; by default all.
 
     Returns
     -------
@@ -196,6 +199,8 @@ def analyze(
         result.notes.append(edits.sentence)
     for blocks in measured_streams(recording).values():
         for kind, channels in _by_kind(blocks[0].info).items():
+            if only and kind not in only:
+                continue
             _analyze_kind(result, kind, blocks, channels, chosen)
     for name, events in recording.events.items():
         if "interval" in events.info.names and len(events) and not computed(name):

@@ -265,8 +265,9 @@ def write_history(
         If another program has added entries meanwhile.
     """
     refuse_link(path)
-    present = read_history(path) if path.exists() else None
-    if (present.entries if present else ()) != (known.entries if known else ()):
+    present = read_history(path).entries if path.exists() else ()
+    expected = known.entries if known else ()
+    if list(map(_as_json, present)) != list(map(_as_json, expected)):
         raise ValueError(
             f"{path} was changed by another program: load the page again; nothing is "
             "overwritten"
@@ -295,7 +296,7 @@ def _as_json(entry: Edit) -> dict[str, Any]:
             if not math.isnan(value):
                 values[name] = round(float(value), 6)
         elif value:
-            values[name] = value
+            values[name] = list(value) if isinstance(value, tuple) else value
     return values
 
 

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from physio.cli import app
 from physio.core.edits import Edit, EditHistory, union_seconds
 from physio.core.events import Events, event_stream
-from physio.core.recording import MARKERS, Recording
 from physio.datasets.base import ConditionSpan
 from physio.datasets.open_recording import read
 from physio.io import xdf
@@ -33,25 +32,10 @@ from physio.offline.edits_file import (
     read_history,
     write_history,
 )
-from test_analysis import beat_times, block, recording, skin, waves
+from synthetic_signals import ECG, EDA, TRUE, session
 
 AT = "2026-04-12T10:00:00+00:00"
-ECG, EDA = ("chest.ecg", "ecg"), ("band.eda", "gsr")
 SPANS = (ConditionSpan("rest", 0.0, 60.0), ConditionSpan("task", 60.0, 120.0))
-TRUE = beat_times(120.0)
-
-
-def session() -> Recording:
-    """A recording of two minutes with two conditions, an ECG and skin conductance."""
-    both = recording(
-        block(ECG[0], "ecg", "uV", 128, waves(TRUE, 120.0, 128, "ecg")),
-        block(EDA[0], "gsr", "uS", 4, skin([20.0, 50.0, 80.0, 105.0], 120.0)),
-    )
-    labels = ("begin rest", "end rest", "begin task", "end task")
-    times = np.array([0.0, 60.0, 60.0, 120.0])
-    marks = Events(event_stream(MARKERS), 120.0, times, np.empty((4, 0)), labels)
-    about = {"participant": "p07"}
-    return replace(both, events={MARKERS: marks}, metadata=about)
 
 
 def history(*entries: tuple[str, dict[str, Any]], rater: str = "r1") -> EditHistory:

@@ -1,14 +1,17 @@
 """Effect of edits by eye on the measures of a recording, by condition."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from physio.core.edits import Edits
 from physio.core.recording import Recording
-from physio.offline.analysis import analyze
-from physio.offline.conditions import recorded_conditions
+from physio.offline.analysis import HasSpan, analyze
 
 
-def edits_summary(recording: Recording, edits: Edits) -> pd.DataFrame:
+def edits_summary(
+    recording: Recording, edits: Edits, conditions: Sequence[HasSpan] = ()
+) -> pd.DataFrame:
     """Return the measures of each condition with and without edits, as text.
 
     Parameters
@@ -17,6 +20,8 @@ def edits_summary(recording: Recording, edits: Edits) -> pd.DataFrame:
         The recording.
     edits
         Its edits, on the session clock.
+    conditions
+        Its conditions; without any, the whole recording is one.
 
     Returns
     -------
@@ -24,9 +29,8 @@ def edits_summary(recording: Recording, edits: Edits) -> pd.DataFrame:
         By number: condition, measure, value with and without edits, shares edited and
         marked as bad, and the exclusion. Measures that no edit changes are left out.
     """
-    spans = recorded_conditions(recording)
-    table = analyze(recording, edits=edits).spans(spans)
-    table["without"] = analyze(recording).spans(spans)["value"]
+    table = analyze(recording, edits=edits).spans(conditions)
+    table["without"] = analyze(recording).spans(conditions)["value"]
     same = (table["value"] == table["without"]) | (
         table["value"].isna() & table["without"].isna()
     )

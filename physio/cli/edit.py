@@ -13,7 +13,7 @@ from physio.cli.output import Board, Columns, ExportSession, JsonPath, Task, say
 if TYPE_CHECKING:
     from physio.core.recording import Recording
     from physio.datasets.base import ConditionSpan
-    from physio.offline.agreement import RatedRecording
+    from physio.offline.rater_agreement import RatedRecording
 
 Recordings = Annotated[
     list[Path],
@@ -140,12 +140,12 @@ def _rated(
     raters: tuple[str, str],
     entities: str,
 ) -> "RatedRecording":
-    from physio.offline.agreement import rated
+    from physio.offline.rater_agreement import rated
 
-    found = rated(path, recording, spans, raters, entities)
-    for edits in found.edits:
+    compared = rated(path, recording, spans, raters, entities)
+    for edits in compared.edits:
         say(f"{path}: {edits.sentence}")
-    return found
+    return compared
 
 
 def _compare(
@@ -159,7 +159,7 @@ def _compare(
 
     from physio.cli.output import write_json
     from physio.core.private_file import write_private
-    from physio.offline.agreement import agreement_table
+    from physio.offline.rater_agreement import agreement_table
 
     if output is not None and (output.exists() or output.is_symlink()):
         raise ValueError(f"{output} exists, and is not overwritten: give a new name")

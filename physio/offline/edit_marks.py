@@ -33,13 +33,13 @@ class EditMarks:
         self._tracks: dict[tuple[str, str], tuple[str, pd.DataFrame]] = {}
         self._signals: dict[tuple[str, str], WholeSignal] = {}
         try:
-            found = analyze(recording, only=_KINDS)
+            analysis = analyze(recording, only=_KINDS)
         except ValueError:  # nothing that has beats or responses
             self._beats = pd.DataFrame(columns=list(BEAT_COLUMNS))
             self._scrs = pd.DataFrame(columns=list(SCR_COLUMNS))
             return
-        self._beats, self._scrs = found.beats, found.scrs
-        for frame in found.signals.values():
+        self._beats, self._scrs = analysis.beats, analysis.scrs
+        for frame in analysis.signals.values():
             place = str(frame.attrs["stream"]), str(frame.attrs["channel"])
             self._tracks[place] = str(frame.attrs["kind"]), frame
             if frame.attrs["kind"] == "heart" and place[0] in recording.streams:

@@ -223,7 +223,10 @@ def read_history(path: Path) -> EditHistory:
     refuse_endless(path)
     if path.stat().st_size > _MOST:
         raise ValueError(f"{path} is larger than {_MOST // 2**20} MiB: it is damaged")
-    lines = path.read_text("utf-8").splitlines()
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeError:
+        raise ValueError(f"{path} is not in UTF-8: it is damaged") from None
     head = _object(path, 1, lines[0] if lines else "")
     if head.get("format") != VERSION:
         raise ValueError(
@@ -332,18 +335,18 @@ def _of_bids(root: Path, entities: str) -> EditedRecording:
     """Return the place of a recording's edits among the derivatives of BIDS."""
     parts = dict(p.split("-", 1) for p in entities.split("_", 2) if "-" in p)
     chosen = Selection(*(parts.get(key, "") for key in ("sub", "ses", "task")))
-    found = {
+    matching = {
         key: files
         for key, files in BidsFolder(root).recordings.items()
         if chosen.matches(key)
     }
-    if len(found) != 1:
-        names = ", ".join(key.stem for key in list(found)[:5]) or "none"
+    if len(matching) != 1:
+        names = ", ".join(key.stem for key in list(matching)[:5]) or "none"
         raise ValueError(
-            f"{root}: edits need one recording, and {entities} names {len(found)} "
+            f"{root}: edits need one recording, and {entities} names {len(matching)} "
             f"({names}): give participant, session and task"
         )
-    key, files = next(iter(found.items()))
+    key, files = next(iter(matching.items()))
     base = root / "derivatives" / PIPELINE / "edits" / key.stem
     return EditedRecording(key.stem, base, tuple(sorted({f.path for f in files})))
 

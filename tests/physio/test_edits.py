@@ -18,12 +18,6 @@ from physio.core.events import Events, event_stream
 from physio.datasets.base import ConditionSpan
 from physio.datasets.open_recording import read
 from physio.io import xdf
-from physio.offline.agreement import (
-    agreement_table,
-    cohen_kappa,
-    icc_2_1,
-    rated,
-)
 from physio.offline.analysis import Analysis, analyze
 from physio.offline.edits_file import (
     EditedRecording,
@@ -31,6 +25,12 @@ from physio.offline.edits_file import (
     edits_of,
     read_history,
     write_history,
+)
+from physio.offline.rater_agreement import (
+    agreement_table,
+    cohen_kappa,
+    icc_2_1,
+    rated,
 )
 from synthetic_signals import ECG, EDA, TRUE, session
 

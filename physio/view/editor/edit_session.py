@@ -179,18 +179,20 @@ class EditSession:
             "seconds": self.order.seconds,
             "segments": self._segments(),
             "beats": [
-                self._beats(part, place)
-                for place, part in beats.groupby(["stream", "channel"], sort=False)
+                self._beats(part, (str(stream), str(channel)))
+                for (stream, channel), part in beats.groupby(
+                    ["stream", "channel"], sort=False
+                )
             ],
             "scrs": [
                 {
                     "stream": s, "channel": c, "edited": bool(e),
-                    "onset": round(t, 4), "peak": round(t + r, 4),
+                    "onset": round(t, 4), "peak": round(t + max(r, 0.0), 4),
                 }
                 for s, c, e, t, r in zip(
                     scrs["stream"], scrs["channel"], scrs["edited"],
                     self.order.shown_times(scrs["onset"].to_numpy(float) - begin),
-                    scrs["rise_time"], strict=True,
+                    scrs["rise_time"].fillna(0.0), strict=True,
                 )
                 if not math.isnan(t)
             ],
@@ -230,10 +232,9 @@ class EditSession:
             if not isinstance(of, int) or isinstance(of, bool):
                 raise ValueError(f"{of!r} is no number of an edit")
             return kind, {"why": why.strip(), **({"of": of} if of else {})}
-        times = [content.get(name) for name in ("begin", "end")]
-        begin, end = (float(t) if _is_number(t) else math.nan for t in times)
+        begin, end = (_number(content.get(name)) for name in ("begin", "end"))
         if math.isnan(begin):
-            raise ValueError(f"{kind}: state where it is, not {times[0]!r}")
+            raise ValueError(f"{kind}: state where it is, not {content.get('begin')!r}")
         settings: dict[str, Any] = {"why": why.strip()}
         if kind == "exclude":
             settings["begin"], settings["end"] = self.order.condition(begin)
@@ -353,8 +354,10 @@ class EditSession:
         return rows
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _number(value: Any) -> float:
+    """Return a number, NaN for anything else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else math.nan
 
 
 def _is_shown(name: str) -> bool:

@@ -113,29 +113,29 @@ class Pyramid:
         """Return middle and range of each channel, without its extreme values."""
         step = max(len(self.samples) // _SHOWN, 1)
         part = self.samples[::step]
-        found = []
+        ranges = []
         for column in part.T:
             good = column[np.isfinite(column)]
             if not len(good):
-                found.append((0.0, 1.0))
+                ranges.append((0.0, 1.0))
                 continue
             low, middle, high = np.percentile(good, (1.0, 50.0, 99.0)).tolist()
             if high <= low:
                 low, high = float(good.min()), float(good.max())
-            found.append(
+            ranges.append(
                 (middle if high - middle < 3 * (middle - low) else (low + high) / 2,
                  high - low if high > low else 1.0)
             )  # fmt: skip
-        return found
+        return ranges
 
     def _between(self, at: Array) -> Floats:
         """Return the values at positions between samples, NaN outside of them."""
         n = len(self.samples)
-        left = np.floor(at).astype(int)
-        part = (at - left).astype(np.float32)[:, None]
-        inside = (left >= 0) & (left < n)
-        first = self.samples[np.clip(left, 0, n - 1)]
-        second = self.samples[np.clip(left + 1, 0, n - 1)]
+        before = np.floor(at).astype(int)
+        part = (at - before).astype(np.float32)[:, None]
+        inside = (before >= 0) & (before < n)
+        first = self.samples[np.clip(before, 0, n - 1)]
+        second = self.samples[np.clip(before + 1, 0, n - 1)]
         values: Floats = np.where(part == 0, first, first + part * (second - first))
         values[~inside] = np.nan
         return values

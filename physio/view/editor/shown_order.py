@@ -17,7 +17,7 @@ LONGEST: Final = 120.0
 _SHORTEST: Final = 0.5  # s between two boundaries
 
 
-class Segment(NamedTuple):
+class ShownSegment(NamedTuple):
     """A segment: begin and end in the recording, and begin as shown (s)."""
 
     begin: float
@@ -43,7 +43,7 @@ class ShownOrder:
         Conditions, in the same times.
     """
 
-    segments: tuple[Segment, ...]
+    segments: tuple[ShownSegment, ...]
     conditions: tuple[ConditionSpan, ...] = ()
 
     @classmethod
@@ -74,7 +74,7 @@ class ShownOrder:
         segments, at = [], 0.0
         for k in order:
             begin, end = pieces[k]
-            segments.append(Segment(begin, end, at))
+            segments.append(ShownSegment(begin, end, at))
             at += end - begin
         return cls(tuple(segments), inside)
 
@@ -83,7 +83,7 @@ class ShownOrder:
         """Length of all segments (s)."""
         return self.segments[-1].shown_end if self.segments else 0.0
 
-    def segment(self, shown: float) -> Segment:
+    def segment(self, shown: float) -> ShownSegment:
         """Return the segment of a time as shown (s).
 
         Raises

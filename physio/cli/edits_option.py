@@ -36,6 +36,14 @@ def chosen_edits(
     return edits
 
 
+def say_unused(root: Path | None) -> None:
+    """Say that training ignores the edits by eye in a folder, if there are some."""
+    from physio.offline.edits_file import unused_note
+
+    if root is not None and (words := unused_note(root)):
+        say(words)
+
+
 def entities_of(path: Path, participant: str, session: str, task: str) -> str:
     """Return the entities of a recording of a BIDS folder; "" for another path."""
     if not (path / "dataset_description.json").is_file():

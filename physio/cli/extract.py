@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from physio.cli.edits_option import say_unused
 from physio.cli.output import (
     ExportSession,
     JsonPath,
@@ -110,13 +111,11 @@ def extract(
     from physio import config as files
     from physio.datasets import feature_table
     from physio.datasets.library import open_dataset
-    from physio.offline.edits_file import unused_note
     from physio.offline.extract import Windows
     from physio.offline.extract import extract as run
 
     source = open_dataset(dataset, root, tuple(trust))
-    if words := unused_note(root):
-        say(words)
+    say_unused(root)
     if any(chosen := (participant, session, task)):
         source = _selected(source, *chosen)
     tables = files.read(config) if config is not None else {}

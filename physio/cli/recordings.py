@@ -124,12 +124,16 @@ def export(
         recording = without_identity(recording, keep_labels=keep_labels)
     _prepare(out, anonymise=anonymise)
     if kind == "bids":
-        applied = _edits(path, recording, edits, rater, chosen, anonymise=anonymise)
-        _to_bids(
-            recording, path, out, entities, eeg_format, applied, whole=not anonymise
-        )
+        used = _edits(path, recording, edits, rater, chosen, anonymise=anonymise)
+        whole = not anonymise
+        _to_bids(recording, path, out, entities, eeg_format, used, whole=whole)
     else:
         _WRITERS[kind](recording, out)
+    _say_written(out, json_path)
+
+
+def _say_written(out: Path, json_path: Path | None) -> None:
+    """Name the files of an output folder."""
     files = (p for p in out.rglob("*") if p.is_file())
     written = sorted(p for p in files if p.name != ANONYMISED)
     for file in written:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from physio.cli.edits_option import say_unused
 from physio.cli.output import JsonPath, Trust, config_path, routed, say, write_text
 
 if TYPE_CHECKING:
@@ -51,11 +52,9 @@ def train(
     Example: `physio train mine.toml --data path/to/DATA`
     """
     say(f"reading {config}", err=True)
-    from physio.offline.edits_file import unused_note
     from physio.training.train_file import is_general
 
-    if data is not None and (words := unused_note(data)):
-        say(words)
+    say_unused(data)
     if is_general(config):
         _train(config, data, out or Path(), json_path, tuple(trust))
         return

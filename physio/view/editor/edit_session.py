@@ -86,7 +86,7 @@ class EditSession:
 
     @property
     def is_blind(self) -> bool:
-        """Whether conditions, markers and ratings are hidden."""
+        """True while conditions, markers and ratings are hidden."""
         return not self.history.unblinded
 
     def tile(self, stream: int, level: int, index: int) -> bytes:

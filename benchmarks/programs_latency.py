@@ -161,8 +161,8 @@ def _follow_socket(at: dict[str, str], times: Times) -> None:
 def _follow_lsl(_: object, times: Times) -> None:
     from pylsl import StreamInlet, resolve_byprop
 
-    found = resolve_byprop("source_id", "physio-affect-estimates", timeout=10)
-    inlet = StreamInlet(found[0])
+    streams = resolve_byprop("source_id", "physio-affect-estimates", timeout=10)
+    inlet = StreamInlet(streams[0])
     while True:
         _, stamp = inlet.pull_sample()
         times["LSL"].append((stamp, time.monotonic()))

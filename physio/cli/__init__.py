@@ -27,7 +27,7 @@ from physio.cli import (
     report,
     sessions,
     study,
-    synchrony,
+    synchrony_command,
     system,
     table_command,
     train,
@@ -75,7 +75,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     "Analysis": (
         table_command.table,
         analyze.analyze,
-        synchrony.synchrony,
+        synchrony_command.synchrony,
         extract.extract,
         extract.audit,
         evaluate.evaluate,

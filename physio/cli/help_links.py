@@ -17,7 +17,7 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.cli.report": "dashboard",
     "physio.cli.sessions": "session",
     "physio.cli.study": "study",
-    "physio.cli.synchrony": "synchrony",
+    "physio.cli.synchrony_command": "synchrony",
     "physio.core": "signal-chain",
     "physio.core.clock_check": "data",
     "physio.core.input_file": "data",

@@ -55,16 +55,13 @@ def synchrony(
         if target is not None:
             _refuse_present(target)
     settings = SynchronySettings(window=window, step=window / 2, lag=lag, shifts=shifts)
-    one = read(_file(first))
-    two = read(_file(second)) if second is not None else one
+    former = read(_file(first))
+    latter = read(_file(second)) if second is not None else former
     if second is None:
-        people = _two_people(one, people, first)
-    shift, source = _offset(one, two, offset)
-    table, tracks, notes = compare_recordings(one, two, people, shift, settings)
-    names = tuple(
-        code or path.stem
-        for code, path in zip(people, (first, second or first), strict=True)
-    )
+        people = _two_people(former, people, first)
+    shift, source = _offset(former, latter, offset)
+    table, tracks, notes = compare_recordings(former, latter, people, shift, settings)
+    names = people[0] or first.stem, people[1] or (second or first).stem
     say(f"synchrony of {names[0]} and {names[1]} ({LABEL})")
     if second is not None:
         say(f"{second.name} begins {shift:+.2f} s after {first.name} ({source})")
@@ -112,16 +109,16 @@ def _two_people(
 
 
 def _offset(
-    one: "Recording", two: "Recording", given: float | None
+    former: "Recording", latter: "Recording", given: float | None
 ) -> tuple[float, str]:
     """Return the begin of the second recording after the first (s), and its source."""
     if given is not None:
         return given, "as given"
-    if one is two:
+    if former is latter:
         return 0.0, "the same recording"
-    if one.date is None or two.date is None:
+    if former.date is None or latter.date is None:
         return 0.0, "a recording has no date; taken as the same time, see --offset"
-    return (two.date - one.date).total_seconds(), "from their dates"
+    return (latter.date - former.date).total_seconds(), "from their dates"
 
 
 def _print(table: "pd.DataFrame", names: tuple[str, str]) -> None:

@@ -332,7 +332,7 @@ def _(world: World) -> Lines:
     one, two = (world.root / "in" / f"{name}.csv" for name in ("one", "two"))
     for i, path in enumerate((one, two)):
         path.parent.mkdir(exist_ok=True)
-        wave = 3 + np.sin(np.arange(4 * 300) / (30 + i))
+        wave = 3 + 0.1 * np.sin(np.arange(4 * 300) / (30 + i))
         frame = pd.DataFrame({"time (s)": np.arange(4 * 300) / 4, "EDA (uS)": wave})
         frame.to_csv(path, index=False)
     table, figure = world.out, world.out.with_suffix(".png")

@@ -270,6 +270,12 @@ def _(world: World) -> Lines:
     yield ["view", path, "--no-open"]
 
 
+@case("app")
+def _(world: World) -> Lines:
+    world.xdf()
+    yield ["app", world.root / "in", "--no-open"]
+
+
 @case("repair")
 def _(world: World) -> Lines:
     path = world.xdf()
@@ -664,7 +670,7 @@ def test_every_command_is_in_the_table() -> None:
 
 
 SLOW: Final = frozenset((
-    "audit", "bench", "calibrate", "demo", "evaluate", "study rehearse", "train",
+    "app", "audit", "bench", "calibrate", "demo", "evaluate", "study rehearse", "train",
     "view",
 ))  # fmt: skip
 """Commands that take seconds, for `make long`."""
@@ -749,7 +755,7 @@ def _allowed(path: str, world: World) -> bool:
 
 def _run(line: list[str], world: World) -> str | None:
     """Run a command; return its output, or None if it refused its input."""
-    if line[0] == "view":
+    if line[0] in ("app", "view"):
         return interrupted(line, world)
     result = CliRunner().invoke(app, line)
     error = result.exception

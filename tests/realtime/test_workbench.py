@@ -120,7 +120,7 @@ def test_a_zip_becomes_a_table_and_a_report(
         card.get_by_role("link", name="Show S01-report.html").click()
     report = opened.value
     report.wait_for_load_state()
-    assert "S01" in report.locator("body").inner_text()
+    assert "Recorded on 2022-02-07" in report.locator("body").inner_text()
     report.close()
     assert page.faults == []
 

@@ -129,6 +129,9 @@ class Action:
         }
 
 
+_CONDITIONS: Final = ActionField(
+    "conditions", "Conditions", "--conditions", items="conditions"
+)
 _BASELINE: Final = ActionField(
     "baseline",
     "Baseline",
@@ -171,9 +174,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
             output="-table.csv",
             flag="--output",
             fields=(
-                ActionField(
-                    "conditions", "Conditions", "--conditions", items="conditions"
-                ),
+                _CONDITIONS,
                 _BASELINE,
             ),
             several=True,
@@ -182,10 +183,10 @@ ACTIONS: Final[Mapping[str, Action]] = {
             "report",
             "Report",
             "One page with coverage, signals, conditions and a methods paragraph.",
-            (*SOURCES, "dataset", "table"),
+            (*SOURCES, "dataset"),
             output="-report.html",
             flag="--out",
-            fields=(_BASELINE,),
+            fields=(_CONDITIONS, _BASELINE),
         ),
         Action(
             "analyze",
@@ -195,9 +196,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
             output="-analysis",
             flag="--output",
             fields=(
-                ActionField(
-                    "conditions", "Conditions", "--conditions", items="conditions"
-                ),
+                _CONDITIONS,
             ),
         ),
         Action(

@@ -157,6 +157,8 @@ def test_a_shown_page_cannot_run_anything(target: Target) -> None:
         {"action": ["check"], "items": ["a.zip"]},
         {"action": "check", "items": "a.zip"},
         {"action": "check", "items": []},
+        {"action": "init session", "items": ["a.zip"]},
+        {"action": "init session", "items": [], "values": {"word": "--trust"}},
         {"action": "check", "items": ["a.zip", "a.zip"]},
         {"action": "check", "items": ["a.zip"] * 201},
         {"action": "check", "items": [{}]},
@@ -195,6 +197,8 @@ def test_names_are_arguments_and_never_options_or_programs(target: Target) -> No
     item = FolderItem("-a.zip", "recording", 1, "")
     line = planned("table", [item], {"baseline": "0 60"}, target.folder)
     assert line.text == "physio table ./-a.zip --output ./-a-table.csv --baseline 0 60"
+    line = planned("init session", [], {"word": "lsl"}, target.folder)
+    assert line.text == "physio init session session.toml --look-for lsl"
     status, answer = target.ask(
         "/app/run", {"action": "check", "items": ["$(touch gone).zip"]}
     )

@@ -81,7 +81,7 @@ class Action:
     label, description
         Texts of the page.
     kinds
-        Kinds of items that it takes.
+        Kinds of items that it takes; empty if it takes none.
     output
         Ending of what it writes, after the name of the item; empty if nothing.
     flag
@@ -129,6 +129,7 @@ class Action:
         }
 
 
+_WORDS: Final = ("lsl", "muse", "openbci", "e4", "polar", "synthetic", "demo")
 _CONDITIONS: Final = ActionField(
     "conditions", "Conditions", "--conditions", items="conditions"
 )
@@ -163,6 +164,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
             "Mark bad spans, move beats and skin conductance responses; the recording "
             "is not changed.",
             SOURCES,
+            fields=(_CONDITIONS,),
             extra=("--no-open",),
             is_page=True,
         ),
@@ -218,6 +220,16 @@ ACTIONS: Final[Mapping[str, Action]] = {
             ("study",),
         ),
         Action(
+            "init session",
+            "New session file",
+            "Look for devices, and write a session file for those that answer.",
+            (),
+            output="session.toml",
+            fields=(
+                ActionField("word", "Devices", "--look-for", ("", *_WORDS)),
+            ),
+        ),
+        Action(
             "live",
             "Record live",
             "A session with the devices of this file; the dashboard opens.",
@@ -260,8 +272,9 @@ class PlannedCommand:
 
     @property
     def text(self) -> str:
-        """The command line, for a shell in the folder."""
-        return shlex.join(("physio", *self.arguments))
+        """The command line, for a shell in the folder, where it opens its page."""
+        shown = (part for part in self.arguments if part != "--no-open")
+        return shlex.join(("physio", *shown))
 
 
 def planned(
@@ -294,7 +307,7 @@ def planned(
     action = ACTIONS.get(name)
     if action is None:
         raise ValueError(f"there is no action {name[:_TEXT]!r}")
-    if not items:
+    if action.kinds and not items:
         raise ValueError(f"{action.label}: choose a file first")
     if len(items) > 1 and not action.several:
         raise ValueError(f"{action.label}: choose a single file")
@@ -336,10 +349,12 @@ def _argument(path: str) -> str:
 
 def _free_output(folder: Path, items: Sequence[FolderItem], ending: str) -> str:
     """Return a path beside the first item that does not exist yet."""
-    first = Path(items[0].path)
+    first = Path(items[0].path if items else ending)
     stem = first.name.partition(".")[0] or "recording"
     if len(items) > 1:
         stem = "recordings"
+    if not items:
+        stem = ""
     root, dot, suffix = ending.partition(".")
     numbers = chain(("",), (f"-{n}" for n in count(2)))
     names = (f"{stem}{root}{n}{dot}{suffix}" for n in numbers)

@@ -89,6 +89,7 @@ function previewButton(path, text) {
 
 function applicable(action) {
   const chosen = state.items.filter((item) => state.chosen.has(item.path));
+  if (!action.kinds.length) return chosen.length === 0;
   return chosen.length > 0 && (action.several || chosen.length === 1) && chosen.every((item) => action.kinds.includes(item.kind));
 }
 
@@ -134,7 +135,7 @@ function fieldInput(action, field, values, update) {
   if (field.choices.length || field.items) {
     const sheets = state.items.filter((item) => item.kind === field.items).map((item) => item.path);
     const choices = field.items ? ["", ...sheets] : field.choices;
-    input = make("select", {}, ...choices.map((c) => make("option", { value: c, textContent: c || "as the recording states" })));
+    input = make("select", {}, ...choices.map((c) => make("option", { value: c, textContent: c || (field.items ? "as the recording states" : "all that answer") })));
     values[field.name] ??= field.items ? sheets[0] || "" : choices[0];
     if (!choices.includes(values[field.name])) values[field.name] = choices[0];
   } else {

@@ -42,7 +42,7 @@ EVERYWHERE: Final = DeviceWord(
     "LSL streams, wristbands, Bluetooth sensors and boards",
     ("lsl", "e4", "bluetooth", "serial"),
 )
-"""What is looked for without a word."""
+"""Searches without a word."""
 
 
 def is_word(text: str) -> bool:

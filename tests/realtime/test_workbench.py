@@ -63,6 +63,24 @@ def act(page: Any, label: str) -> Any:
     return card
 
 
+def correct(page: Any) -> None:
+    """Mark two artifacts of the first signal as bad, in the page of corrections."""
+    with page.context.expect_page() as opened:
+        page.get_by_role("button", name="Correct", exact=True).click()
+    tab = opened.value
+    tab.set_default_timeout(PATIENCE)
+    tab.wait_for_selector("#channels label")
+    for number, pause in enumerate((0, 30), 1):
+        for key in (*["."] * pause, "b", *["."] * 15, "b"):
+            tab.keyboard.press(key)
+        tab.wait_for_selector(f"#entries li:nth-child({number})")
+    tab.locator("#saved", has_text="saved").wait_for()
+    tab.close()
+    card = page.locator(".job").first
+    card.get_by_role("button", name="Stop Correct").click()
+    card.locator(".state:text-is('closed')").wait_for()
+
+
 def drop(page: Any, path: Path) -> None:
     """Drop a file into the page, as from a window of files."""
     data = page.evaluate_handle(
@@ -101,10 +119,13 @@ def test_a_zip_becomes_a_table_and_a_report(
     assert page.locator("#chosen").inner_text() == "S01.zip"
     card = act(page, "Check")
     card.locator("pre", has_text="e4.eda").wait_for()
+    correct(page)
+    assert list(bench.folder.glob("*S01*edits*"))
     page.get_by_label("Baseline").first.fill("rest")
     command = "physio table S01.zip --output S01-table.csv --conditions conditions.csv"
     page.get_by_text(f"{command} --baseline rest", exact=True).first.wait_for()
     card = act(page, "Table by condition")
+    card.locator("pre", has_text="edited by eye").wait_for()
     card.get_by_role("button", name="Show S01-table.csv").click()
     page.locator("#preview-table td", has_text="task").first.wait_for()
     with (bench.folder / "S01-table.csv").open(newline="") as file:

@@ -159,6 +159,16 @@ ACTIONS: Final[Mapping[str, Action]] = {
             is_page=True,
         ),
         Action(
+            "edit",
+            "Correct",
+            "Mark bad spans, move beats and skin conductance responses; the recording "
+            "is not changed.",
+            SOURCES,
+            fields=(_CONDITIONS,),
+            extra=("--no-open",),
+            is_page=True,
+        ),
+        Action(
             "table",
             "Table by condition",
             "A row for each participant, condition and measure.",

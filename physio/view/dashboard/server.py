@@ -208,7 +208,7 @@ class SessionFeed:
         self.pipe, self.session, self.loop = pipe, session, loop
         self._decoder = Decoder()
         self.progress = ""
-        """What the session waits for before its streams are known."""
+        """Text on what the session waits for before its streams are known."""
         loop.add_handler(pipe.fileno(), self._ready, loop.READ)
 
     def _ready(self, *_: Any) -> None:

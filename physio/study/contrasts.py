@@ -50,9 +50,8 @@ def read_sessions(study: Study, codes: Iterable[str]) -> Iterator[RecordedSessio
         for folder in study.sessions(code):
             recording = read(folder / "recording.xdf")
             segments = recorded_conditions(recording)
-            yield RecordedSession(
-                code, folder.name, recording, segments, questionnaire_scores(recording)
-            )
+            scores = questionnaire_scores(recording, study.design.scored)
+            yield RecordedSession(code, folder.name, recording, segments, scores)
 
 
 def completed_conditions(study: Study, code: str) -> list[str]:

@@ -191,8 +191,8 @@ class Design:
         for name, condition in self.conditions.items():
             if condition.stimuli and condition.stimuli not in self.stimuli:
                 raise ValueError(
-                    f"conditions.{name}: stimuli = {condition.stimuli!r} names no table "
-                    f"[stimuli.{condition.stimuli}]; there is "
+                    f"conditions.{name}: stimuli = {condition.stimuli!r} names no "
+                    f"table [stimuli.{condition.stimuli}]; there is "
                     f"{', '.join(self.stimuli) or 'none'}"
                 )
         for asked in self._asked:
@@ -261,17 +261,15 @@ class Design:
         """Names of the questionnaires that have a file beside the study file."""
         shipped = questionnaires.questionnaire_names()
         return tuple(
-            n
-            for n in self._asked
-            if n not in shipped or questionnaires.load(n).rights
+            n for n in self._asked if n not in shipped or questionnaires.load(n).rights
         )
 
     @property
     def scored(self) -> dict[str, Questionnaire]:
         """All questionnaires, shipped or of the study, without others' wording."""
         shipped = questionnaires.questionnaire_names()
-        own = {n: self.questionnaire(n) for n in self._asked if n not in shipped}
-        return {n: questionnaires.load(n) for n in shipped} | own
+        users = {n: self.questionnaire(n) for n in self._asked if n not in shipped}
+        return {n: questionnaires.load(n) for n in shipped} | users
 
     @cached_property
     def stimulus_files(self) -> dict[str, tuple[StimulusFile, ...]]:
@@ -310,7 +308,7 @@ class Design:
         return text
 
     def seconds(self, condition: str) -> float:
-        """Return the planned duration of a condition (s), without its questionnaires."""
+        """Return the planned duration of a condition (s), without questionnaires."""
         planned = self.conditions[condition]
         if not planned.stimuli:
             return planned.seconds

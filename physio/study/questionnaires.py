@@ -184,7 +184,7 @@ def with_wording(name: str, folder: Path) -> Questionnaire:
     """
     path = folder / f"{name}.toml"
     if name not in questionnaire_names() and path.is_file():
-        return _own_questionnaire(path)
+        return _user_questionnaire(path)
     questionnaire = load(name)
     if not questionnaire.rights:
         return questionnaire
@@ -214,7 +214,7 @@ def with_wording(name: str, folder: Path) -> Questionnaire:
     )
 
 
-def _own_questionnaire(path: Path) -> Questionnaire:
+def _user_questionnaire(path: Path) -> Questionnaire:
     """Return the questionnaire of a user's file; ValueError if it is incomplete."""
     tables, at = config.read(path), path.name
     config.allow(tables, ("questionnaire", "items", "scales"), at, "a questionnaire")

@@ -111,9 +111,7 @@ class StimulusFile(NamedTuple):
     sha256: str
 
 
-def read_files(
-    stimuli: StimulusSet, folder: Path, at: str
-) -> tuple[StimulusFile, ...]:
+def read_files(stimuli: StimulusSet, folder: Path, at: str) -> tuple[StimulusFile, ...]:
     """Return the files of a set of stimuli after checking each of them.
 
     Parameters
@@ -166,9 +164,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(p), "") if p.isdecimal() else (0, p) for p in parts]
 
 
-def _read_file(
-    path: Path, name: str, stimuli: StimulusSet, at: str
-) -> StimulusFile:
+def _read_file(path: Path, name: str, stimuli: StimulusSet, at: str) -> StimulusFile:
     """Return a file after checking type, size, content and duration."""
     if path.suffix.lower() not in TYPES:
         raise ValueError(
@@ -183,8 +179,9 @@ def _read_file(
             f"{LARGEST / 2**30:g} GiB"
         )
     with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
         beginning = file.read(64)
-        digest = hashlib.file_digest(path.open("rb"), "sha256").hexdigest()
     if not _BEGINNINGS[media].match(beginning):
         raise ValueError(
             f"{at}: {name} is not what its name says: its content is no {media}; save "
@@ -268,7 +265,9 @@ def _mp4_seconds(path: Path) -> float:
     content = _mp4_box(path, b"moov")
     at = content.index(b"mvhd") + 4
     wide = content[at] == 1
-    scale, length = struct.unpack_from(">IQ" if wide else ">II", content, at + 4 + 8 * (1 + wide))
+    scale, length = struct.unpack_from(
+        ">IQ" if wide else ">II", content, at + 4 + 8 * (1 + wide)
+    )
     return length / scale
 
 
@@ -331,6 +330,9 @@ def draw_stimuli(
         drawn = np.random.default_rng([seed, key]).integers(2**31)
         return draw_orders((), list(names), (), participants, int(drawn))
     return [
-        [names[i] for i in np.random.default_rng([seed, key, k]).permutation(len(names))]
+        [
+            names[i]
+            for i in np.random.default_rng([seed, key, k]).permutation(len(names))
+        ]
         for k in range(participants)
     ]

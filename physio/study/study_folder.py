@@ -95,7 +95,7 @@ class Study:
             frozen["files"] = design.file_hashes
             frozen["stimuli"] = _stimulus_orders(design, design.study.seed)
         _write(root / FROZEN, json.dumps(frozen, indent=1) + "\n")
-        study = cls(root, design, frozen)
+        study = cls.open(root)
         study.write_log("frozen", hash=plan_hash)
         return study
 

@@ -16,9 +16,7 @@ from physio.study.questionnaires import Questionnaire
 _PANELS_PER_ROW: Final = 4  # panels in a row
 
 
-def codebook(
-    table: pd.DataFrame, known: Mapping[str, Questionnaire]
-) -> pd.DataFrame:
+def codebook(table: pd.DataFrame, known: Mapping[str, Questionnaire]) -> pd.DataFrame:
     """Return the codebook of a table: measure, unit, definition, source."""
     rows = []
     measures = table[table["measure"] != ""].drop_duplicates("measure")

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from physio.cli.output import say
 
 if TYPE_CHECKING:
-    from physio.core.protocols import Clock, View
+    from physio.core.protocols import Clock
     from physio.online.session import Session
+    from physio.study.experimenter_view import ExperimenterView
     from physio.study.page_link import PageLink
     from physio.study.page_runner import PageRunner
     from physio.study.protocol_runner import ProtocolRunner
@@ -112,7 +113,7 @@ class TerminalProtocol:
         del folder
         yield
 
-    def view(self, session: "Session") -> "View":
+    def view(self, session: "Session") -> "ExperimenterView":
         """Return the view in the terminal."""
         from physio.study.experimenter_view import ExperimenterView
 
@@ -157,7 +158,7 @@ class PageProtocol(TerminalProtocol):
             finally:
                 (folder / PAGES).unlink(missing_ok=True)
 
-    def view(self, session: "Session") -> "View":
+    def view(self, session: "Session") -> "ExperimenterView":
         """Return the view in the terminal, beside that of the experimenter's page."""
         self.pages.health = session.health
         return super().view(session)

@@ -253,8 +253,9 @@ class Design:
     @property
     def _asked(self) -> tuple[str, ...]:
         """Names of all questionnaires, after conditions and after stimuli."""
-        tables = (*self.conditions.values(), *self.stimuli.values())
-        return tuple(sorted({n for t in tables for n in t.questionnaires}))
+        after = {n for c in self.conditions.values() for n in c.questionnaires}
+        after |= {n for s in self.stimuli.values() for n in s.questionnaires}
+        return tuple(sorted(after))
 
     @property
     def worded(self) -> tuple[str, ...]:

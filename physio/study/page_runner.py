@@ -192,7 +192,7 @@ class PageRunner(ProtocolRunner):
         """Return the content of the participant's page."""
         step = self.step
         planned = self.design.conditions.get(step.condition)
-        begun = planned is not None and self.state == "condition"
+        is_rated = self.state == "condition"
         state: dict[str, Any] = {
             "turn": self._turn,
             "kind": step.kind,
@@ -200,7 +200,7 @@ class PageRunner(ProtocolRunner):
             "text": step.text,
             "speed": self.clock.speed,
             "progress": round(1 - (len(self.steps) - 1) / self.n_steps, 3),
-            "rate": rated_dimensions(planned.rate) if begun else [],
+            "rate": rated_dimensions(planned.rate) if planned and is_rated else [],
             "begun": self._started,
         }
         if step.kind in ("timed", "break") and self._started:

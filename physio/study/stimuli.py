@@ -229,7 +229,9 @@ def duration(path: Path, media: str) -> float:
         return float("nan")
     try:
         return readers[media](path)
-    except (ValueError, EOFError, struct.error, wave.Error, ZeroDivisionError):
+    except (ValueError, LookupError, EOFError, ArithmeticError):
+        return float("nan")
+    except (struct.error, wave.Error):
         return float("nan")
 
 

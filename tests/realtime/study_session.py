@@ -63,7 +63,9 @@ class Presented:
         )
         sinks = [Xdf(self.folder), ChannelStatusFile(self.folder)]
         poll = 0.01 * self.speed
-        self.session = Session(PipelineConfig(), [band, self.runner], sinks, clock, poll)
+        self.session = Session(
+            PipelineConfig(), [band, self.runner], sinks, clock, poll
+        )
         self.thread = Thread(target=self._run)
         self.thread.start()
         return self

@@ -126,8 +126,6 @@ class PageProtocol(TerminalProtocol):
 
     Parameters
     ----------
-    runner
-        The protocol.
     pages
         The protocol again, with its pages.
     connect

@@ -21,7 +21,7 @@ from physio.study.page_state import (
     rated_dimensions,
     study_overview,
 )
-from physio.study.page_steps import Step, condition_steps, session_steps
+from physio.study.page_steps import PageStep, condition_steps, session_steps
 from physio.study.protocol_runner import BEGIN, END, TAIL, ProtocolRunner, State
 from physio.study.questionnaires import Questionnaire
 
@@ -88,7 +88,7 @@ class PageRunner(ProtocolRunner):
         steps = session_steps(
             self.design, self.conditions, self.stimuli, introduced=self.introduced
         )
-        self.steps: deque[Step] = deque(steps)
+        self.steps: deque[PageStep] = deque(steps)
         self.n_steps = len(steps)
         self.health: Mapping[str, StreamHealth] = {}
         self.log: deque[tuple[float, str]] = deque(maxlen=_LOG)
@@ -125,7 +125,7 @@ class PageRunner(ProtocolRunner):
         return (*super().streams, ONSETS, TIMING)
 
     @property
-    def step(self) -> Step:
+    def step(self) -> PageStep:
         """The present step; the last one is the thanks."""
         return self.steps[0]
 
@@ -218,7 +218,7 @@ class PageRunner(ProtocolRunner):
             state["question"] = participant_question(asked, item, len(self.answers))
         return state
 
-    def _media(self, step: Step) -> dict[str, Any]:
+    def _media(self, step: PageStep) -> dict[str, Any]:
         """Return the number of a stimulus for its page, its type and duration."""
         if step.file is None or self.link is None:
             return {}
@@ -359,7 +359,7 @@ class PageRunner(ProtocolRunner):
         if agreed:
             self._finish(now)
             return
-        self.steps = deque([Step("thanks")])
+        self.steps = deque([PageStep("thanks")])
         self._enter_step(now)
         self.stop("the participant did not consent")
 

@@ -12,7 +12,7 @@ StepKind = Literal[
 ]  # fmt: skip
 
 
-class Step(NamedTuple):
+class PageStep(NamedTuple):
     """A step of a session on the participant's page.
 
     Parameters
@@ -54,7 +54,7 @@ def session_steps(
     stimuli: Mapping[str, Sequence[str]],
     *,
     introduced: bool = False,
-) -> list[Step]:
+) -> list[PageStep]:
     """Return the steps of a session.
 
     Parameters
@@ -71,28 +71,28 @@ def session_steps(
     steps = []
     if not introduced:
         if instructions := design.text("instructions"):
-            steps.append(Step("instructions", text=instructions))
+            steps.append(PageStep("instructions", text=instructions))
         if consent := design.text("consent_text"):
-            steps.append(Step("consent", text=consent))
+            steps.append(PageStep("consent", text=consent))
     for condition in conditions:
         steps += condition_steps(design, condition, stimuli.get(condition, ()))
         pause = design.conditions[condition].break_seconds
         if pause and condition != conditions[-1]:
-            steps.append(Step("break", condition, seconds=pause))
-    return [*steps, Step("thanks")]
+            steps.append(PageStep("break", condition, seconds=pause))
+    return [*steps, PageStep("thanks")]
 
 
 def condition_steps(
     design: Design, condition: str, stimuli: Sequence[str]
-) -> list[Step]:
+) -> list[PageStep]:
     """Return the steps of a condition, questionnaires included."""
     planned = design.conditions[condition]
     inner = list(_inner_steps(design, condition, stimuli))
     inner[0] = inner[0]._replace(begins=True)
     inner[-1] = inner[-1]._replace(ends=True)
-    ready = [Step("ready", condition, planned.prompt)] if planned.prompt else []
+    ready = [PageStep("ready", condition, planned.prompt)] if planned.prompt else []
     after = [
-        Step("questions", condition, questionnaire=name)
+        PageStep("questions", condition, questionnaire=name)
         for name in planned.questionnaires
     ]
     return [*ready, *inner, *after]
@@ -100,15 +100,15 @@ def condition_steps(
 
 def _inner_steps(
     design: Design, condition: str, stimuli: Sequence[str]
-) -> Iterator[Step]:
+) -> Iterator[PageStep]:
     """Yield the steps between the markers of a condition."""
     planned = design.conditions[condition]
     if not planned.stimuli:
-        yield Step("timed", condition, planned.prompt, planned.seconds)
+        yield PageStep("timed", condition, planned.prompt, planned.seconds)
         return
     files = {file.name: file for file in design.stimulus_files[planned.stimuli]}
     for name in stimuli:
         seconds = files[name].seconds
-        yield Step("stimulus", condition, seconds=seconds, file=files[name])
+        yield PageStep("stimulus", condition, seconds=seconds, file=files[name])
         for asked in design.stimuli[planned.stimuli].questionnaires:
-            yield Step("questions", condition, questionnaire=asked, about=name)
+            yield PageStep("questions", condition, questionnaire=asked, about=name)

@@ -13,7 +13,7 @@ export async function ask(path, content) {
   return reply;
 }
 
-const DRIFT = 5e-5; // of two clocks, at most
+const DRIFT = 1e-5; // of two clocks of one computer, at most
 const KEPT = 200;
 
 // Session time of the page's times: the round trip with the least delay decides, as in

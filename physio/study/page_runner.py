@@ -26,7 +26,7 @@ from physio.study.protocol_runner import BEGIN, END, TAIL, ProtocolRunner, State
 from physio.study.questionnaires import Questionnaire
 
 ONSETS: Final = event_stream("page.onsets")
-"""Markers of stimuli, ``stimulus NAME`` and ``stimulus end NAME``, at the frame."""
+"""Markers of stimuli, ``stimulus NAME`` and ``offset NAME``, at the frame."""
 
 TIMING: Final = event_stream(
     "page.timing",
@@ -300,7 +300,7 @@ class PageRunner(ProtocolRunner):
         file = self.step.file
         if file is None or not self._granted:
             return False
-        self._add_onset(now, f"stimulus interrupted {file.name}")
+        self._add_onset(now, f"interrupted {file.name}")
         return True
 
     def _take_event(self, kind: str, content: Mapping[str, Any], now: float) -> None:
@@ -343,12 +343,12 @@ class PageRunner(ProtocolRunner):
             self._events.append(single_event(TIMING, time, file.name, *row, arrival))
         elif kind == "failed":
             reason = "".join(c for c in str(content.get("text")) if c.isprintable())
-            self._add_onset(now, f"stimulus failed {file.name}: {reason[:80]}")
+            self._add_onset(now, f"failed {file.name}: {reason[:80]}")
             self._note(now, f"{file.name} was not shown: {reason[:80]}")
             self.pause_due = True
             self._finish(now)
         elif kind == "hidden" and self._is_shown:
-            self._add_onset(at, f"stimulus end {file.name}")
+            self._add_onset(at, f"offset {file.name}")
             self._finish(now, at if step.ends else None)
 
     def _take_consent(self, agreed: bool, now: float) -> None:  # noqa: FBT001

@@ -112,7 +112,7 @@ def test_an_onset_has_the_time_of_its_frame_and_its_uncertainty(study: Study) ->
     name = study.stimuli("p1")["pictures"][0]
     assert taking.onsets == [
         (pytest.approx(began + 2.0 - 0.01), f"stimulus {name}"),
-        (pytest.approx(began + 8.0), f"stimulus end {name}"),
+        (pytest.approx(began + 8.0), f"offset {name}"),
     ]
     np.testing.assert_allclose(taking.timing, [[1.5, 16.7, 8.0, 10.0]])
     taking.answer(2, 3, 4)
@@ -138,7 +138,7 @@ def test_no_stimulus_is_shown_twice(study: Study) -> None:
     with pytest.raises(ValueError, match="was shown already"):
         taking.give("show", page="another1")
     taking.give("hello")  # reloaded during the stimulus
-    assert taking.onsets[-1][1] == f"stimulus interrupted {first}"
+    assert taking.onsets[-1][1] == f"interrupted {first}"
     assert taking.kind == "questions"
     taking.answer(1)
     taking.give("hello", page="another2")  # reloaded during the questions
@@ -224,7 +224,7 @@ def test_a_stimulus_that_cannot_be_decoded_pauses_the_session(study: Study) -> N
     taking.give("start")
     taking.give("show")
     taking.give("failed", text="bad\ndata " + 200 * "x")
-    assert taking.onsets[-1][1].startswith("stimulus failed patterns/")
+    assert taking.onsets[-1][1].startswith("failed patterns/")
     assert len(taking.onsets[-1][1]) < 130
     assert taking.runner.state == "paused"
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
-from physio.core.affect import DIMENSIONS, places
+from physio.core.affect import DIMENSIONS, scale_places
 from physio.core.block import Origin
 from physio.core.counted_nouns import counted
 from physio.datasets.base import ConditionSpan, natural
@@ -442,7 +442,7 @@ def rating_prior(moments: MomentSet) -> Mapping[str, Any]:
     NaN for a place without a target.
     """
     mean, sd = np.full((2, len(DIMENSIONS)), np.nan)
-    for k, at in enumerate(places(moments.targets)):
+    for k, at in enumerate(scale_places(moments.targets)):
         y = moments.y[:, k]
         known = np.isfinite(y)
         _, of, count = np.unique(

@@ -174,9 +174,10 @@ class Learner(Protocol):
     """Settings of a model and of its fit; a frozen dataclass.
 
     A learner knows nothing of folds or cards. It may be stopped between two steps, by a
-    callback that raises `Stopped`. Two parts are optional: a class variable ``files``
-    names the settings that are files, relative to the training file; a method
-    ``trained_on(samples)`` returns the sentence of the card on the rows that train.
+    callback that raises `Stopped`. Three parts are optional: a class variable
+    ``files`` names the settings that are files, relative to the training file; a method
+    ``trained_on(samples)`` returns the sentence of the card on the rows that train; a
+    method ``resuming(folder)`` returns a copy that resumes a stopped fit from there.
     """
 
     def fit(self, samples: Samples, progress: ProgressOf) -> Model:

@@ -17,6 +17,7 @@ from physio.cli import (
     columns_command,
     dashboard,
     doctor_checks,
+    edit,
     evaluate,
     extract,
     help_links,
@@ -64,6 +65,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     ),
     "Files": (
         dashboard.view,
+        edit.edit,
         columns_command.columns,
         recordings.repair,
         recordings.export,

@@ -1,5 +1,6 @@
 """Commands of a study, from its plan to its results."""
 
+import json
 import os
 import subprocess
 import sys
@@ -359,7 +360,9 @@ def epochs(
     derived.mkdir(mode=0o700, exist_ok=True)
     with replace_folder(opened.root / DERIVED / "epochs") as folder:
         for recorded in read_sessions(opened, opened.participants):
-            frame = events.event_related_responses(recorded.recording, event)
+            frame = events.event_related_responses(
+                recorded.recording, event, recorded.edits
+            )
             if not len(frame):
                 continue
             n_epochs, done = (
@@ -449,6 +452,9 @@ def table(
     counts = value_counts(rows)
     values = counted(counts["values"], "value")
     say(f"{folder}: {values}, {counts['values excluded']} excluded")
+    about = json.loads((folder / "provenance.json").read_text("utf-8"))
+    for text in about[derivatives.EDITS]:
+        say(text)
     for contrast in differences:
         say(
             f"{contrast.of} - {contrast.against}, {contrast.outcome}: "

@@ -14,6 +14,7 @@ from physio.datasets.open_recording import read
 from physio.io.bids import bids_export
 from physio.io.bids.event_tables import NAME
 from physio.offline.conditions import recorded_conditions
+from physio.offline.edits_file import EditsChoice, edits_of
 from physio.study.contrasts import RecordedSession
 from physio.study.outcomes import questionnaire_scores
 from physio.study.study_folder import Study
@@ -35,9 +36,10 @@ def export(study: Study, root: Path) -> int:
     for code in study.participants:
         for number, folder in enumerate(study.sessions(code), 1):
             recording = read(folder / "recording.xdf")
+            edits, _ = edits_of(folder, recording.begin, EditsChoice())
             bids_export.export(
                 recording, root, session=f"{number:02d}", task=TASK,
-                answers=answers(recording),
+                answers=answers(recording), edits=edits,
             )  # fmt: skip
             count += 1
     return count
@@ -81,7 +83,11 @@ def read_sessions(root: Path) -> Iterator[RecordedSession]:
         name = "-".join(filter(None, trial[:2]))
         segments = recorded_conditions(recording)
         scores = questionnaire_scores(recording)
-        yield RecordedSession(trial.subject, name, recording, segments, scores)
+        task, _, run = trial.trial.partition(" ")
+        entities = f"sub-{trial.subject}_ses-{trial.session}_task-{task}"
+        entities += f"_run-{run}" if run else ""
+        edits, _ = edits_of(root, recording.begin, EditsChoice(), entities)
+        yield RecordedSession(trial.subject, name, recording, segments, scores, edits)
 
 
 def _with_markers(recording: Recording) -> Recording:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -26,6 +26,9 @@ from physio.study.design import Design
 from physio.study.methods_text import StudyRecord, methods_text, study_record
 from physio.study.outcomes import questionnaire_scores
 from physio.study.study_folder import DERIVED, Study, replace_folder
+
+EDITS: Final = "edits"
+"""Key of ``provenance.json`` with a sentence on the edits by eye of each session."""
 
 
 def compute_results(study: Study) -> tuple[Path, pd.DataFrame, list[ContrastEstimate]]:
@@ -135,7 +138,10 @@ def write_results(
         write_up.plot_contrasts(
             table, contrasts, new / "contrasts.png", simulated=record.simulated
         )
-        about = {"source": "physio study table", "plan": design.hash}
+        about = {
+            "source": "physio study table", "plan": design.hash,
+            EDITS: list(record.edits),
+        }  # fmt: skip
         (new / "provenance.json").write_text(json.dumps(about) + "\n", "utf-8")
     return contrasts
 

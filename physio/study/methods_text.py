@@ -27,7 +27,8 @@ class StudyRecord(NamedTuple):
     ``durations``: recorded durations of each condition (s). ``frozen``: time at which
     the plan was frozen, None if it was not. ``early``: number of sessions that began
     before that, or at an unknown time. ``deviations``: reasons of logged deviations.
-    ``simulated``: whether a participant is simulated.
+    ``simulated``: whether a participant is simulated. ``edits``: a sentence on the
+    edits by eye of each session that has some.
     """
 
     orders: Mapping[str, Sequence[str]]
@@ -36,6 +37,7 @@ class StudyRecord(NamedTuple):
     early: int
     deviations: Sequence[str]
     simulated: bool
+    edits: Sequence[str] = ()
 
 
 def study_record(
@@ -68,7 +70,8 @@ def study_record(
     at = datetime.fromisoformat(frozen) if frozen else None
     dates = [session.recording.date for session in recorded]
     early = sum(date is None or date < at for date in dates) if at else 0
-    return StudyRecord(orders or {}, durations, at, early, deviations, simulated)
+    edits = [f"{s.name}: {s.edits.sentence}" for s in recorded if s.edits is not None]
+    return StudyRecord(orders or {}, durations, at, early, deviations, simulated, edits)
 
 
 def methods_text(
@@ -103,6 +106,7 @@ def methods_text(
         _order(design, table, record),
         _questionnaires(design, table),
         *signal_sentences(_with_values(table), MeasureSettings().scr_threshold),
+        f"Sessions were {'; '.join(record.edits)}." if record.edits else "",
         _exclusions(design, table),
         _contrasts(contrasts),
         _plan(design, record),

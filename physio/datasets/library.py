@@ -55,7 +55,8 @@ def open_dataset(
         If there is no data set of that name, or its package is not trusted.
     """
     if ":" not in name:
-        if (cls := dataset_classes().get(name)) is not None:
+        cls: Any = dataset_classes().get(name)
+        if cls is not None:
             built: Dataset = config.make(cls, {"root": root, **options}, name)
             return built
         plugins = {p.name: p.use for p in installed("physio.datasets")}

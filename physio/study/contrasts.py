@@ -54,11 +54,9 @@ def read_sessions(study: Study, codes: Iterable[str]) -> Iterator[RecordedSessio
         for folder in study.sessions(code):
             recording = read(folder / "recording.xdf")
             segments = recorded_conditions(recording)
+            scores = questionnaire_scores(recording, study.design.scored)
             edits, _ = edits_of(folder, recording.begin, EditsChoice())
-            yield RecordedSession(
-                code, folder.name, recording, segments, questionnaire_scores(recording),
-                edits,
-            )  # fmt: skip
+            yield RecordedSession(code, folder.name, recording, segments, scores, edits)
 
 
 def completed_conditions(study: Study, code: str) -> list[str]:

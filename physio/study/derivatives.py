@@ -84,7 +84,9 @@ def compute_results_of_dataset(
         raise ValueError(f"{out} is not empty: give a new folder to --out")
     design = Design.read(plan)
     described = (root / "dataset_description.json").is_file()
-    recorded = list(bids.read_sessions(root) if described else _wesad(root))
+    recorded = list(
+        bids.read_sessions(root, design.scored) if described else _wesad(root)
+    )
     if not recorded:
         raise ValueError(f"{root} has no recording with conditions")
     table = _table(recorded, design)
@@ -124,7 +126,9 @@ def write_results(
     contrasts = estimate_contrasts(table, design.contrasts)
     with replace_folder(folder) as new:
         write_table(table, new)
-        write_up.codebook(table).to_csv(new / "codebook.csv", index=False)
+        write_up.codebook(table, design.scored).to_csv(
+            new / "codebook.csv", index=False
+        )
         text = write_up.results_json(
             contrasts,
             flow=flow,

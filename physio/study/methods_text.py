@@ -15,7 +15,6 @@ from physio.offline.table_methods import signal_sentences
 from physio.study.contrasts import ContrastEstimate, RecordedSession, value_counts
 from physio.study.counterbalancing import williams_design
 from physio.study.design import Design
-from physio.study.questionnaires import load
 
 LIBRARIES: Final = ("physio-affect", "numpy", "scipy", "pandas", "statsmodels")
 
@@ -181,12 +180,13 @@ def _order(design: Design, table: pd.DataFrame, record: StudyRecord) -> str:
 def _questionnaires(design: Design, table: pd.DataFrame) -> str:
     planned = sorted({q for c in design.conditions.values() for q in c.questionnaires})
     present = {str(name).partition(".")[0] for name in _with_values(table)}
+    known = design.scored
     scored = [q for q in planned if q in present]
     text = ""
     if scored:
-        named = "; ".join(f"{load(q).title} ({load(q).citation})" for q in scored)
+        named = "; ".join(f"{known[q].title} ({known[q].citation})" for q in scored)
         text = f"Self-reports: {named}."
-    if missing := [load(q).title for q in planned if q not in present]:
+    if missing := [known[q].title for q in planned if q not in present]:
         text += f" No answers were recorded to {'; '.join(missing)}."
     return text.strip()
 

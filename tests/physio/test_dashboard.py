@@ -159,7 +159,7 @@ def test_streamed_signals_are_those_drawn_at_once() -> None:
     state = SessionState(tick=lambda: now[0])
     state.update({"begin": 0.0, "clock": [0.0, 0.0, 1.0]})
     state.add_stream(EEG)
-    grown = SignalFigure(LIGHT, ("head.eeg",), filter_name="as recorded")
+    grown = SignalFigure(LIGHT, ("head.eeg",), filters={"EEG": "as recorded"})
     done, came = 0, []
     for step in range(1, 400):
         now[0] = 0.05 * step
@@ -167,7 +167,7 @@ def test_streamed_signals_are_those_drawn_at_once() -> None:
         state.take(block(EEG, done, data[done:stop]), now[0])
         done = stop
         came += pieces(grown.update(state))
-    whole = SignalFigure(LIGHT, ("head.eeg",), filter_name="as recorded")
+    whole = SignalFigure(LIGHT, ("head.eeg",), filters={"EEG": "as recorded"})
     ((times, values),) = pieces(whole.update(state, whole=True))
     n = len(times) - 4
     at, drawn = (np.concatenate(part) for part in zip(*came, strict=True))
@@ -193,7 +193,7 @@ def test_a_line_is_not_drawn_over_what_was_not_seen() -> None:
     state = SessionState(tick=lambda: now[0])
     state.update({"begin": 0.0, "clock": [0.0, 0.0, 1.0]})
     state.add_stream(EEG)
-    view = SignalFigure(LIGHT, ("head.eeg",), filter_name="as recorded")
+    view = SignalFigure(LIGHT, ("head.eeg",), filters={"EEG": "as recorded"})
     for start in (0, 64 * 30):
         now[0] = (start + 64) / 64
         state.take(block(EEG, start, np.ones((64, 2))), now[0])
@@ -498,7 +498,7 @@ def test_eight_may_look(monkeypatch: pytest.MonkeyPatch) -> None:
     board.open_page(second, "look")
     assert first.roots
     assert not second.roots
-    assert "already has" in str(second.template)
+    assert "already has" in second.template.render()
     assert VIEWERS == 8
 
 

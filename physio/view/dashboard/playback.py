@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from threading import Thread
 
 from tornado.ioloop import IOLoop
 
@@ -41,6 +42,8 @@ def serve(
     http_server.start()
     warm_up()
     host = min(address.hosts(port))
+    # A long recording takes seconds; its marks appear when they are known.
+    Thread(target=session.detect_events, daemon=True).start()
     announce(f"{address.scheme}://{host}/?token={tokens['look']}")
     try:
         IOLoop.current().start()

@@ -1,5 +1,6 @@
 """Figure of panels that share one time axis."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -14,6 +15,9 @@ from physio.view.plots.plain_text import PlainTextFigure
 INK: Final = "#333333"
 PALE: Final = "#BBBBBB"
 
+MICRO: Final = "\N{MICRO SIGN}"
+
+_MICRO: Final = re.compile(r"\bu([VSg])")
 _BADGES: Final = ("#E69F00", "#AA3377")
 _TINTS: Final = (
     "#77AADD", "#EE8866", "#EEDD88", "#44BB99", "#FFAABB", "#BBCC33", "#99DDFF",
@@ -31,8 +35,13 @@ class ConditionInterval(NamedTuple):
 
 
 def display_unit(unit: str) -> str:
-    """Return a unit as tables and files spell it, empty for a number without one."""
-    return "" if unit == "1" else unit
+    """Return a unit as people write it, empty for a number without one.
+
+    Files and column names keep ASCII (``uS``); whatever is displayed has the micro sign.
+    """
+    if unit in {"1", "degC"}:
+        return "" if unit == "1" else "°C"
+    return _MICRO.sub(f"{MICRO}\\1", unit)
 
 
 def condition_spans(conditions: Events, end: float) -> list[ConditionInterval]:

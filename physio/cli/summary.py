@@ -46,6 +46,7 @@ def draw_overview(folder: Path) -> None:
     """
     from physio.io import xdf
     from physio.view.plots.session import session_figure
+    from physio.view.plots.time_axes import condition_spans
 
     path = folder / "recording.xdf"
     if not path.is_file():
@@ -68,8 +69,8 @@ def draw_overview(folder: Path) -> None:
             features,
             estimates,
             truth=merge_blocks(next(truth, None)),
-            conditions=named[0] if named else None,
-            title=code or recording.metadata.get("participant", ""),
+            conditions=condition_spans(named[0], recording.end) if named else (),
+            title=code,
         )
         stem = files[f"overview.{code}" if code else "overview"]
         with open_private(folder / f"{stem}.png", "wb") as file:

@@ -551,11 +551,14 @@ class BoundExpert:
         _refuse_others(card, expert.name, info)
         columns = read(stored, info.names, expert.trust)
         features = FeatureBinding.bind(expert, columns, info, card.sd_limits)
-        _, model, baseline = adapt_to_montage(stored, info.names, expert.trust)
+        _, model, baseline, index = adapt_to_montage(stored, info.names, expert.trust)
         _check_window(expert.name, model, columns, info)
         groups = FeatureGroups.of(features.names)
         if (reasons := GroupReasons.restore(stored.arrays)) is not None:
             groups = FeatureGroups.labelled(features.names, reasons.index)
+        density = FeatureDensity.restore(stored.arrays)
+        if density is not None and index is not None:
+            density = density.for_features(index)
         return cls(
             name=expert.name,
             sha256=card.sha256,
@@ -569,7 +572,7 @@ class BoundExpert:
             baseline_seconds=card.baseline,
             residual=baseline.level(np.zeros(len(columns)), baseline.seconds)[1],
             delay=expert.delay,
-            density=FeatureDensity.restore(stored.arrays),
+            density=density,
             reasons=reasons,
         )
 
@@ -659,12 +662,13 @@ class BoundExpert:
             familiar = self.ratings.familiar(self.model.novelty(given.z, given.z))
             mean, sd, parts = self._toward_prior(mean, sd, parts, familiar)
             return self._supported(mean, sd, parts)
+        familiar = self.ratings.familiar(self._novelty(given))
         if self.model.window is not None:
             rating = self.model.predict(given.z, given.extra)
             parts = np.zeros((len(DIMENSIONS), len(given.extra)))
             mean, sd, parts = self.ratings.calibrated((*rating, parts))
-            return self._supported(mean, sd, parts, self._odds(given, 1.0))
-        familiar = self.ratings.familiar(self._novelty(given))
+            mean, sd, parts = self._toward_prior(mean, sd, parts, familiar)
+            return self._supported(mean, sd, parts, self._odds(given, familiar))
         odds = self._odds(given, given.share * familiar)
         if self.features.only_motion(given.z):
             other = given.z[~self.features.is_motion]

@@ -111,7 +111,8 @@ def _protocol(prepared: PreparedTraining, outcome: TrainingOutcome) -> str:
         if settings.baseline_seconds
         else "without a baseline"
     )
-    kind = f"Windows of {settings.window:g} s" if settings.window else "Features"
+    kind = "Tokens" if settings.form == "tokens" else "Features"
+    kind = f"Windows of {settings.window:g} s" if settings.window else kind
     target = ", ".join(
         d if d == c else f"{d} (the rating {c!r}, {file.target.scale[0]:g} to "
         f"{file.target.scale[1]:g})"

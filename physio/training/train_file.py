@@ -20,6 +20,7 @@ LEARNERS: Final = {
     "gaussian": "physio.training.linear_learner:GaussianLearner",
     "ridge": "physio.training.linear_learner:RidgeLearner",
     "logistic": "physio.training.linear_learner:LogisticLearner",
+    "rbtransformer": "physio.training.rbtransformer_learner:RBTransformerLearner",
 }
 """Short names of learners, for ``use``."""
 

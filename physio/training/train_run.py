@@ -187,13 +187,12 @@ def evaluate_training(
     file = prepared.file
     ticks, notes = _ticks(prepared, on_progress)
     if not file.features.columns:
-        windows = bool(file.features.window)
-        file = file.with_columns(shared_columns(ticks, windows=windows))
+        file = file.with_columns(shared_columns(ticks, file.features))
     if not file.features.columns:
         raise ValueError(
             f"{file.path.name}: the recordings share no feature (or, for windows, no "
-            "chain that ends with NewestSamples): name features in features.columns, "
-            "or chains in features.session"
+            "chain that ends with NewestSamples; for tokens, no differential entropy "
+            "of EEG): name features in features.columns, or chains in features.session"
         )
     moments, more = _moment_set(file, ticks)
     evaluation, fits = _evaluated(prepared, file, moments, on_progress)

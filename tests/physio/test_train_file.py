@@ -285,8 +285,14 @@ def test_a_network_learns_from_raw_windows(
     assert len(moments.at) > 40
     model = stored.model(("window_net",))
     bars = ClassReliability.restore(stored.arrays)
+    density = FeatureDensity.restore(stored.arrays)
+    limit = float(stored.arrays["density.limit"][0])
     assert bars is not None
-    for k, tick in enumerate(moments.at):
+    assert density is not None
+    usual = [density.novelty(x, np.zeros(2)) <= limit for x in moments.x]
+    assert sum(usual) > 30
+    for k in np.flatnonzero(usual):
+        tick = moments.at[k]
         odds = bars.apply(model.condition_odds(moments.x[k], np.zeros(2)))
         live = [out.column(f"condition.{c}")[tick] for c in ("task", "other")]
         np.testing.assert_array_equal(live, odds)

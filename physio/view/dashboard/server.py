@@ -163,7 +163,7 @@ def warm_up() -> None:
     from fractions import Fraction
 
     from physio.core.block import Channel
-    from physio.view.dashboard.figures.topomap import electrode_positions
+    from physio.view.electrodes import electrode_positions
 
     electrode_positions()
     session = SessionState()

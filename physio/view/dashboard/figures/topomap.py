@@ -12,6 +12,7 @@ from bokeh.models import ColumnDataSource, Label, LinearColorMapper, Range1d
 from physio.core.block import Array
 from physio.view.dashboard.figures.theme import FONT, Theme, new_figure
 from physio.view.dashboard.session_state import SessionState
+from physio.view.electrodes import electrode_positions
 
 MIN_ELECTRODES: Final = 16
 """Minimum number of electrodes for interpolation; with fewer, dots are drawn."""
@@ -24,22 +25,10 @@ _DOT: Final = 0.17  # radii, of the dot of an electrode
 _MOST_R: Final = 1.0  # radii, within which electrodes are drawn
 
 
-@lru_cache(maxsize=1)
-def electrode_positions() -> dict[str, tuple[float, float]]:
-    """Return electrode positions on a head of radius 1, seen from above."""
-    import mne
-
-    standard = mne.channels.make_standard_montage("colin27_1005")
-    places = standard.get_positions()["ch_pos"]
-    positions = {}
-    for name, (x, y, z) in places.items():
-        # Azimuthal equidistant projection: the angle from the vertex is the radius.
-        size = float(np.sqrt(x * x + y * y + (z - 0.03) ** 2))
-        angle = float(np.arccos(np.clip((z - 0.03) / size, -1, 1)))
-        turned = float(np.arctan2(y, x))
-        r = min(angle / (np.pi / 2) * 0.9, _MOST_R)
-        positions[name.lower()] = (r * np.cos(turned), r * np.sin(turned))
-    return positions
+def _on_head(x: float, y: float) -> tuple[float, float]:
+    """Return the position of an electrode, moved to the edge if it lies below it."""
+    shrink = max(1.0, float(np.hypot(x, y)) / _MOST_R)
+    return x / shrink, y / shrink
 
 
 @lru_cache(maxsize=8)
@@ -209,7 +198,7 @@ def _entropy_by_band(session: SessionState) -> dict[str, tuple[Array, Array]]:
     _, rows = buffer.window(session.now - 2.0, session.now + 1e-6)
     if not len(rows):
         return {}
-    places = electrode_positions()
+    places = {n: _on_head(*at) for n, at in electrode_positions().items()}
     by_band: dict[str, list[tuple[float, tuple[float, float]]]] = {}
     for name, entropy in zip(buffer.info.names, rows[-1].tolist(), strict=True):
         parts = name.split(".")

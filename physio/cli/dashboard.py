@@ -130,7 +130,8 @@ def make_state(
     from physio.core.json_table import stored_config
     from physio.inference.baseline_use import BaselineObserver
     from physio.offline.conditions import recorded_conditions
-    from physio.view.dashboard.session_state import Condition, state_of_recording
+    from physio.view.dashboard.session_state import state_of_recording
+    from physio.view.plots.time_axes import ConditionInterval
 
     recording, items = _computed(path, config, channels, baseline, **options)
     observer = BaselineObserver(stored_config(recording.metadata))
@@ -147,7 +148,7 @@ def make_state(
 
     state = state_of_recording(recording, observed())
     if spans := recorded_conditions(recording):
-        conditions = [Condition(s.name, s.begin, s.end) for s in spans]
+        conditions = [ConditionInterval(s.name, s.begin, s.end) for s in spans]
         state.stated_conditions = {"recording": conditions}
     return state, [use.sentence(recording.begin) for use in observer.uses()]
 

@@ -5,11 +5,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import numpy as np
-
-from physio.core.affect import DIMENSIONS
-from physio.core.recording import computed
-
 if TYPE_CHECKING:
     from physio.core.block import Array, Block
     from physio.core.recording import Recording
@@ -49,7 +44,7 @@ class TruthAgreement(NamedTuple):
     @property
     def sentence(self) -> str:
         """The agreement in words."""
-        if not np.isfinite(self.inside):
+        if self.inside != self.inside:
             return f"{self.dimension}: not estimated"
         share = f"{100 * self.inside:.0f} % of the time"
         return (
@@ -103,6 +98,11 @@ def truth_agreement(recording: "Recording") -> list[TruthAgreement]:
         Recording with the streams ``estimates`` and ``<device>.truth``; without them,
         or if it is too short, the result is empty.
     """
+    import numpy as np
+
+    from physio.core.affect import DIMENSIONS
+    from physio.core.recording import computed
+
     streams = recording.streams.items()
     estimates = next((b for n, b in streams if computed(n) == "estimates"), ())
     truth = next((b for n, b in streams if n.endswith(".truth")), ())
@@ -130,6 +130,8 @@ def truth_agreement(recording: "Recording") -> list[TruthAgreement]:
 
 def _column(blocks: "Sequence[Block]", name: str) -> "Array":
     """Return the values of a channel; NaN where the stream has no such channel."""
+    import numpy as np
+
     names = blocks[0].info.names
     if name not in names:
         return np.full(sum(map(len, blocks)), np.nan)

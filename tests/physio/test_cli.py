@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from physio.cli.demo_session import truth_agreement, truth_sentences
 from physio.io import xdf
 from tables import table
 
@@ -85,6 +86,18 @@ def test_every_command_has_an_example(command: str) -> None:
     done = physio(command, "--help")
     assert done.returncode == 0
     assert f"physio {command}" in done.stdout.replace("\n", " ")
+
+
+def test_the_demo_compares_its_estimates_with_the_truth(demo: Path) -> None:
+    rows = truth_agreement(xdf.read(demo / "recording.xdf"))
+    sentences = truth_sentences(demo)
+    assert [row.dimension for row in rows] == ["valence", "arousal", "dominance"]
+    for row, sentence in zip(rows, sentences, strict=False):
+        assert 0 <= row.inside <= 1
+        assert sentence.startswith(f"{row.dimension}: true value inside the 80 %")
+        assert f"{100 * row.inside:.0f} % of the time" in sentence
+    assert "Intervals hold self-reports" in sentences[3]
+    assert "Dominance follows from the conditions" in sentences[4]
 
 
 def test_the_demo_leaves_a_whole_session(demo: Path) -> None:

@@ -3,8 +3,6 @@
 import asyncio
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -22,7 +20,7 @@ from physio.view.dashboard.server import DashboardServer, create_server, warm_up
 from physio.view.dashboard.session_state import SessionState
 from physio.view.web.access import ServerAddress, new_tokens
 
-SECONDS = 75.0
+SECONDS = 60.0
 SIXTY_FOUR = [
     "Fp1",
     "Fpz",
@@ -108,7 +106,7 @@ def simulated(case: str, clock: FastClock) -> list[Device]:
     return [head, band] if case == "demo" else [head]
 
 
-def session_state(case: str, *, markers: bool = True) -> SessionState:
+def session_state(case: str) -> SessionState:
     """Return the state at the end of a session of ``demo``, ``wristband`` ..."""
     tables = config.read(Path(config.__file__).parent / "assets" / "demo.toml")
     tables["estimator"]["baseline_seconds"] = SECONDS / 3
@@ -133,49 +131,56 @@ def session_state(case: str, *, markers: bool = True) -> SessionState:
     return state
 
 
-def hold(states: Mapping[str, SessionState], ends: Mapping[str, float]) -> None:
-    """Set the clock of each session back to its end, so that its time stands still."""
-    for case, state in states.items():
-        state.update({"clock": (ends[case], time.monotonic(), 1.0)})
-
-
 @dataclass
-class Served:
-    """Addresses of the served dashboards by case."""
+class DashboardHost:
+    """Dashboards of simulated sessions, served in a thread; times stand still."""
 
-    urls: Mapping[str, str]
+    role: str = "control"
 
+    def __post_init__(self) -> None:
+        self._ends: list[tuple[SessionState, float]] = []
+        self._urls: dict[str, str] = {}
+        self._ready = Event()
+        self._thread = Thread(target=self._work, daemon=True)
 
-@contextmanager
-def served(
-    states: Mapping[str, SessionState], role: str = "control"
-) -> Iterator[Served]:
-    """Serve dashboards in a thread."""
-    urls: dict[str, str] = {}
-    ready, loops = Event(), []
+    def __enter__(self) -> "DashboardHost":
+        self._thread.start()
+        assert self._ready.wait(90)
+        return self
 
-    def work() -> None:
+    def __exit__(self, *_: object) -> None:
+        self._loop.add_callback(self._loop.stop)
+        self._thread.join(10)
+
+    def url(self, case: str) -> str:
+        """Return the address of a case: a session, or ``view`` for a recording."""
+        if case not in self._urls:
+            state = session_state("demo" if case == "view" else case)
+            state.at = state.end if case == "view" else None
+            done = Event()
+            self._loop.add_callback(self._serve, case, state, done)
+            assert done.wait(30)
+        return self._urls[case]
+
+    def _serve(self, case: str, state: SessionState, done: Event) -> None:
+        address, tokens = ServerAddress(), new_tokens(ROLES)
+        listening = socket.create_server((address.address, 0))
+        port = listening.getsockname()[1]
+        board = DashboardServer(state, lambda _: None)
+        create_server(board, address, tokens, listening).start()
+        self._urls[case] = f"http://127.0.0.1:{port}/?token={tokens[self.role]}"
+        self._ends.append((state, state.end))
+        done.set()
+
+    def _work(self) -> None:
         asyncio.set_event_loop(asyncio.new_event_loop())
-        loop = IOLoop.current()
-        loops.append(loop)
-        for case, state in states.items():
-            address, tokens = ServerAddress(), new_tokens(ROLES)
-            listening = socket.create_server((address.address, 0))
-            port = listening.getsockname()[1]
-            board = DashboardServer(state, lambda _: None)
-            create_server(board, address, tokens, listening).start()
-            urls[case] = f"http://127.0.0.1:{port}/?token={tokens[role]}"
+        self._loop = IOLoop.current()
         warm_up()
-        ends = {case: state.end for case, state in states.items()}
-        PeriodicCallback(lambda: hold(states, ends), 50).start()
-        ready.set()
-        loop.start()
+        PeriodicCallback(self._hold, 50).start()
+        self._ready.set()
+        self._loop.start()
 
-    thread = Thread(target=work, daemon=True)
-    thread.start()
-    assert ready.wait(90)
-    try:
-        yield Served(urls)
-    finally:
-        loops[0].add_callback(loops[0].stop)
-        thread.join(10)
+    def _hold(self) -> None:
+        """Set the clock of each session back to its end."""
+        for state, end in self._ends:
+            state.update({"clock": (end, time.monotonic(), 1.0)})

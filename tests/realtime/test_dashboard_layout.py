@@ -9,24 +9,26 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from physio.view.dashboard.session_state import SessionState
-from tests.realtime.dashboard_states import Served, served, session_state
+from tests.realtime.dashboard_states import DashboardHost
 
 CHROMIUM = "/usr/bin/chromium"
-CASES = ("demo", "wristband", "muse", "eeg64")
+OTHERS = ("wristband", "muse", "eeg64")
+THEMES = ("light", "dark")
 SMALL, LARGE = (1280, 800), (1920, 1080)
 sync_api = pytest.importorskip("playwright.sync_api")
 
 CUT_OFF = """() => {
   const bad = [], scrolls = (e) => /auto|scroll/.test(getComputedStyle(e).overflowY)
   for (const e of document.querySelectorAll("body, body *")) {
-    if (!e.clientWidth || e.closest("svg") || /^(INPUT|SELECT|OPTION)$/.test(e.tagName)) continue
+    if (!e.clientWidth || e.closest("svg")) continue
+    if (/^(INPUT|SELECT|OPTION)$/.test(e.tagName)) continue
     if (getComputedStyle(e).display === "inline") continue
     const wide = e.scrollWidth > e.clientWidth + 1
     const high = e.scrollHeight > e.clientHeight + 1 && !scrolls(e)
-    if (wide || high) bad.push(`${e.tagName} ${e.id} ${e.className}: ${e.scrollWidth} x `
-      + `${e.scrollHeight} in ${e.clientWidth} x ${e.clientHeight}`)
-    if (getComputedStyle(e).textOverflow === "ellipsis") bad.push(`${e.tagName}: ellipsis`)
+    const inner = `${e.scrollWidth} x ${e.scrollHeight}`
+    const outer = `${e.clientWidth} x ${e.clientHeight}`
+    if (wide || high) bad.push(`${e.tagName} ${e.className}: ${inner} in ${outer}`)
+    if (getComputedStyle(e).textOverflow === "ellipsis") bad.push(e.tagName)
   }
   for (const e of document.querySelectorAll(".scroll")) // the keyboard reaches it
     if (e.clientHeight && e.tabIndex !== 0) bad.push(`${e.id}: not focusable`)
@@ -44,19 +46,11 @@ FRAMES = """() => Object.fromEntries([...Bokeh.index.roots]
 
 
 @pytest.fixture(scope="module")
-def states() -> dict[str, SessionState]:
+def pages() -> Iterator[DashboardHost]:
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no browser at {CHROMIUM}")
-    states = {case: session_state(case) for case in CASES}
-    states["view"] = session_state("demo")
-    states["view"].at = states["view"].end
-    return states
-
-
-@pytest.fixture(scope="module")
-def pages(states: dict[str, SessionState]) -> Iterator[Served]:
-    with served(states) as addresses:
-        yield addresses
+    with DashboardHost() as host:
+        yield host
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +63,15 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-def open_page(browser: Any, pages: Served, case: str, theme: str = "light") -> Any:
+def open_page(
+    browser: Any, pages: DashboardHost, case: str, theme: str = "light"
+) -> Any:
     context = browser.new_context(
         viewport={"width": SMALL[0], "height": SMALL[1]}, color_scheme=theme
     )
     page = context.new_page()
     page.set_default_timeout(45_000)
-    page.goto(pages.urls[case])
+    page.goto(pages.url(case))
     page.wait_for_function(
         "window.physio && physio.count > 0 && document.querySelector('#streams td')"
     )
@@ -113,10 +109,10 @@ def check_rims(page: Any) -> None:
     """Check that no label reaches the edge of its canvas, where it would be cut."""
     picture = imread(io.BytesIO(page.screenshot()), format="png")[..., :3]
     canvases = page.evaluate(
-        """() => [...document.querySelectorAll(".plot"), document.getElementById("strip")]
-          .filter((e) => e && e.offsetWidth && e.offsetHeight)
-          .map((e) => { const b = e.getBoundingClientRect()
-            return [e.closest("section").className, b.left, b.top, b.right, b.bottom] })"""
+        """() => [...document.querySelectorAll(".plot, #strip")]
+          .filter((e) => e.offsetWidth && e.offsetHeight)
+          .map((e) => { const b = e.getBoundingClientRect(), part = e.closest("section")
+            return [part.className, b.left, b.top, b.right, b.bottom] })"""
     )
     assert canvases
     for name, *edges in canvases:
@@ -127,11 +123,23 @@ def check_rims(page: Any) -> None:
             assert np.ptp(rim, axis=0).max() < 0.02, (name, side)
 
 
-@pytest.mark.parametrize("case", [*CASES, "view"])
+_LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    ("case", "theme"),
+    [
+        pytest.param("demo", "light"),
+        pytest.param("view", "dark"),
+        *(pytest.param(c, t, marks=_LONG) for c in OTHERS for t in THEMES),
+        pytest.param("demo", "dark", marks=_LONG),
+        pytest.param("view", "light", marks=_LONG),
+    ],
+)
 def test_nothing_is_cut_off_and_no_panels_overlap(
-    browser: Any, pages: Served, case: str
+    browser: Any, pages: DashboardHost, case: str, theme: str
 ) -> None:
-    page = open_page(browser, pages, case)
+    page = open_page(browser, pages, case, theme)
     for size in (SMALL, LARGE):
         check_layout(page, size)
     if case == "view":
@@ -139,18 +147,7 @@ def test_nothing_is_cut_off_and_no_panels_overlap(
     page.context.close()
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("case", [*CASES, "view"])
-def test_nothing_is_cut_off_in_dark_colours(
-    browser: Any, pages: Served, case: str
-) -> None:
-    page = open_page(browser, pages, case, "dark")
-    for size in (SMALL, LARGE):
-        check_layout(page, size)
-    page.context.close()
-
-
-def test_panels_without_content_leave(browser: Any, pages: Served) -> None:
+def test_panels_without_content_leave(browser: Any, pages: DashboardHost) -> None:
     shown = {}
     for case in ("wristband", "muse"):
         page = open_page(browser, pages, case)
@@ -165,7 +162,7 @@ def test_panels_without_content_leave(browser: Any, pages: Served) -> None:
     assert not {"others", "eda", "heart", "features"} & set(shown["muse"])
 
 
-def test_colours_follow_the_system(browser: Any, pages: Served) -> None:
+def test_colours_follow_the_system(browser: Any, pages: DashboardHost) -> None:
     page = open_page(browser, pages, "muse", "dark")
     theme = "document.documentElement.dataset.theme"
     assert page.evaluate(theme) == "dark"
@@ -180,37 +177,36 @@ def test_colours_follow_the_system(browser: Any, pages: Served) -> None:
     page.context.close()
 
 
-def test_all_64_channels_are_reachable(browser: Any, pages: Served) -> None:
+@pytest.mark.long
+def test_all_64_channels_are_reachable(browser: Any, pages: DashboardHost) -> None:
     page = open_page(browser, pages, "eeg64")
-    label = "document.querySelector('.signals canvas')"
     host = "Bokeh.documents[0].get_model_by_name('signals')"
     names = f"{host}.panel.canvas.getAttribute('aria-label')"
     page.wait_for_function(f"{names}?.includes('Fp1')")
-    assert label
     page.get_by_label("page", exact=True).select_option("1")
     page.wait_for_function(f"{names}.includes('Iz') && !{names}.includes('Fp1')")
     assert "32 signals" in page.evaluate(names)
     page.context.close()
 
 
-def test_controls_fit_the_kind_of_signal(browser: Any, pages: Served) -> None:
+def test_controls_fit_the_kind_of_signal(browser: Any, pages: DashboardHost) -> None:
     page = open_page(browser, pages, "wristband")
     page.get_by_label("kind of signal").select_option("EDA")
     choices = page.get_by_label("height of a row of EDA").inner_text()
-    assert "µS" in choices
-    assert "µV" not in choices
+    assert "\xb5S" in choices
+    assert "\xb5V" not in choices
     filters = page.get_by_label("filter of EDA").inner_text()
     assert "below 1 Hz" in filters
     assert "1 to 40" not in filters
     page.get_by_label("height of a row of EDA").select_option("2")
     host = "Bokeh.documents[0].get_model_by_name('signals')"
     names = f"{host}.panel.canvas.getAttribute('aria-label')"
-    page.wait_for_function(f"{names}.includes('eda µS, scale 2 µS')")
+    page.wait_for_function(f"{names}.includes('eda \xb5S, scale 2 \xb5S')")
     page.context.close()
 
 
 @pytest.mark.parametrize("case", ["demo", "view"])
-def test_pages_are_accessible(browser: Any, pages: Served, case: str) -> None:
+def test_pages_are_accessible(browser: Any, pages: DashboardHost, case: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     for theme in ("light", "dark"):
         page = open_page(browser, pages, case, theme)
@@ -220,7 +216,9 @@ def test_pages_are_accessible(browser: Any, pages: Served, case: str) -> None:
         page.context.close()
 
 
-def test_the_strip_selects_a_span_of_the_session(browser: Any, pages: Served) -> None:
+def test_the_strip_selects_a_span_of_the_session(
+    browser: Any, pages: DashboardHost
+) -> None:
     page = open_page(browser, pages, "view")
     strip = page.locator("#strip")
     box = strip.bounding_box()
@@ -232,14 +230,14 @@ def test_the_strip_selects_a_span_of_the_session(browser: Any, pages: Served) ->
     page.mouse.move(box["x"] + 74 + 0.6 * wide, y)
     page.mouse.up()
     seconds = page.evaluate("physioStrip.wide")
-    assert 14 < seconds < 16  # of 75
+    assert 11 < seconds < 13  # of 60
     shown = "Bokeh.documents[0].get_model_by_name('signals').panel.cleared"
-    page.wait_for_function(f"Math.abs({shown} - 45) < 0.6")
+    page.wait_for_function(f"Math.abs({shown} - 36) < 0.6")
     strip.focus()
     page.keyboard.press("Shift+ArrowRight")
-    page.wait_for_function(f"Math.abs({shown} - 60) < 0.6")
+    page.wait_for_function(f"Math.abs({shown} - 48) < 0.6")
     page.keyboard.press("+")
-    assert page.evaluate("physioStrip.to - physioStrip.from") < 70
+    assert page.evaluate("physioStrip.to - physioStrip.from") < 55
     page.get_by_role("button", name="all", exact=True).click()
-    assert page.evaluate("physioStrip.to") > 74
+    assert page.evaluate("physioStrip.to") > 59
     page.context.close()

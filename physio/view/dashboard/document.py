@@ -19,8 +19,8 @@ from physio.core.affect import DIMENSIONS
 from physio.core.protocols import Command
 from physio.view.dashboard import html
 from physio.view.dashboard.commands import is_forbidden, parse_command
-from physio.view.dashboard.figures.band_power import BandPowerFigure
 from physio.view.dashboard.figures.eda_heart import EdaFigure, HeartFigure
+from physio.view.dashboard.figures.power_by_band import BandPowerFigure
 from physio.view.dashboard.figures.sam import scales
 from physio.view.dashboard.figures.signals import SignalFigure, frame_message
 from physio.view.dashboard.figures.theme import THEMES, Theme, asset

@@ -10,8 +10,8 @@ from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Origin
 from physio.core.missing import MissingReason, missing_reason
 from physio.view.dashboard import evidence
-from physio.view.dashboard.figures.band_power import columns_by_band
 from physio.view.dashboard.figures.eda_heart import first_chain_with
+from physio.view.dashboard.figures.power_by_band import columns_by_band
 from physio.view.dashboard.figures.theme import plain_text
 from physio.view.dashboard.figures.vad import missing_text, withheld_reason
 from physio.view.dashboard.panels import listed_features

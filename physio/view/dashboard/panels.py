@@ -2,8 +2,8 @@
 
 from physio.core.missing import MissingReason, missing_reason
 from physio.view.dashboard import evidence
-from physio.view.dashboard.figures.band_power import columns_by_band
 from physio.view.dashboard.figures.eda_heart import first_chain_with
+from physio.view.dashboard.figures.power_by_band import columns_by_band
 from physio.view.dashboard.session_state import SessionState
 
 

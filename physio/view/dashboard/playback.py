@@ -18,8 +18,9 @@ def serve(
     session: SessionState,
     announce: Callable[[str], None],
     address: ServerAddress | None = None,
+    role: str = "look",
 ) -> None:
-    """Serve the page of a recording until Ctrl-C.
+    """Serve the page of a session's state, as of a recording, until Ctrl-C.
 
     Parameters
     ----------
@@ -29,6 +30,8 @@ def serve(
         Function that receives the page's address once it can be opened.
     address
         Address to serve at; by default a free port of the loopback.
+    role
+        Role whose page is announced: ``look`` or ``control``; commands have no effect.
     """
     limit_logs("dashboard")
     address = address or ServerAddress()
@@ -44,7 +47,7 @@ def serve(
     host = min(address.hosts(port))
     # A long recording takes seconds; its marks appear when they are known.
     Thread(target=session.detect_events, daemon=True).start()
-    announce(f"{address.scheme}://{host}/?token={tokens['look']}")
+    announce(f"{address.scheme}://{host}/?token={tokens[role]}")
     try:
         IOLoop.current().start()
     except KeyboardInterrupt:

@@ -29,6 +29,7 @@ from physio.view.dashboard.figures.ring_buffer import RingBuffer, missing_spans
 from physio.view.dashboard.signal_events import MovedRunner, SignalEvents
 from physio.view.dashboard.signal_kinds import FILTERS
 from physio.view.labels import estimated_dimensions
+from physio.view.plots.time_axes import ConditionInterval
 from physio.view.stream_stats import EventLog, StreamStats
 from physio.view.terminal.state import TRUTH
 
@@ -45,14 +46,6 @@ class Marker(NamedTuple):
 
     time: float
     label: str
-
-
-class Condition(NamedTuple):
-    """Condition of a session, with its begin and end (s, session clock)."""
-
-    name: str
-    begin: float
-    end: float
 
 
 class Rating(NamedTuple):
@@ -174,7 +167,7 @@ class SessionState:
         self.marks: deque[Marker] = deque(maxlen=500)
         self.ratings: deque[Rating] = deque(maxlen=500)
         self.unlabelled: dict[str, deque[Marker]] = {}
-        self.stated_conditions: dict[str, list[Condition]] = {}
+        self.stated_conditions: dict[str, list[ConditionInterval]] = {}
         """Conditions by the event stream that states them; an end may be NaN."""
         self.muted: set[str] = set()
         self.baseline_begins: deque[float] = deque(maxlen=20)
@@ -251,7 +244,7 @@ class SessionState:
         ]
 
     @property
-    def conditions(self) -> list[Condition]:
+    def conditions(self) -> list[ConditionInterval]:
         """Conditions so far, of the first stream that states any; all have an end."""
         rows = next(iter(self.stated_conditions.values()), [])
         begins = [*(r.begin for r in rows[1:]), self.now]
@@ -485,7 +478,7 @@ class SessionState:
                     row = dict(zip(columns, values, strict=True))
                     end = row.get("end", at + row.get("seconds", np.nan))
                     stated = self.stated_conditions.setdefault(name, [])
-                    stated.append(Condition(label, at, float(end)))
+                    stated.append(ConditionInterval(label, at, float(end)))
             elif not name.startswith("session."):
                 points = self.unlabelled.setdefault(name, deque(maxlen=5000))
                 points.append(Marker(at, ""))

@@ -37,7 +37,7 @@ class ConditionInterval(NamedTuple):
 def display_unit(unit: str) -> str:
     """Return a unit as people write it, empty for a number without one.
 
-    Files and column names keep ASCII (``uS``); whatever is displayed has the micro sign.
+    Files and column names keep ASCII (``uS``); what is displayed has the micro sign.
     """
     if unit in {"1", "degC"}:
         return "" if unit == "1" else "°C"

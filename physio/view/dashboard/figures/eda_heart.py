@@ -160,7 +160,8 @@ class HeartFigure:
         )
         fig.extra_y_ranges = {"rmssd": Range1d(0, 100)}
         axis = LinearAxis(
-            ticker=BasicTicker(desired_num_ticks=3), y_range_name="rmssd", axis_line_color=theme.grid,
+            ticker=BasicTicker(desired_num_ticks=3), y_range_name="rmssd",
+            axis_line_color=theme.grid,
             major_tick_line_color=theme.grid, minor_tick_line_color=None,
             major_label_text_color=theme.series[1], major_label_text_font=FONT,
             major_label_text_font_size="10px",

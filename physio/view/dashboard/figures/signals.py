@@ -226,11 +226,11 @@ class SignalFigure:
             spans = [(*s, "gap") for s in self._missing_spans(session, row)]
             named = masked[row.stream][info.names[row.channel]]
             spans += [(*s, "masked") for s in named[-200:]]
-            for left, right, kind in spans:
-                if right <= begin:
+            for first, last, kind in spans:
+                if last <= begin:
                     continue
-                columns["l"].append(max(left, begin) - zero)
-                columns["r"].append(min(right, now) - zero)
+                columns["l"].append(max(first, begin) - zero)
+                columns["r"].append(min(last, now) - zero)
                 columns["row"].append(i)
                 columns["kind"].append(kind)
         return columns

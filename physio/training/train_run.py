@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
-from physio.core.affect import DIMENSIONS
+from physio.core.affect import DIMENSIONS, places
 from physio.core.block import Origin
 from physio.core.counted_nouns import counted
 from physio.datasets.base import ConditionSpan, natural
@@ -439,10 +439,10 @@ def write_results(outcome: TrainingOutcome, folder: Path) -> None:
 def rating_prior(moments: MomentSet) -> Mapping[str, Any]:
     """Return mean and standard deviation of the ratings, each participant alike, (3,).
 
-    NaN for a dimension that is no target.
+    NaN for a place without a target.
     """
     mean, sd = np.full((2, len(DIMENSIONS)), np.nan)
-    for k, target in enumerate(moments.targets):
+    for k, at in enumerate(places(moments.targets)):
         y = moments.y[:, k]
         known = np.isfinite(y)
         _, of, count = np.unique(
@@ -450,7 +450,6 @@ def rating_prior(moments: MomentSet) -> Mapping[str, Any]:
         )
         weight = 1 / (count[of] * len(count))
         middle = float(weight @ y[known])
-        at = DIMENSIONS.index(target)
         mean[at] = middle
         sd[at] = max(float(np.sqrt(weight @ (y[known] - middle) ** 2)), 1e-3)
     return {"mean": mean, "sd": sd}

@@ -11,9 +11,13 @@ from physio.view.labels import (
     CONDITION,
     CONDITION_MEANING,
     MEANING,
+    SCALE,
+    SCALE_MEANING,
     condition_names,
     estimated_dimensions,
     joined,
+    scale_names,
+    scale_value,
     standard_deviation,
 )
 from physio.view.plots.distributions import Measure, measures
@@ -31,6 +35,7 @@ def add_estimates(
     """Add the table of estimates and probabilities by condition."""
     names = estimated_dimensions(estimates.info)
     conditions = condition_names(estimates.info)
+    scales = scale_names(estimates.info)
     page.heading(joined(names).capitalize() or "Estimates")
     page.text(MEANING)
     rows: dict[str, Any] = {}
@@ -54,12 +59,25 @@ def add_estimates(
             valid = np.isfinite(odds)
             mean_odds = f"{odds[valid].mean():.0%}" if valid.any() else "missing"
             row[f"probability of {name}"] = mean_odds
+        for name in scales:
+            mean, sd, half = (
+                estimates.column(f"{SCALE}{name}{end}")[inside]
+                for end in ("", ".sd", ".ci80")
+            )
+            valid = np.isfinite(mean)
+            row[name] = "missing"
+            if valid.any():
+                row[name] = scale_value(
+                    *(float(v[valid].mean()) for v in (mean, sd, half))
+                )
         rows[f"{i + 1}. {part.name}"] = row
     page.table(pd.DataFrame(rows).T)
     page.text(
         "Mean over each condition ± mean standard deviation of a single estimate, and "
         "in brackets the proportion of the condition with an estimate. Conditions are "
-        "in order of time." + (f" {CONDITION_MEANING}" if conditions else ""),
+        "in order of time."
+        + (f" {CONDITION_MEANING}" if conditions else "")
+        + (f" {SCALE_MEANING} In parentheses, the interval of 80 %." if scales else ""),
         small=True,
     )
     _add_short(page, measures(None, estimates), parts)

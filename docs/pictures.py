@@ -9,11 +9,10 @@ are of one simulated participant, so that only a change of the software changes 
 import argparse
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from threading import Thread
 
-from tornado.ioloop import IOLoop, PeriodicCallback
+from tornado.ioloop import IOLoop
 
 from physio.cli import dashboard as dashboards
 from physio.cli.demo_session import SECONDS, demo_session
@@ -38,33 +37,34 @@ def demo(folder: Path) -> None:
     draw_overview(folder)
 
 
+class StandingState(SessionState):
+    """State of a session whose time stands still at its newest sample."""
+
+    @property
+    def now(self) -> float:
+        """Time of the newest sample (s, session clock)."""
+        return self.end
+
+
 def session_state() -> SessionState:
     """Return the state of the demo at the moment of the picture."""
     file, clock = demo_session(), FastClock()
     session = Session(file.plan, file.devices(clock), [], clock, 0.25, MOMENT)
-    state = SessionState()
+    state = StandingState()
     with session:
         state.update({"begin": session.begin, "participant": "demo"})
         state.update({"config": file.resolved(session.plan)})
         state.update({"recorded_at": "recording.xdf"})
         for item in session:
             state.take(item, clock.now())
-        state.update({"clock": (clock.now(), time.monotonic(), 1.0)})
     return state
 
 
 def photograph_state(state: SessionState, path: Path) -> None:
-    """Store a picture of the dashboard of a session; its time stands still."""
-    end = state.end
+    """Store a picture of the dashboard of a session."""
 
     def announce(url: str) -> None:
         loop = IOLoop.current()
-        if state.at is None:
-
-            def stand_still() -> None:
-                state.update({"clock": (end, time.monotonic(), 1.0)})
-
-            PeriodicCallback(stand_still, 50).start()
 
         def work() -> None:
             photograph(url, path)

@@ -104,20 +104,20 @@ def truth_agreement(recording: "Recording") -> list[TruthAgreement]:
     from physio.core.recording import computed
 
     streams = recording.streams.items()
-    estimates = next((b for n, b in streams if computed(n) == "estimates"), ())
-    truth = next((b for n, b in streams if n.endswith(".truth")), ())
-    estimates, truth = [[b for b in s if len(b)] for s in (estimates, truth)]
+    given = next((b for n, b in streams if computed(n) == "estimates"), ())
+    known = next((b for n, b in streams if n.endswith(".truth")), ())
+    estimates, truth = ([b for b in s if len(b)] for s in (given, known))
     if not estimates or not truth:
         return []
     times = np.concatenate([b.times for b in estimates])
     after = times >= recording.begin + recording.seconds / len(CONDITIONS)
-    known = np.concatenate([b.times for b in truth])
+    true_times = np.concatenate([b.times for b in truth])
     rows = []
     for name in DIMENSIONS:
         mean, width = (
             _column(estimates, column)[after] for column in (name, f"{name}.ci{_LEVEL}")
         )
-        true = np.interp(times[after], known, _column(truth, name))
+        true = np.interp(times[after], true_times, _column(truth, name))
         good = np.isfinite(mean) & np.isfinite(width)
         if good.sum() < 2:
             rows.append(TruthAgreement(name, np.nan, np.nan))

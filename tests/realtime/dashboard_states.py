@@ -2,13 +2,12 @@
 
 import asyncio
 import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from tornado.ioloop import IOLoop, PeriodicCallback
+from tornado.ioloop import IOLoop
 
 from devices.simulated import Headset, Wristband
 from physio import config
@@ -90,6 +89,14 @@ SIXTY_FOUR = [
 MUSE = ("TP9", "AF7", "AF8", "TP10")
 
 
+class StandingState(SessionState):
+    """State of a session whose time stands still at its newest sample."""
+
+    @property
+    def now(self) -> float:
+        return self.end if self.at is None else self.at
+
+
 def simulated(case: str, clock: FastClock) -> list[Device]:
     """Return the devices of a case."""
     steps = (("baseline", SECONDS / 3), ("stress", SECONDS / 3), ("rest", SECONDS / 3))
@@ -119,7 +126,7 @@ def session_state(case: str) -> SessionState:
         {"session": tables["session"], "estimator": tables["estimator"]}
     )
     session = Session(file.plan, simulated(case, clock), [], clock, 0.25, SECONDS)
-    state = SessionState(200.0)
+    state = StandingState(200.0)
     with session:
         resolved = file.resolved(session.plan)
         chains = {k: resolved[k] for k in ("chains", "estimator")}
@@ -127,7 +134,6 @@ def session_state(case: str) -> SessionState:
         state.update({"recorded_at": "recording.xdf", "compute": (2.0, 6.0)})
         for item in session:
             state.take(item, clock.now())
-        state.update({"clock": (clock.now(), time.monotonic(), 1.0)})
     return state
 
 
@@ -138,7 +144,6 @@ class DashboardHost:
     role: str = "control"
 
     def __post_init__(self) -> None:
-        self._ends: list[tuple[SessionState, float]] = []
         self._urls: dict[str, str] = {}
         self._ready = Event()
         self._thread = Thread(target=self._work, daemon=True)
@@ -169,18 +174,11 @@ class DashboardHost:
         board = DashboardServer(state, lambda _: None)
         create_server(board, address, tokens, listening).start()
         self._urls[case] = f"http://127.0.0.1:{port}/?token={tokens[self.role]}"
-        self._ends.append((state, state.end))
         done.set()
 
     def _work(self) -> None:
         asyncio.set_event_loop(asyncio.new_event_loop())
         self._loop = IOLoop.current()
         warm_up()
-        PeriodicCallback(self._hold, 50).start()
         self._ready.set()
         self._loop.start()
-
-    def _hold(self) -> None:
-        """Set the clock of each session back to its end."""
-        for state, end in self._ends:
-            state.update({"clock": (end, time.monotonic(), 1.0)})

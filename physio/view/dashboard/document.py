@@ -110,8 +110,10 @@ class FigureSet:
         """Show a span of this length (s) in all figures over time."""
         for signals in (self.signals, self.other_signals):
             signals.set(seconds=min(seconds, _LONGEST))
-        for figure in (*self.histories, self.eda, self.heart, self.bands):
-            figure.seconds = max(seconds, _SHORTEST)
+        longer = max(seconds, _SHORTEST)
+        for history in self.histories:
+            history.seconds = longer
+        self.eda.seconds = self.heart.seconds = self.bands.seconds = longer
 
     def draw_signals(self, session: SessionState, *, whole: bool = False) -> None:
         """Draw the signals, as the next frame."""

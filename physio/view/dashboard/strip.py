@@ -76,7 +76,7 @@ def _lanes(session: SessionState) -> list[list[dict[str, Any]]]:
             times, values = estimates.column(name, -np.inf, np.inf)
             line = _line(session, times, (values + 1) / 2)
             affect.append({"name": name, "colour": f"--{name[0]}", **line})
-    skin = []
+    skin: list[dict[str, Any]] = []
     for view in session.sources.values():
         kinds = [c.kind for c in view.buffer.info.channels]
         if "gsr" in kinds and not skin:

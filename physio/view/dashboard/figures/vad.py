@@ -202,12 +202,12 @@ class ValenceArousalPlane:
         )
         if len(x) and all(coverage) and np.isfinite(sds).all():
             for share in (50, 80):
-                a, b = (
+                half_v, half_a = (
                     float(_half_widths(buffer, d, share, begin, now + 1e-6)[-1])
                     for d in ("valence", "arousal")
                 )
-                rings["x"].append(x[0] + a * np.cos(_TURN))
-                rings["y"].append(y[0] + b * np.sin(_TURN))
+                rings["x"].append(x[0] + half_v * np.cos(_TURN))
+                rings["y"].append(y[0] + half_a * np.sin(_TURN))
         _set_data(self._ellipses, rings)
         if session.truth is not None and len(session.truth):
             at = [session.truth.last(d, now) for d in ("valence", "arousal")]

@@ -72,7 +72,8 @@ def photograph_state(state: SessionState, path: Path) -> None:
 
         Thread(target=work).start()
 
-    playback.serve(state, announce, role="control" if state.at is None else "look")
+    role = "control" if state.at is None else "look"
+    playback.serve(lambda _: state, announce, role=role)
 
 
 def photograph(url: str, path: Path) -> None:
@@ -106,7 +107,7 @@ def main() -> None:
         demo(folder)
         shutil.copyfile(folder / "overview.png", given.out / "demo.png")
         if not given.no_browser:
-            recorded, _ = dashboards.make_state(folder, None, None, "")
+            recorded, _ = dashboards.make_state(folder, None, None, "", print)
             photograph_state(recorded, given.out / "dashboard-view.png")
             photograph_state(session_state(), given.out / "dashboard.png")
 

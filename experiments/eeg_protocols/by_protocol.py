@@ -24,7 +24,7 @@ from experiments.eeg_protocols.windows import (
 from experiments.shared import stored_part
 from physio import config
 from physio.datasets.feature_table import LABEL
-from physio.evaluation import splits, statistics
+from physio.evaluation import statistics
 from physio.evaluation.evaluate import Evaluation, EvaluationOptions, Task, evaluate
 from physio.evaluation.models.baselines import (
     MajorityClass,
@@ -32,6 +32,7 @@ from physio.evaluation.models.baselines import (
     PermutedLabels,
     SklearnModel,
 )
+from physio.evaluation.splits import Protocol, protocol
 from physio.training.eeg_tokens import FRONT
 from physio.training.rbtransformer import RBTransformerClassifier
 
@@ -78,7 +79,7 @@ class ProtocolTable:
                     f"{name!r} names the laboratory {unknown[0]!r}; there are "
                     f"{', '.join(LABORATORIES)}"
                 )
-            splits.protocol(split["protocol"], **split.get("settings", {}))
+            protocol(split["protocol"], **split.get("settings", {}))
             swapped = split.get("swapped", ())
             if unknown := [n for n in swapped if n not in self.networks]:
                 raise ValueError(f"{name!r} swaps labels for no network: {unknown[0]}")
@@ -114,7 +115,7 @@ class ProtocolTable:
     def scores(self, table: pd.DataFrame, split: Mapping[str, Any]) -> dict[str, Any]:
         """Return rows of results, paired differences and properties of a split."""
         begin = time.process_time()
-        by = splits.protocol(split["protocol"], **split.get("settings", {}))
+        by = protocol(split["protocol"], **split.get("settings", {}))
         names = [c for c in table.columns if c.startswith(f"{FRONT}.")]
         task = Task(table, CLASSES, columns=names, dataset=" and ".join(split["data"]))
         models = self._models(tuple(names))
@@ -153,7 +154,7 @@ class ProtocolTable:
         }
 
     def _evaluated(
-        self, task: Task, by: splits.Protocol, models: Mapping[str, Model]
+        self, task: Task, by: Protocol, models: Mapping[str, Model]
     ) -> Evaluation:
         options = EvaluationOptions(
             metric_names=self.metrics, time_only=False, seed=self.seed
@@ -163,7 +164,7 @@ class ProtocolTable:
     def _swapped(
         self,
         task: Task,
-        by: splits.Protocol,
+        by: Protocol,
         models: Mapping[str, Model],
         networks: tuple[str, ...],
     ) -> list[dict[str, Any]]:

@@ -11,7 +11,13 @@ from sklearn.ensemble import RandomForestClassifier
 
 from experiments.eeg_load.models import WithoutRival
 from experiments.eeg_rivals import laboratories
-from experiments.eeg_rivals.laboratories import CLOCK, READERS, Laboratory, task_of
+from experiments.eeg_rivals.laboratories import (
+    CLOCK,
+    FEW,
+    READERS,
+    Laboratory,
+    task_of,
+)
 from experiments.shared import stored_part
 from physio import config
 from physio.core.block import Array
@@ -156,6 +162,15 @@ class RivalTable:
             "Riemannian": self.riemannian,
             "Riemannian, recentred": OtherWindows(
                 self.riemannian, laboratory.recentred
+            ),
+            "DE, eight electrodes": LearnerModel(
+                self.logistic, tuple(n for n in de if n.rpartition(".")[2] in FEW)
+            ),
+            "Riemannian, recentred, eight electrodes": OtherWindows(
+                self.riemannian, laboratory.few
+            ),
+            "smallest eigenvalues": LearnerModel(
+                self.logistic, tuple(n for n in names if n.startswith("rank."))
             ),
             CLOCK: SklearnModel(forest, (CLOCK,)),
             "majority class": MajorityClass(),

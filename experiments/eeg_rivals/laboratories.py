@@ -21,8 +21,23 @@ SESSION: Final = Path(__file__).with_name("features.toml")
 SECONDS: Final = 4.0
 """Duration of the windows of the signal (s)."""
 
+FEW: Final = (
+    *("Fp1", "Fp2", "AF3", "AF4", "C3", "C4", "FC5", "FC6", "T5", "T6", "P7", "P8"),
+    *("O1", "O2"),
+)
+"""Electrodes of which each laboratory has eight.
+
+In so few, covariances have their full rank also where components were removed.
+"""
+
+SMALLEST: Final = 4
+"""Number of eigenvalues that show which components were removed from a file."""
+
 CLOCK: Final = "clock"
 """Column of the time since the beginning of the experiment, or of the trial (s)."""
+
+RATE: Final = 128
+"""Sampling rate of the three data sets (Hz)."""
 
 _REST: Final = 20.0  # s of eegmat's rest that are its baseline
 _LEAST: Final = 0.5  # least share of features that a row has
@@ -34,15 +49,18 @@ Mask = npt.NDArray[np.bool_]
 class Laboratory(NamedTuple):
     """Rows of a data set.
 
-    ``table``, features relative to the participant's baseline; ``x``, the windows of
-    the signal before each row's end, shape (n, electrodes, samples); ``recentred``, the
-    same with identity covariance in the participant's baseline; ``usable``, the rows
-    that are not the baseline itself.
+    ``table``, features relative to the participant's baseline, and the logarithms of
+    the smallest eigenvalues of each window's covariance, ``rank.<k>``; ``x``, the
+    windows of the signal before each row's end, shape (n, electrodes, samples);
+    ``recentred``, the same with identity covariance in the participant's baseline;
+    ``few``, that on the electrodes `FEW`; ``usable``, the rows that are not the
+    baseline itself.
     """
 
     table: pd.DataFrame
     x: Array
     recentred: Array
+    few: Array
     usable: Mask
 
 
@@ -67,13 +85,17 @@ def load(root: Path, name: str) -> Laboratory:
     resting, usable = baseline(table)
     x = relative(values, table["subject"].to_numpy(), resting)
     table[names] = x
+    windows, people = windows[known], table["subject"].to_numpy()
     clock = table["end_s"] + np.where(table["trial"] == "arithmetic", 60.0, 0.0)
-    table = table.assign(**{CLOCK: clock})
-    people = table["subject"].to_numpy()
+    ranks = smallest_eigenvalues(windows)
+    columns = {f"rank.{k}": ranks[:, k] for k in range(SMALLEST)}
+    table = table.assign(**{CLOCK: clock}, **columns)
+    few = windows[:, [i for i, e in enumerate(electrodes) if e in FEW]]
     return Laboratory(
         table,
-        windows[known],
-        recentred(windows[known], people, resting),
+        windows,
+        recentred(windows, people, resting),
+        recentred(few, people, resting),
         usable,
     )
 
@@ -150,11 +172,10 @@ def recentred(windows: Array, people: Any, resting: Mask) -> Array:
         Mask of the baseline windows. Their mean covariance between 4 and 40 Hz, shrunk
         by a hundredth towards its mean variance, is inverted.
     """
-    sos = butter(4, _BAND, "bandpass", fs=float(eegmat_rate()), output="sos")
     out = np.empty_like(windows)
     for who in np.unique(people):
         rows = people == who
-        x = sosfiltfilt(sos, windows[rows & resting].astype(np.float64), axis=-1)
+        x = _filtered(windows[rows & resting])
         mean = np.einsum("nct,ndt->cd", x, x) / (len(x) * x.shape[2])
         size = float(np.trace(mean)) / len(mean)
         mean = 0.99 * mean + 0.01 * size * np.eye(len(mean))
@@ -164,9 +185,23 @@ def recentred(windows: Array, people: Any, resting: Mask) -> Array:
     return out
 
 
-def eegmat_rate() -> int:
-    """Return the sampling rate of all three data sets (Hz)."""
-    return sam40.RATE
+def smallest_eigenvalues(windows: Array) -> Array:
+    """Return the smallest eigenvalues of each covariance by its trace, log10, (n, 4).
+
+    Components that were removed from a recording leave directions without variance:
+    the eigenvalues show the cleaning of a file, whatever the participant does.
+    """
+    x = _filtered(windows)
+    covariances = np.einsum("nct,ndt->ncd", x, x) / x.shape[2]
+    values = np.linalg.eigvalsh(covariances)
+    shares = values[:, :SMALLEST] / values.sum(axis=1, keepdims=True)
+    return np.asarray(np.log10(np.maximum(shares, 1e-9)), np.float64)
+
+
+def _filtered(windows: Array) -> Any:
+    """Return windows between 4 and 40 Hz, without a phase."""
+    sos = butter(4, _BAND, "bandpass", fs=float(RATE), output="sos")
+    return sosfiltfilt(sos, np.asarray(windows, np.float64), axis=-1)
 
 
 def signal_windows(
@@ -176,9 +211,11 @@ def signal_windows(
 
     Rows that are not whole are NaN.
     """
-    width = round(SECONDS * eegmat_rate())
-    out = np.full((len(table), len(electrodes), width), np.nan, np.float32)
-    places = table.groupby(["subject", "session", "trial"], sort=False).indices
+    width = round(SECONDS * RATE)
+    shape = len(table), len(electrodes), width
+    out: Any = np.full(shape, np.nan, np.float32)
+    keys = ["subject", "session", "trial"]
+    places: dict[Any, Any] = dict(table.groupby(keys, sort=False).indices)
     for (subject, session, trial), rows in places.items():
         streams = dataset.load(Trial(subject, session, trial)).streams
         (block,) = next(b for name, b in streams.items() if name.endswith(".eeg"))

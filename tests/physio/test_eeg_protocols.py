@@ -202,6 +202,19 @@ def test_recentred_windows_have_no_covariance_at_rest() -> None:
         np.testing.assert_allclose(cov / np.diag(cov).mean(), np.eye(4), atol=0.15)
 
 
+def test_removed_components_show_in_the_smallest_eigenvalues() -> None:
+    rng = np.random.default_rng(2)
+    x = rng.normal(0, 1, (10, 6, 512))
+    direction = rng.normal(0, 1, 6)
+    direction /= np.linalg.norm(direction)
+    x[5:] -= np.einsum("c,nt->nct", direction, np.einsum("c,nct->nt", direction, x[5:]))
+    values = laboratories.smallest_eigenvalues(x)
+    assert values.shape == (10, 4)
+    assert (values[:5, 0] > -2).all()
+    assert (values[5:, 0] < -8).all()
+    assert (values[:, 1] > -2).all()
+
+
 def simulated(muscle: float, brain: float) -> Laboratory:
     """Return rows in which muscles or the brain differ between rest and task."""
     rng = np.random.default_rng(7)
@@ -209,20 +222,21 @@ def simulated(muscle: float, brain: float) -> Laboratory:
     task = (table["label"] == "arithmetic").to_numpy()
     emg = muscle * task + rng.normal(0, 1, len(table))
     columns = {"emg.muscle.F7": emg}
-    for e in ("F7", "Pz"):
+    for e in ("F7", "O1"):
         for b in BAND_NAMES:
             columns[f"eeg.de.{b}.{e}"] = rng.normal(0, 0.3, len(table)) + 2 * emg * (
                 b == "gamma"
             )
         columns[f"slope.exponent.{e}"] = rng.normal(0, 1, len(table))
         columns[f"slope.offset.{e}"] = rng.normal(0, 1, len(table))
-    columns["eeg.de.alpha.Pz"] += brain * task * 0.7 + rng.normal(0, 0.5, len(table))
+    columns["eeg.de.alpha.O1"] += brain * task * 0.7 + rng.normal(0, 0.5, len(table))
     x = rng.normal(0, 1, (len(table), 2, 512))
     x[task, 1] *= 1 + 0.4 * brain
     table = pd.concat([table, pd.DataFrame(columns)], axis=1)
-    table = table.assign(clock=table["start_s"] + 48 * task)
+    table = table.assign(clock=table["start_s"] + 48 * task, **{"rank.0": 0.0})
     every = np.ones(len(table), np.bool_)
-    return Laboratory(table, x, recentred(x, table["subject"], ~task), every)
+    centred = recentred(x, table["subject"], ~task)
+    return Laboratory(table, x, centred, centred, every)
 
 
 STUDY = {"data": "eegmat", "target": "task", "leave_out": 3}

@@ -96,8 +96,7 @@ class ProtocolTable:
         """
         used = dict.fromkeys(d for s in self.splits.values() for d in s["data"])
         windows = published_windows(root, tuple(used))
-        rng = np.random.default_rng(self.seed)
-        windows = windows[rng.random(len(windows)) >= self.drop_fraction]
+        windows = windows[self._retained(windows["dataset"])]
         parts = {}
         for name, split in self.splits.items():
             table = windows[windows["dataset"].isin(split["data"])]
@@ -111,6 +110,15 @@ class ProtocolTable:
             "splits": parts,
             "table": table_text(parts),
         }
+
+    def _retained(self, laboratories: Any) -> Any:
+        """Return the mask of the windows that are not dropped, whatever the others."""
+        mask = np.zeros(len(laboratories), np.bool_)
+        for name in laboratories.unique():
+            rows = np.flatnonzero(laboratories == name)
+            drawn = np.random.default_rng(self.seed).random(len(rows))
+            mask[rows] = drawn >= self.drop_fraction
+        return mask
 
     def scores(self, table: pd.DataFrame, split: Mapping[str, Any]) -> dict[str, Any]:
         """Return rows of results, paired differences and properties of a split."""

@@ -152,6 +152,7 @@ class RivalTable:
         face = tuple(
             n for n in names if n.startswith("emg.") and n.rpartition(".")[2] in FACE
         )
+        ranks = tuple(n for n in names if n.startswith("rank."))
         forest = RandomForestClassifier(100, min_samples_leaf=20, n_jobs=1)
         return {
             BANDS: LearnerModel(self.logistic, de),
@@ -169,9 +170,8 @@ class RivalTable:
             "Riemannian, recentred, eight electrodes": OtherWindows(
                 self.riemannian, laboratory.few
             ),
-            "smallest eigenvalues": LearnerModel(
-                self.logistic, tuple(n for n in names if n.startswith("rank."))
-            ),
+            "smallest eigenvalues": LearnerModel(self.logistic, ranks),
+            "DE, eigenvalues regressed out": WithoutRival(self.logistic, de, ranks),
             CLOCK: SklearnModel(forest, (CLOCK,)),
             "majority class": MajorityClass(),
         }

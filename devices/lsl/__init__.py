@@ -4,13 +4,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from socket import gethostname
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import pylsl
 from pylsl.util import LostError
 from pylsl.util import TimeoutError as NoAnswer
 
+from devices.lsl.discovery import (
+    AnnouncedStream,
+    DiscoveredStream,
+    announced,
+    discover,
+    stream_of,
+)
 from devices.lsl.sender_clock import SenderClock
 from devices.lsl.stream_info import StreamDescription, read_description
 from physio.core.block import Array, Block, StreamInfo
@@ -27,7 +34,7 @@ from physio.io.amplitude import unit_note_by_amplitude
 from physio.io.triggers import TriggerDecoder, has_triggers, trigger_stream
 from physio.online.commands import rating_commands
 
-__all__ = ["DiscoveredStream", "Inlet", "discover"]
+__all__ = ["AnnouncedStream", "DiscoveredStream", "Inlet", "announced", "discover"]
 
 TESTED_WITH: Final = "LSL outlets in other processes"
 """Tests behind this device, for the page of supported devices."""
@@ -37,22 +44,6 @@ _SILENT = 3.0  # s without a sample before the source_id is looked up again
 _PEEK = 1.5  # s for which the rate of a stream in doubt is measured
 _JUDGED = 4.0  # s of EEG without a unit by which it is suggested
 _CORRECT = 1.0  # s between two comparisons with the sender's clock
-
-
-class DiscoveredStream(NamedTuple):
-    """A stream on the network."""
-
-    name: str
-    type: str
-    source_id: str
-    host: str
-    rate: float
-    channels: int
-
-    def __str__(self) -> str:
-        rate = f"{self.rate:g} Hz" if self.rate else "irregular"
-        which = f", source_id {self.source_id!r}" if self.source_id else ""
-        return f"{self.name!r} ({self.type}, {self.channels} x {rate}{which})"
 
 
 @dataclass
@@ -136,7 +127,7 @@ class Inlet(Device):
         oldest = max(OLDEST, 2 * self.buffer)
         self._stamped = TimestampAligner(float(info.rate) or 1.0, oldest=oldest)
         about = inlet.info(self.timeout)
-        self._like = _discovered(about)
+        self._like = stream_of(about)
         is_local = about.hostname() == gethostname()
         self._sender_clock = SenderClock(info.name, oldest, is_local=is_local)
         self._samples, self._alarmed = 0, False
@@ -247,7 +238,7 @@ class Inlet(Device):
         elif not self._warned and now >= self._asked + _CORRECT:
             self._asked = now
             there = {info.uid(): info for info in self._rivals.results()}
-            streams = [_discovered(info) for info in there.values()]
+            streams = [stream_of(info) for info in there.values()]
             source = self._like.source_id
             same = [s for s in streams if source and s.source_id == source]
             note = ""
@@ -353,17 +344,12 @@ class Inlet(Device):
                 f"{self.timeout:g} s; the network has {there}"
             )
         if len(candidates) > 1:
-            several = "; ".join(str(_discovered(info)) for info in candidates.values())
+            several = "; ".join(str(stream_of(info)) for info in candidates.values())
             raise OSError(
                 f"{len(candidates)} LSL streams have {self._which}: {several}; add "
                 f"{' or '.join(k for k, v in self._wanted.items() if not v)}"
             )
         return fitting[0]
-
-
-def discover(seconds: float = 1.0) -> list[DiscoveredStream]:
-    """Return the streams that answer within some seconds."""
-    return sorted(_discovered(info) for info in pylsl.resolve_streams(seconds))
 
 
 def _quoted(text: str) -> str:
@@ -392,14 +378,3 @@ def _offset(clock: Clock) -> float:
         before, now, after = pylsl.local_clock(), clock.now(), pylsl.local_clock()
         readings.append((after - before, now - (before + after) / 2))
     return min(readings)[1]
-
-
-def _discovered(info: pylsl.StreamInfo) -> DiscoveredStream:
-    return DiscoveredStream(
-        info.name(),
-        info.type(),
-        info.source_id(),
-        info.hostname(),
-        info.nominal_srate(),
-        info.channel_count(),
-    )

@@ -23,12 +23,13 @@ from physio.core.block import Origin, StreamInfo
 from physio.core.events import Item
 from physio.core.protocols import Clock, Device, WallClock
 
-__all__ = ["H10", "MockStrap", "VeritySense", "discover"]
+__all__ = ["H10", "MockStrap", "VeritySense", "discover", "nearby"]
 
 TESTED_WITH: Final = "a mock of the sensor; no hardware"
 """Tests behind this device, for the page of supported devices."""
 
 discover = bleak_adapter.discover
+nearby = bleak_adapter.nearby
 
 _CONNECTING: Final = Lock()  # one search at a time: some adapters refuse a second
 

@@ -61,12 +61,22 @@ async def peripheral(
     return client
 
 
-def discover(seconds: float = 2.0) -> list[str]:
-    """Return name and address of each sensor in reach; none without Bluetooth."""
+def nearby(
+    seconds: float = 2.0, models: tuple[str, ...] = MODELS
+) -> list[tuple[str, str]]:
+    """Return name and address of each sensor in reach whose name begins with a model.
+
+    The list is empty without Bluetooth.
+    """
     try:
         scanner = bleak().BleakScanner
         there = asyncio.run(scanner.discover(seconds))
     except Exception:  # each system's stack raises its own errors without Bluetooth
         return []
     names = ((device.name or "", device.address) for device in there)
-    return sorted(f"{n} ({address})" for n, address in names if n.startswith(MODELS))
+    return sorted((n, address) for n, address in names if n.startswith(models))
+
+
+def discover(seconds: float = 2.0) -> list[str]:
+    """Return name and address of each sensor in reach; none without Bluetooth."""
+    return [f"{name} ({address})" for name, address in nearby(seconds)]

@@ -21,6 +21,7 @@ from physio.cli import (
     extract,
     help_links,
     personal,
+    propose_session,
     recordings,
     report,
     sessions,
@@ -98,6 +99,7 @@ for panel, commands in PANELS.items():
             rich_help_panel=panel,
             context_settings=context,
         )(routed(command))
+train.init.command("session")(routed(propose_session.init_session))
 app.add_typer(train.init, rich_help_panel="Models")
 app.add_typer(study.study, rich_help_panel="Study")
 app.add_typer(weights.weights, rich_help_panel="Models")

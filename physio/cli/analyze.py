@@ -200,10 +200,15 @@ def _draw(
     analysis: "Analysis",
     spans: "Sequence[ConditionSpan]",
 ) -> None:
-    from physio.view.plots.whole_record_plot import plot_whole_record
+    from physio.view.plots.session import recording_title
+    from physio.view.plots.time_axes import ConditionInterval
+    from physio.view.plots.whole_record_plot import whole_record_figure
 
     tables = {"beats": analysis.beats, "scrs": analysis.scrs}
-    plot_whole_record(recording, analysis.signals, tables, spans, plot)
+    parts = [ConditionInterval(s.name, s.begin, s.end) for s in spans]
+    title = recording_title(recording)
+    figure = whole_record_figure(recording, analysis.signals, tables, parts, title)
+    figure.savefig(plot, dpi=110)
     say(f"figure: {plot}")
 
 

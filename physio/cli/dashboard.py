@@ -1,6 +1,5 @@
 """The dashboard of a session, and the command that plays a recording in it."""
 
-import atexit
 import json
 import os
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from physio.cli.baseline_option import Baseline
+from physio.cli.browser_page import leading_page, page_announcer
 from physio.cli.channel_option import Channels, with_channels
 from physio.cli.output import (
     Board,
@@ -24,7 +24,6 @@ from physio.cli.output import (
     config_path,
     say,
 )
-from physio.core.private_file import write_private
 
 if TYPE_CHECKING:
     from physio.core.block import Block
@@ -62,7 +61,7 @@ def announcer(*, open_it: bool) -> Callable[["Dashboard"], str]:
     def announce(board: "Dashboard") -> str:
         if open_it:
             # Some browsers return when they are closed.
-            page = _page(board.page).as_uri()
+            page = leading_page(board.page).as_uri()
             Thread(target=webbrowser.open, args=(page,), daemon=True).start()
         if not sys.stdout.isatty():  # a log must not hold the tokens
             return f"dashboard: its addresses are in {board.write_addresses()}"
@@ -114,13 +113,7 @@ def view(
     for sentence in sentences:
         say(sentence)
 
-    def announce(url: str) -> None:
-        at = url if sys.stdout.isatty() else f"open {_page(url)} in a browser"
-        say(f"{path}: {at}  (Ctrl-C ends it)")
-        if open_it:
-            webbrowser.open(_page(url).as_uri())
-
-    playback.serve(state, announce)
+    playback.serve(state, page_announcer(path, open_it=open_it, role="view"))
 
 
 def make_state(
@@ -216,15 +209,3 @@ def _computed(
     events = with_markers(recording, markers)
     whole = replace(recording, streams=measured, events=events, metadata=about)
     return whole, run(recording, pipeline, markers)
-
-
-def _page(url: str) -> Path:
-    """Write a page that leads to an address; no list of processes shows its token."""
-    from physio.online.unix_control import runtime_folder
-
-    path = runtime_folder() / f"dashboard-{os.getpid()}.html"
-    write_private(
-        path, f'<!DOCTYPE html><meta http-equiv="refresh" content="0;url={url}">\n'
-    )
-    atexit.register(path.unlink, missing_ok=True)
-    return path

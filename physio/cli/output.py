@@ -47,16 +47,21 @@ Columns = Annotated[
 ExportSession = Annotated[
     str,
     typer.Option(
-        help="Session of an Empatica E4 export or a BIDS folder that holds several."
+        help="Session of an Empatica E4 export, a BIDS folder or a published data set "
+        "that holds several."
     ),
 ]
 Subject = Annotated[
-    str, typer.Option(help="Participant of a BIDS folder that holds several.")
+    str,
+    typer.Option(
+        help="Participant of a BIDS folder or a published data set that holds several."
+    ),
 ]
 Task = Annotated[
     str,
     typer.Option(
-        help="Task of a BIDS folder that holds several; a run as `rest_run-1`."
+        help="Task of a BIDS folder that holds several, a run as `rest_run-1`; trial "
+        "of a published data set."
     ),
 ]
 

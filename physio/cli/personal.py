@@ -131,7 +131,7 @@ def _guided(
     trust: list[str],
 ) -> Path:
     """Run the devices with prompts for the baseline; return the session's folder."""
-    from physio.cli.sessions import DeviceSession, run_devices
+    from physio.cli.sessions import DeviceSession, run_devices, session_file
     from physio.core.recording import BASELINE_END, BASELINE_START
     from physio.online.prompts import PromptSequence, Step
 
@@ -150,10 +150,7 @@ def _guided(
     )
     return run_devices(
         DeviceSession(
-            config,
-            participant=participant,
-            consent=consent,
-            trust=tuple(trust),
+            session_file(config, participant, consent, tuple(trust)),
             demo_weights=demo_weights,
             guide=lambda clock: PromptSequence(steps, clock, say),
         )

@@ -26,7 +26,21 @@ if TYPE_CHECKING:
 
     from physio.core.recording import Recording
     from physio.datasets.recording_folder import RecordingPlace
+    from physio.view.plots.time_axes import ConditionInterval
     from physio.view.reports.html_report import HtmlReport
+    from physio.view.reports.session import WholeRecordTables
+
+
+Conditions = Annotated[
+    Path | None,
+    typer.Option(
+        help="Sheet of conditions (CSV, TSV, XLSX): see `physio table`; default: the "
+        "conditions that the recording states."
+    ),
+]
+Zone = Annotated[
+    str, typer.Option(help="Zone of clock times in the sheet, as Europe/Dublin.")
+]
 
 
 def report(
@@ -62,6 +76,8 @@ def report(
     task: Task = "",
     channels: Channels = None,
     baseline: Baseline = "",
+    conditions: Conditions = None,
+    zone: Zone = "",
     workers: Annotated[
         int, typer.Option(min=1, help="Processes for the recordings of a folder.")
     ] = 1,
@@ -83,24 +99,36 @@ def report(
     Example: `physio report sessions/p07-20260412-101500 --figures figures`
 
     Example: `physio report films-bids --workers 2`
+
+    Example: `physio report S02.zip --conditions conditions.csv`
     """
     options = {
         "board": board, "columns": columns, "session": session, "channels": channels,
         "baseline": baseline, "participant": participant, "task": task,
+        "conditions": conditions, "zone": zone,
     }  # fmt: skip
-    beside = path / "report.html" if path.is_dir() else path.with_suffix(".html")
-    if places := _recordings(path, options):
-        whole = path.resolve()  # nothing is written into a data set
-        into = out or whole.with_name(f"{whole.name}_report.html")
-        engine = backend or (f"loky:{workers}" if workers > 1 else "serial")
-        page = _overview(places, whole.name, into, engine, options)
-    else:
-        page = _page(path, protocol, options)
-        into = out or beside
+    engine = backend or (f"loky:{workers}" if workers > 1 else "serial")
+    page, into = _written(path, out, protocol, engine, options)
     write_private(into, str(page))
     say(f"report: {into}")
     for file in page.save_figures(figures) if figures else ():
         say(f"  {file}")
+
+
+def _written(
+    path: Path,
+    out: Path | None,
+    protocol: str,
+    engine: str,
+    options: Mapping[str, Any],
+) -> "tuple[HtmlReport, Path]":
+    """Return the report of a path, and the file that it is written to."""
+    if places := _recordings(path, options):
+        whole = path.resolve()  # nothing is written into a data set
+        into = out or whole.with_name(f"{whole.name}_report.html")
+        return _overview(places, whole.name, into, engine, options), into
+    beside = path / "report.html" if path.is_dir() else path.with_suffix(".html")
+    return _page(path, protocol, options), out or beside
 
 
 _STIMULUS_CHANNELS: Final = ("photodiode", "microphone")
@@ -193,13 +221,56 @@ def session_page(
     from physio.online.session_table import recording_rows
     from physio.view.reports.session import session_report
 
-    recording, features, estimates = session_or_computed(path, **options)
-    named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
-    conditions = named[0] if named else None
+    given = dict(options)
+    sheet, zone = given.pop("conditions", None), given.pop("zone", "")
+    recording, features, estimates = session_or_computed(path, **given)
+    parts = _conditions(recording, path, sheet, zone, given.get("participant", ""))
     rows = recording_rows(recording, features)
-    timing = _timing(recording)
-    page = session_report(recording, features, estimates, conditions, timing, rows)
+    page = session_report(
+        recording,
+        features,
+        estimates,
+        parts,
+        _timing(recording),
+        rows,
+        name=path.name,
+        analysis=_whole_record(recording),
+    )
     return page, recording, rows
+
+
+def _conditions(
+    recording: "Recording", path: Path, sheet: Path | None, zone: str, participant: str
+) -> "list[ConditionInterval]":
+    """Return the conditions of a sheet, or those that the recording states."""
+    from physio.offline.conditions import (
+        read_conditions,
+        recorded_conditions,
+        time_zone,
+    )
+    from physio.view.plots.time_axes import ConditionInterval
+
+    spans = (
+        recorded_conditions(recording)
+        if sheet is None
+        else read_conditions(
+            sheet, recording, participant=participant, file=path, zone=time_zone(zone)
+        )
+    )
+    return [ConditionInterval(span.name, span.begin, span.end) for span in spans]
+
+
+def _whole_record(recording: "Recording") -> "WholeRecordTables | None":
+    """Return the analysis of a whole recording; None if nothing can be analysed."""
+    from physio.offline.analysis import analyze
+    from physio.view.reports.session import WholeRecordTables
+
+    try:
+        analysis = analyze(recording)
+    except ValueError:
+        return None
+    tables = {"beats": analysis.beats, "scrs": analysis.scrs}
+    return WholeRecordTables(analysis.signals, tables, analysis.notes)
 
 
 def _timing(recording: "Recording") -> dict[str, str]:

@@ -44,6 +44,7 @@ from physio.online.shipped_chains import chain_notes
 from physio.sinks.background import BackgroundSink
 from physio.sinks.channel_status import ChannelStatusFile
 from physio.view.dashboard.sink import Dashboard
+from physio.view.labels import CONDITION, SCALE, condition_names, scale_names
 from physio.view.threaded_view import ThreadedView
 
 OWN_METADATA: Final = ("begin", "config", "ended", "warnings")
@@ -351,8 +352,11 @@ class EstimateCounts:
     def add(self, estimates: Block) -> None:
         """Count the rows of a block."""
         self.rows += len(estimates)
-        for name in DIMENSIONS:
-            if name not in estimates.info.names:
+        info = estimates.info
+        further = [*(f"{CONDITION}{n}" for n in condition_names(info)),
+                   *(f"{SCALE}{n}" for n in scale_names(info))]  # fmt: skip
+        for name in (*DIMENSIONS, *further):
+            if name not in info.names:
                 continue
             missing = self.missing.setdefault(name, Counter())
             for code in missing_reason(estimates.column(name)).tolist():
@@ -369,8 +373,8 @@ class EstimateCounts:
             self.missing.setdefault(name, Counter()).update(missing)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the counts of the dimensions that the estimator gives."""
-        names = [d for d in DIMENSIONS if d in self.missing] or list(DIMENSIONS)
+        """Return the counts of dimensions, conditions and named scales."""
+        names = list(self.missing) or list(DIMENSIONS)
         reasons = [reason.words for reason in MissingReason]
         return {
             "rows": self.rows,

@@ -3,14 +3,16 @@
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from physio.cli import dashboard as dashboards
+from physio.cli import propose_session
 from physio.cli.baseline_option import Baseline, chosen_times
 from physio.cli.channel_option import Channels, with_channels
 from physio.cli.output import (
@@ -25,11 +27,13 @@ from physio.cli.output import (
     say,
     write_json,
 )
+from physio.cli.propose_session import DeviceNames
 from physio.core.counted_nouns import counted
 from physio.core.installation import install_hint
 
 if TYPE_CHECKING:
     from physio.cli.run_session import SessionOutcome
+    from physio.cli.session_draft import SessionDraft
     from physio.core.protocols import Clock, Device
     from physio.core.recording import Recording
     from physio.online.session import Session
@@ -60,10 +64,20 @@ Calibrations = Annotated[
 ]
 
 File = Annotated[
-    Path,
+    Path | None,
     typer.Argument(
-        help="Session file (TOML), or the name of a shipped one: dyad, simulated ...",
+        metavar="[FILE|WORD]",
+        help="Session file (TOML), or the name of a shipped one: dyad, simulated ...; "
+        "or what to look for: lsl, muse, openbci, e4, polar, synthetic, demo, a board; "
+        "default: every device that answers.",
         callback=config_path,
+    ),
+]
+Save = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where the proposed session file is written; default: beside the folder "
+        "of the session."
     ),
 ]
 Until = Annotated[
@@ -143,7 +157,9 @@ def demo(
 
 
 def live(
-    config: File,
+    config: File = None,
+    device: DeviceNames = [],  # noqa: B006 typer wants a list
+    save: Save = None,
     out: Out = None,
     json_path: JsonPath = None,
     seconds: Until = None,
@@ -156,7 +172,11 @@ def live(
     dashboard: Dashboard = None,
     open_it: Open = False,
 ) -> None:
-    """Run a session with the devices of a session file: record, compute, estimate.
+    """Run a session with devices: record, compute, estimate.
+
+    Without a file, the devices that answer are listed, a session is proposed for them,
+    and its file is written, so that it can be run again. Only the participant's code
+    and consent are asked for.
 
     Keys: 1 to 9 set a marker, m sets a marker with a text, q ends the session, as does
     Ctrl-C. The text `sam 7 3 5` rates the last seconds: valence, arousal, dominance,
@@ -165,28 +185,37 @@ def live(
     With `--dashboard` the session is shown and controlled in a browser; the terminal
     prints the address.
 
+    Example: `physio live`, `physio live lsl --participant p07 --consent form-3`
+
     Example: `physio live configs/synthetic-board.toml --seconds 60 --open`
     """
+    file, draft = _source(
+        config, device, save, "physio live", participant, consent, tuple(trust)
+    )
+    shown = bool(dashboard) or open_it
+    if draft is not None and dashboard is None and not open_it:
+        shown = open_it = dashboards.has_display()
     run_devices(
         DeviceSession(
-            config,
+            file,
             out,
             json_path,
             seconds,
-            participant,
-            consent,
-            tuple(trust),
             demo_weights=demo_weights,
             calibrations=tuple(calibration),
             baseline=chosen_times(baseline),
-            dashboard=bool(dashboard) or open_it,
+            dashboard=shown,
             open_it=open_it,
+            draft=draft,
+            save=save,
         )
     )
 
 
 def record(
-    config: File,
+    config: File = None,
+    device: DeviceNames = [],  # noqa: B006 typer wants a list
+    save: Save = None,
     out: Out = None,
     json_path: JsonPath = None,
     seconds: Until = None,
@@ -194,22 +223,19 @@ def record(
     consent: Consent = None,
     trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
-    """Record the devices of a session file without computing features or estimates.
+    """Record devices without computing features or estimates.
 
-    To compute them later: `physio replay SESSION/recording.xdf --fast`.
+    Without a file, as by `physio live`. To compute them later: `physio replay
+    SESSION/recording.xdf --fast`.
 
     Example: `physio record configs/synthetic-board.toml --seconds 60`
     """
+    file, draft = _source(
+        config, device, save, "physio record", participant, consent, tuple(trust)
+    )
     run_devices(
         DeviceSession(
-            config,
-            out,
-            json_path,
-            seconds,
-            participant,
-            consent,
-            tuple(trust),
-            only_record=True,
+            file, out, json_path, seconds, only_record=True, draft=draft, save=save
         )
     )
 
@@ -358,20 +384,64 @@ def _replay_file(
     return file.with_session(**known).with_sinks(_defaults())
 
 
+def session_file(
+    path: Path, participant: str | None, consent: str | None, trust: tuple[str, ...]
+) -> "SessionConfig":
+    """Return a session file with participant and consent of the options in place."""
+    from physio.online import session_config
+
+    file = session_config.read(path, trust)
+    given = {} if participant is None else {"participant": participant}
+    text = (consent or file.session.consent).strip()
+    file = file.with_session(consent=text, **given)
+    if not file.table("devices"):
+        raise ValueError(f"{file.at} names no device: add a table [devices.NAME]")
+    return file
+
+
+def _source(
+    config: Path | None,
+    names: list[str],
+    save: Path | None,
+    command: str,
+    participant: str | None,
+    consent: str | None,
+    trust: tuple[str, ...],
+) -> "tuple[SessionConfig, SessionDraft | None]":
+    """Return the session of a file, or the one proposed for the devices that answer."""
+    from physio.cli.device_search import is_word
+
+    word = "" if config is None else str(config)
+    if config is not None and (config.is_file() or not is_word(word)):
+        if not config.is_file() and "." not in word and "/" not in word:
+            raise FileNotFoundError(propose_session.unknown_word(word))
+        if names or save:
+            raise ValueError(
+                f"{config} is a session file, which names its own devices: --device "
+                "and --save are for sessions without a file"
+            )
+        return session_file(config, participant, consent, trust), None
+    if save is not None and save.exists():
+        raise ValueError(f"{save} exists: choose another --save; nothing was changed")
+    plan = propose_session.proposal(word, names, command)
+    asker = propose_session.terminal()
+    plan = plan if names else propose_session.chosen(plan, asker)
+    code, text = propose_session.answers(plan, participant, consent)
+    return replace(plan.config(code, text), trust=trust), plan
+
+
 @dataclass(frozen=True)
 class DeviceSession:
     """Options of a session with devices, as of `live` and `record`.
 
     ``guide`` makes a device that prompts the participant; it needs a recording.
+    ``draft`` is the proposal behind the file, which is written to ``save``.
     """
 
-    config: Path
+    config: "SessionConfig"
     out: Path | None = None
     json_path: Path | None = None
     seconds: float | None = None
-    participant: str | None = None
-    consent: str | None = None
-    trust: tuple[str, ...] = ()
     demo_weights: bool = False
     only_record: bool = False
     calibrations: tuple[Path, ...] = ()
@@ -379,31 +449,33 @@ class DeviceSession:
     guide: "Callable[[Clock], Device] | None" = None
     dashboard: bool = False
     open_it: bool = False
+    draft: "SessionDraft | None" = None
+    save: Path | None = None
 
     def file(self) -> "SessionConfig":
         """Return the session file with these options in place."""
-        from physio.online import session_config
-
-        file = session_config.read(self.config, self.trust)
-        participant = (
-            {} if self.participant is None else {"participant": self.participant}
-        )
-        consent = (self.consent or file.session.consent).strip()
-        file = file.with_session(consent=consent, **participant)
-        if not file.table("devices"):
-            raise ValueError(f"{file.at} names no device: add a table [devices.NAME]")
+        file = self.config
         if self.guide is not None and not file.session.record:
             raise ValueError(
                 f"{file.at}: session.record = false, but a calibration needs the "
                 "recording: remove that line"
             )
-        if not consent:
+        if not file.session.consent:
             file = file.with_session(consent=_ask_for_consent(file.at))
         if self.only_record:
             file = file.recording_only()
         else:
             file = file.with_sinks(_defaults())
         return dashboards.with_dashboard(file) if self.dashboard else file
+
+    def write_draft(self, folder: Path) -> None:
+        """Write the proposed session file, and print where it is."""
+        if self.draft is None:
+            return
+        settings = self.config.session
+        path = self.save or folder.with_name(f"{folder.name}.toml")
+        path = self.draft.write(path, settings.participant, settings.consent)
+        say(f"session file: {path}; again: physio live {quote(str(path))}")
 
 
 def run_devices(session: DeviceSession) -> Path:
@@ -415,6 +487,7 @@ def run_devices(session: DeviceSession) -> Path:
     file, clock = session.file(), WallClock()
     guides = [session.guide(clock)] if session.guide else []
     with _folder(session.out, file.session.participant) as folder:
+        session.write_draft(folder)
         if not file.session.record:
             say(f"Nothing is recorded: {file.at} has session.record = false.")
         if session.seconds is None:

@@ -12,6 +12,7 @@ from physio.core.filename import UniqueFilenames
 from physio.core.missing import MissingReason
 from physio.core.private_file import open_private
 from physio.core.recording import Recording, computed, several_participants
+from physio.view.labels import CONDITION, SCALE
 from physio.view.stream_table import stream_lines
 
 
@@ -26,7 +27,8 @@ def session_lines(figures: Mapping[str, Any]) -> list[str]:
             reasons = ", ".join(f"{n} {words}" for words, n in missing.items())
             given = f"{count} of {estimates['rows']} estimates"
             why = f"; missing: {reasons}" if reasons else ""
-            lines.append(f"{participant} {name}: {given}{why}".lstrip())
+            label = name.removeprefix(CONDITION).removeprefix(SCALE)
+            lines.append(f"{participant} {label}: {given}{why}".lstrip())
     lines += figures.get("baselines", [])
     seconds, taken = figures["seconds_of_data"], figures["seconds_taken"]
     lines.append(f"{seconds:.1f} s of data in {taken:.1f} s")
@@ -46,6 +48,7 @@ def draw_overview(folder: Path) -> None:
     """
     from physio.io import xdf
     from physio.view.plots.session import session_figure
+    from physio.view.plots.time_axes import condition_spans
 
     path = folder / "recording.xdf"
     if not path.is_file():
@@ -68,8 +71,8 @@ def draw_overview(folder: Path) -> None:
             features,
             estimates,
             truth=merge_blocks(next(truth, None)),
-            conditions=named[0] if named else None,
-            title=code or recording.metadata.get("participant", ""),
+            conditions=condition_spans(named[0], recording.end) if named else (),
+            title=code,
         )
         stem = files[f"overview.{code}" if code else "overview"]
         with open_private(folder / f"{stem}.png", "wb") as file:

@@ -40,23 +40,38 @@ def devices(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the E4 streaming server.")
     ] = 28000,
+    toml: Annotated[
+        bool,
+        typer.Option("--toml", help="Print a session file for the devices instead."),
+    ] = False,
 ) -> None:
-    """List LSL streams, wristbands and boards, and plugins of installed packages.
+    """List the devices that answer, boards, and plugins of installed packages.
 
     Example: `physio devices`, or `physio devices --simulate e4` in another terminal
     """
     if simulate is not None:
         _simulate(simulate, port)
         return
-    from devices import board, empatica, lsl, polar
+    say("looking for devices ...", err=True)
+    from physio.cli.device_search import WORDS, search
+    from physio.cli.propose_session import draft
+    from physio.cli.session_draft import SessionDraft
 
-    say("LSL streams on this network:")
-    for line in [str(stream) for stream in lsl.discover(seconds)] or ["none"]:
-        say(f"  {line}")
-    wrists = ", ".join(empatica.discover(port=port)) or "none"
-    say(f"E4 wristbands of the server at 127.0.0.1:{port}: {wrists}")
-    straps = ", ".join(polar.discover(seconds)) or "none"
-    say(f"Polar H10 and Verity Sense in reach of this computer's Bluetooth: {straps}")
+    result = search("", seconds, port)
+    if toml:
+        say(draft(result, "physio devices --toml").text().rstrip("\n"))
+        return
+    usable = tuple(d for d in result.devices if not d.problem)
+    for line in SessionDraft(usable).device_lines() if usable else ():
+        say(line)
+    for text in (d.problem for d in result.devices if d.problem):
+        say(f"not usable: {text}")
+    say(f"looked for {'; '.join(result.targets)}{'' if usable else ': none answers'}")
+    for hint in result.hints:
+        say(hint)
+    say(f"`physio live WORD` proposes a session: {', '.join(WORDS)}, or a board")
+    from devices import board
+
     say("boards, as [devices.NAME] use = 'devices.board:Board', board = ...:")
     say("  " + ", ".join(board.available_boards()))
     say("simulated: devices.simulated:Headset, :Wristband, :Chest")

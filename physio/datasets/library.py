@@ -6,11 +6,14 @@ from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any
+from typing import Any, Final
 
 from physio import config
 from physio.core.plugins import installed
-from physio.datasets.base import Dataset
+from physio.core.recording import Recording
+from physio.datasets.base import Dataset, Trial
+
+_LISTED: Final = 6  # names in a message
 
 
 def dataset_classes() -> dict[str, Callable[[Path], Dataset]]:
@@ -55,3 +58,60 @@ def open_dataset(name: str, root: Path, trust: tuple[str, ...] = ()) -> Dataset:
         name = plugins[name]
     loaded: Dataset = config.build({"use": name, "root": root}, "DATASET", trust)
     return loaded
+
+
+def recognized(root: Path) -> tuple[str, Dataset] | None:
+    """Return the data set of the library in a folder, with its name; None for none.
+
+    Its reader lists trials, and no signal is read.
+    """
+    for name, cls in dataset_classes().items():
+        try:
+            dataset = cls(root)
+            if dataset.trials():
+                return name, dataset
+        except (ValueError, OSError, KeyError):
+            continue
+    return None
+
+
+def load_trial(
+    dataset: Dataset, root: Path, participant: str, session: str, task: str
+) -> Recording:
+    """Return a recording of a data set.
+
+    Parameters
+    ----------
+    dataset, root
+        The data set, and its folder for messages.
+    participant, session, task
+        Names in the data set, the task that of a trial; empty where there is one only.
+
+    Raises
+    ------
+    ValueError
+        If no recording has these names, or several have.
+    """
+    chosen = dataset.trials()
+    given = {"participant": participant, "session": session, "task": task}
+    for field, (option, wish) in zip(Trial._fields, given.items(), strict=True):
+        known = list(dict.fromkeys(str(getattr(t, field)) for t in chosen))
+        if wish and wish not in known:
+            raise ValueError(
+                f"{root} ({dataset.name}) has no {option} {wish!r}; it has "
+                f"{_listed(known)}"
+            )
+        if not wish and len(known) > 1:
+            raise ValueError(
+                f"{root} ({dataset.name}) holds {len(chosen)} recordings: give the "
+                f"{option}, one of {_listed(known)}"
+            )
+        chosen = tuple(t for t in chosen if not wish or getattr(t, field) == wish)
+    return dataset.load(chosen[0])
+
+
+def _listed(names: list[str]) -> str:
+    """Return the first names, and the number of the others."""
+    more = len(names) - _LISTED
+    text = ", ".join(filter(None, names[:_LISTED])) or "none"
+    return f"{text} and {more} more" if more > 0 else text

@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 from physio.core.clock_check import check_clocks
 from physio.core.input_file import refuse_endless
 from physio.core.recording import Recording
-from physio.datasets import bids, wesad
+from physio.datasets import bids, library, wesad
 from physio.io import (
     embraceplus,
     emotibit,
@@ -250,7 +250,8 @@ def read(
     ----------
     path
         A file or a folder: see `FORMATS`. The folder of a session stands for the
-        XDF file in it.
+        XDF file in it, and the folder of a published data set (`physio.datasets`) for
+        the recording that participant, session and task select.
     board
         Board with which a BrainFlow file was recorded, such as ``"cyton"``, with its
         preset where it is not the default one: ``"emotibit:anc"``.
@@ -258,13 +259,15 @@ def read(
         Meaning of the columns of a table or an OpenSignals file: the path of a map
         (TOML), as `physio columns` writes it.
     session
-        Session of an Empatica E4 export or a BIDS folder that holds several.
+        Session of an Empatica E4 export, a BIDS folder or a published data set that
+        holds several.
     participant
-        Participant of a BIDS folder that holds several. Code of the participant, for
-        formats that do not store it; a WESAD participant and the streams of an XDF file
-        keep their own codes.
+        Participant of a BIDS folder or a published data set that holds several. Code of
+        the participant, for formats that do not store it; a WESAD participant and the
+        streams of an XDF file keep their own codes.
     task
-        Task of a BIDS folder that holds several, with its run as ``"rest_run-2"``.
+        Task of a BIDS folder that holds several, with its run as ``"rest_run-2"``;
+        trial of a published data set.
 
     Raises
     ------
@@ -385,11 +388,9 @@ def _folder(path: Path, options: dict[str, Any]) -> Recording:
     sessions = sorted(path.glob("*.xdf"))
     if len(sessions) == 1:
         return read(sessions[0])
-    if any(wesad.is_participant(p) for p in path.iterdir()):
-        example = path / wesad.Wesad(path).participants[0]
-        raise ValueError(
-            f"{path} has several participants: give the folder of one, as {example}"
-        )
+    if (known := library.recognized(path)) is not None:
+        task = options["task"]
+        return library.load_trial(known[1], path, participant, session, task)
     if (path / "study.toml").is_file():
         raise ValueError(
             f"{path} is the folder of a study: give one of its sessions, or use "

@@ -33,6 +33,7 @@ from physio.inference.expert import (
     primary_reason,
 )
 from physio.inference.forecast import EdaHistory, Forecaster
+from physio.inference.named_scales import scale_channels
 from physio.inference.self_report import SAM
 from physio.inference.slow_expert import Worker
 from physio.models.error_bars import GAUSSIAN
@@ -82,7 +83,9 @@ class Estimator(Stage):
     Weights with a forecast add skin conductance ahead, ``forecast.5s`` (uS) with the
     ends of its 80 % interval: see `physio.inference.forecast`. Weights with conditions
     add the probability of each under equal priors, ``condition.stress``, which is equal
-    for all of them until the baseline is complete.
+    for all of them until the baseline is complete. Weights of a named scale add its
+    estimate on its own range, ``scale.stress``, with ``.sd`` and the half-widths of the
+    intervals, ``scale.stress.ci80``; ratings during the session do not move it.
 
     A participant's features are measured against their own baseline: the first
     ``baseline_seconds`` s in which an expert has any feature, or the period after the
@@ -157,6 +160,7 @@ class Estimator(Stage):
         if (forecaster := Forecaster.bind(experts, info)) is not None:
             channels += forecaster.channels
         channels += condition_channels(experts, tick)
+        channels += scale_channels(experts, tick)
         answering = [e for e in experts if self._allows(e, info)]
         demo = any(e.origin is not Origin.MEASURED for e in answering)
         origin = Origin.worst(info.origin, Origin.DEMO) if demo else info.origin
@@ -188,7 +192,7 @@ class Estimator(Stage):
         contributions = np.empty((len(x), d, len(runtime.groups)))
         width = len(runtime.forecaster.channels) if runtime.forecaster else 0
         forecast = np.empty((len(x), width))
-        odds = np.empty((len(x), sum(len(e.model.conditions) for e in runtime.experts)))
+        odds = np.empty((len(x), runtime.further))
         # All rows are transformed together, as the transform works element by element.
         features = [expert.features.read(x) for expert in runtime.experts]
         for i in range(len(x)):
@@ -196,7 +200,7 @@ class Estimator(Stage):
                 self._predict(state, k, z[i]) for k, z in enumerate(features)
             ]
             by_expert[i] = runtime.answers(predictions)
-            odds[i] = runtime.odds(predictions)
+            odds[i] = runtime.odds_and_scales(predictions)
             fused[i], contributions[i] = runtime.fuse(
                 by_expert[i], predictions, state.ratings
             )
@@ -419,12 +423,19 @@ class _Runtime(NamedTuple):
                 out[k][:, expert.ratings.supported] = _DEMO
         return out
 
-    def odds(self, predictions: list[Prediction]) -> Array:
-        """Return the probabilities of the conditions of experts that may be used."""
+    @property
+    def further(self) -> int:
+        """Number of columns of conditions and named scales."""
+        return sum(len(e.model.conditions) + e.ratings.scales.width
+                   for e in self.experts)  # fmt: skip
+
+    def odds_and_scales(self, predictions: list[Prediction]) -> Array:
+        """Return the odds, then the named scales, of experts that may be used."""
         parts = [np.empty(0)]
-        for allowed, prediction in zip(self.allowed, predictions, strict=True):
-            nothing = np.full_like(prediction.odds, _DEMO)
-            parts.append(prediction.odds if allowed else nothing)
+        for name in ("odds", "scales"):
+            for allowed, prediction in zip(self.allowed, predictions, strict=True):
+                values = getattr(prediction, name)
+                parts.append(values if allowed else np.full_like(values, _DEMO))
         return np.concatenate(parts)
 
     def fuse(

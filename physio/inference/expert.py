@@ -15,6 +15,7 @@ from physio.core.missing import MissingReason, missing_reason
 from physio.inference.calibration import ExpertBaseline
 from physio.inference.feature_history import FeatureHistory
 from physio.inference.montage_adaptation import Columns, adapt_to_montage, read
+from physio.inference.named_scales import NamedScales
 from physio.inference.slow_expert import AnswerQueue, Worker
 from physio.inference.window_buffer import WindowBuffer
 from physio.models import model_card
@@ -47,6 +48,7 @@ _PRIORITY: Final = (  # the most temporary of several reasons is reported
 
 _NOTHING: Final = MissingReason.NO_SIGNAL.nan
 _NO_ODDS: Final = np.empty(0)
+_NO_SCALES: Final = NamedScales()
 _UNTRAINED: Final = MissingReason.UNTRAINED.nan
 
 _Estimate = tuple[Array, Array, Array]
@@ -165,9 +167,10 @@ class FeatureBinding:
         if any(name not in info.names for name in needed):
             ends = (".window_start", ".window_end", ".missing")
             given = [name for name in info.names if not name.endswith(ends)]
+            lacking = [name for name in needed if name not in given]
             raise ValueError(
                 f"the weights {expert.name!r} want {_first(needed)}; given are "
-                f"{_first(given)}"
+                f"{_first(given)}, without {_first(lacking)}"
             )
         index = [info.names.index(n) if n in needed else -1 for n in names]
         memory = np.array([info.channels[i].memory if i >= 0 else 0.0 for i in index])
@@ -305,7 +308,7 @@ class RatingModel:
     prior
         Mean and standard deviation without any feature, shape (2, 3).
     supported
-        Mask of the dimensions that were trained, shape (3,).
+        Mask of valence, arousal and dominance, as far as they were trained, shape (3,).
     widths
         Half-widths of the intervals at `LEVELS` (standard deviations), shape (3,
         levels).
@@ -318,6 +321,8 @@ class RatingModel:
         Map from outputs of the model to calibrated ones; None: they are as they are.
     reliability
         Map from probabilities of conditions to calibrated ones; None: likewise.
+    scales
+        Further scales, at places that no dimension has.
     """
 
     prior: Array
@@ -327,6 +332,7 @@ class RatingModel:
     novelty_limit: float
     bars: ErrorBars | None = None
     reliability: ClassReliability | None = None
+    scales: NamedScales = _NO_SCALES
 
     @classmethod
     def of(cls, stored: model_card.Weights) -> Self:
@@ -341,6 +347,7 @@ class RatingModel:
             novelty_limit=float(arrays.get("density.limit", np.array([np.inf]))[0]),
             bars=ErrorBars.restore(arrays),
             reliability=ClassReliability.restore(arrays),
+            scales=NamedScales.of(stored.card),
         )
 
     def calibrated(self, estimate: _Estimate) -> _Estimate:
@@ -457,13 +464,15 @@ class Prediction(NamedTuple):
 
     ``mean`` and ``sd``, shape (3,); ``parts``, the contribution of each feature to the
     difference from the prior's mean, shape (3, f), 0 where the model has none;
-    ``odds``, the probabilities of its conditions, shape (conditions,).
+    ``odds``, the probabilities of its conditions, shape (conditions,); ``scales``, the
+    columns of its further scales: see `physio.inference.named_scales`.
     """
 
     mean: Array
     sd: Array
     parts: Array
     odds: Array = _NO_ODDS
+    scales: Array = _NO_ODDS
 
 
 class ModelInput(NamedTuple):
@@ -551,11 +560,14 @@ class BoundExpert:
         _refuse_others(card, expert.name, info)
         columns = read(stored, info.names, expert.trust)
         features = FeatureBinding.bind(expert, columns, info, card.sd_limits)
-        _, model, baseline = adapt_to_montage(stored, info.names, expert.trust)
+        _, model, baseline, index = adapt_to_montage(stored, info.names, expert.trust)
         _check_window(expert.name, model, columns, info)
         groups = FeatureGroups.of(features.names)
         if (reasons := GroupReasons.restore(stored.arrays)) is not None:
             groups = FeatureGroups.labelled(features.names, reasons.index)
+        density = FeatureDensity.restore(stored.arrays)
+        if density is not None and index is not None:
+            density = density.for_features(index)
         return cls(
             name=expert.name,
             sha256=card.sha256,
@@ -569,7 +581,7 @@ class BoundExpert:
             baseline_seconds=card.baseline,
             residual=baseline.level(np.zeros(len(columns)), baseline.seconds)[1],
             delay=expert.delay,
-            density=FeatureDensity.restore(stored.arrays),
+            density=density,
             reasons=reasons,
         )
 
@@ -601,7 +613,8 @@ class BoundExpert:
         rating[:, self.ratings.supported] = reason
         parts = np.zeros((len(DIMENSIONS), len(self.features.index)))
         odds = np.full(len(self.model.conditions), reason)
-        return Prediction(rating[0], rating[1], parts, odds)
+        scales = np.full(self.ratings.scales.width, reason)
+        return Prediction(rating[0], rating[1], parts, odds, scales)
 
     def _input(
         self, state: ExpertState, x: Array, tick: float, length: float
@@ -659,12 +672,13 @@ class BoundExpert:
             familiar = self.ratings.familiar(self.model.novelty(given.z, given.z))
             mean, sd, parts = self._toward_prior(mean, sd, parts, familiar)
             return self._supported(mean, sd, parts)
+        familiar = self.ratings.familiar(self._novelty(given))
         if self.model.window is not None:
             rating = self.model.predict(given.z, given.extra)
             parts = np.zeros((len(DIMENSIONS), len(given.extra)))
             mean, sd, parts = self.ratings.calibrated((*rating, parts))
-            return self._supported(mean, sd, parts, self._odds(given, 1.0))
-        familiar = self.ratings.familiar(self._novelty(given))
+            mean, sd, parts = self._toward_prior(mean, sd, parts, familiar)
+            return self._supported(mean, sd, parts, self._odds(given, familiar))
         odds = self._odds(given, given.share * familiar)
         if self.features.only_motion(given.z):
             other = given.z[~self.features.is_motion]
@@ -710,7 +724,8 @@ class BoundExpert:
         rating = np.full((2, len(DIMENSIONS)), _UNTRAINED)
         trained = self.ratings.supported
         rating[:, trained] = on_scale(mean[trained]), sd[trained]
-        return Prediction(rating[0], rating[1], parts, odds)
+        scales = self.ratings.scales.values(on_scale(mean), sd, self.ratings.widths)
+        return Prediction(rating[0], rating[1], parts, odds, scales)
 
     def _explain(
         self, z: Array, given: ModelInput, reasons: ReasonsProgress | None = None
@@ -755,6 +770,14 @@ def _check_window(name: str, model: Model, columns: Columns, info: StreamInfo) -
     if (spec := model.window) is None or not info.rate:
         return
     step = (len(columns) - 1) // len(spec.channels)
+    front = columns[0][0].rpartition(".")[0]
+    if f"{front}.{step}" in info.names:
+        raise ValueError(
+            f"the weights {name!r} read {step} samples a tick, {spec.rate:g} Hz, and "
+            f"{front.partition('.')[0]} has more: put {{ use = "
+            f'"physio.dsp.resample:Resample", rate = {spec.rate:g} }} before the '
+            "newest samples of this chain"
+        )
     if step * float(info.rate) != spec.rate:
         raise ValueError(
             f"the weights {name!r} read {len(spec.channels)} channels at "

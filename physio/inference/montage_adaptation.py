@@ -22,12 +22,14 @@ class MontageAdaptation(NamedTuple):
 
     ``columns``: the features that the model reads; ``model``: the model in its fastest
     form; ``baseline``: the distribution of the participants' baselines in those
-    features.
+    features; ``stands_for``: the feature of the training that each of them stands for,
+    None with the electrodes of the training.
     """
 
     columns: Columns
     model: Model
     baseline: BaselinePrior
+    stands_for: tuple[int, ...] | None = None
 
 
 def adapt_to_montage(
@@ -54,18 +56,20 @@ def adapt_to_montage(
     """
     columns = read(stored, names, trust)
     baseline = BaselinePrior.restore(stored.part("rest"))
-    model = _restored(stored, trust)
+    model, index = _restored(stored, trust), None
     if columns != stored.card.columns:
         from physio.io.montage import nearest, places
 
         worn, trained = _electrodes(columns), _electrodes(stored.card.columns)
         bands = len(columns) // len(worn)
         model = model.for_montage(places(worn).tolist())
-        at = [k * bands + b for k in nearest(worn, trained) for b in range(bands)]
+        near = nearest(worn, trained)
+        at = [k * bands + b for k in near for b in range(bands)]
+        index = tuple(at)
         baseline = BaselinePrior(
             **{f.name: getattr(baseline, f.name)[at] for f in fields(BaselinePrior)}
         )
-    return MontageAdaptation(columns, to_onnx_model(model), baseline)
+    return MontageAdaptation(columns, to_onnx_model(model), baseline, index)
 
 
 @lru_cache(maxsize=8)

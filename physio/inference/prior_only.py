@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from physio.core.affect import DIMENSIONS
+from physio.core.affect import places
 from physio.inference.expert import Expert
 from physio.models import model_card
 from physio.models.error_bars import ClassReliability, ErrorBars
@@ -15,10 +15,11 @@ def prior_only_notes(experts: Sequence[Expert]) -> list[str]:
         stored = model_card.load(expert.weights)
         bars = ErrorBars.restore(stored.arrays)
         odds = ClassReliability.restore(stored.arrays)
+        targets = stored.card.targets
         names = [
             name
-            for k, name in enumerate(DIMENSIONS)
-            if bars is not None and bars.prior_only[k] and name in stored.card.supports
+            for name, k in zip(targets, places(targets), strict=True)
+            if bars is not None and bars.prior_only[k]
         ]
         if odds is not None and odds.prior_only:
             names.append("conditions")

@@ -17,6 +17,7 @@ from safetensors.numpy import save as serialize
 import physio.assets
 from physio import config
 from physio.core.block import Origin
+from physio.core.json_table import json_table
 from physio.models import golden
 from physio.models.base import Arrays, Model
 
@@ -28,12 +29,16 @@ LIMIT: Final = 3_000_000  # bytes, largest weights file of shipped weights
 GRAPH: Final = "model.graph"
 """Array that is stored as a file of its own, ``model.onnx``."""
 
+CHAINS: Final = "chains.json"
+"""File of the chains of weights that are none of the default ones."""
+
 FILES: Final = (
     "card.json",
     "CARD.md",
     "weights.safetensors",
     "model.onnx",
     golden.FILE,
+    CHAINS,
 )
 """Files of a folder of weights."""
 
@@ -45,7 +50,7 @@ BRAINDECODE: Final = "braindecode.models:"
 class ModelCard:
     """Description of weights: model, features, training data, evaluation and limits.
 
-    It has 16 fields because a reader looks for each of these facts by its name.
+    It has 17 fields because a reader looks for each of these facts by its name.
 
     Parameters
     ----------
@@ -80,6 +85,10 @@ class ModelCard:
         see `physio.models.sd_limits.SdLimits`.
     participant
         Code of the only participant that the weights are for; empty for all.
+    scales
+        Rated scales beside valence, arousal and dominance, as ``stress``, with the
+        lowest and the highest rating. A model has them at the free places of its
+        outputs, on [-1, 1]: see `physio.core.affect.places`.
     """
 
     use: str
@@ -98,6 +107,12 @@ class ModelCard:
     sha256: str = ""
     sd_limits: Mapping[str, float] = field(default_factory=dict)
     participant: str = ""
+    scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of all rated scales, in the order of their places."""
+        return (*self.supports, *self.scales)
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -118,6 +133,8 @@ class ModelCard:
             parts["origin"] = Origin(parts["origin"])
             for key in ("supports", "limits"):
                 parts[key] = tuple(parts[key])
+            given = parts.get("scales", {}).items()
+            parts["scales"] = {n: (float(low), float(high)) for n, (low, high) in given}
             return cls(**parts)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{at} is not a model card: {error}") from None
@@ -137,12 +154,16 @@ class Weights:
         ``model.<name>``, ``rest.<name>``, ``prior.mean`` and ``prior.sd`` (shape (3,)).
     golden
         Stored example: see `physio.models.golden.example`.
+    chains
+        Chains of the training that are none of the default ones, by name: see
+        `physio.online.weights_chains.trained_chains`.
     """
 
     name: str
     card: ModelCard
     arrays: Arrays
     golden: Arrays
+    chains: Mapping[str, Any] = field(default_factory=dict)
 
     def part(self, name: str) -> dict[str, np.ndarray[Any, Any]]:
         """Return the arrays ``<name>.<key>`` by ``key``."""
@@ -322,7 +343,28 @@ def _load(folder: Path, stamp: int) -> Weights:  # noqa: ARG001  a new card, a n
     for key, shape in shapes.items():
         if key not in arrays or arrays[key].shape != shape:
             raise ValueError(f"{path} must hold {key!r} of shape {shape}")
-    return Weights(folder.name, card, arrays, stored)
+    return Weights(folder.name, card, arrays, stored, _chains(folder / CHAINS))
+
+
+def _chains(path: Path) -> dict[str, Any]:
+    """Return the chains of weights; empty where they have none."""
+    if not path.is_file():
+        return {}
+    tables = json_table(path.read_text("utf-8")) or {}
+    if not tables or not all(
+        isinstance(t, dict) and {"channels", "kind", "unit", "rate", "stages"} <= set(t)
+        for t in tables.values()
+    ):
+        raise ValueError(
+            f"{path} holds no chains with channels, kind, unit, rate and stages"
+        )
+    return tables
+
+
+def save_chains(folder: Path, chains: Mapping[str, Any]) -> None:
+    """Write the chains of weights into their folder; nothing where there are none."""
+    if chains:
+        (folder / CHAINS).write_text(json.dumps(chains, indent=1) + "\n", "utf-8")
 
 
 def _example(path: Path, card: ModelCard) -> dict[str, np.ndarray[Any, Any]]:
@@ -381,7 +423,8 @@ def to_markdown(name: str, card: ModelCard) -> str:
         column if scale == "raw" else f"{scale}({column})"
         for column, scale in card.columns
     )
-    estimated = ", ".join(card.supports)
+    ranges = [f"{n} ({low:g} to {high:g})" for n, (low, high) in card.scales.items()]
+    estimated = ", ".join([*card.supports, *ranges])
     if card.conditions:
         odds = f"odds of {', '.join(card.conditions)}"
         estimated = f"{estimated}; {odds}" if estimated else f"{odds}; no rating"

@@ -17,6 +17,7 @@ from physio.online.chain_runner import ChainConfig
 from physio.online.engine import PipelineConfig
 from physio.online.interval_rows import readable
 from physio.online.shipped_chains import device_name
+from physio.online.weights_chains import named_weights
 
 PUBLISHED: Final = "published-"
 """Prefix of the names of weights that were trained on published effects."""
@@ -24,13 +25,7 @@ PUBLISHED: Final = "published-"
 
 def on_demand_chains(estimator: Any) -> set[str]:
     """Return the chains that a table of an estimator reads sample by sample."""
-    if not isinstance(estimator, Mapping):
-        return set()
-    chains: set[str] = set()
-    for expert in estimator.get("experts", ()):
-        if isinstance(expert, Mapping) and isinstance(expert.get("weights"), str):
-            chains.add(_trace(expert["weights"]))
-    return chains.union(*map(on_demand_chains, estimator.values())) - {""}
+    return {_trace(name) for name in named_weights(estimator)} - {""}
 
 
 def feature_info(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> StreamInfo:

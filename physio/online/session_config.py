@@ -16,16 +16,20 @@ from physio.core.recording import Recording
 from physio.core.stage import Chain, Stage
 from physio.inference.estimator import Estimator
 from physio.io.channel_table import ChannelTable
+from physio.models import model_card
+from physio.models.model_card import CHAINS
 from physio.online.chain_runner import ChainConfig
 from physio.online.corrected_device import corrected_devices
 from physio.online.default_pipeline import default_estimator, on_demand_chains
 from physio.online.engine import PipelineConfig
 from physio.online.shipped_chains import default_chains, import_stages
+from physio.online.weights_chains import named_weights, weights_chains
 
 XDF: Final = "physio.sinks.xdf:Xdf"
 EXAMPLE: Final = {"devices": "devices.board:Board", "sinks": XDF}
 _SECRET: Final = "token"  # setting of a sink that is stored nowhere
 TABLES: Final = ("session", "devices", "channels", "chains", "estimator", "sinks")
+_ESTIMATOR: Final = "physio.inference.estimator:Estimator"
 COMPUTING: Final = (
     "physio.core.aligner",
     "physio.core.stage",
@@ -248,6 +252,7 @@ class SessionConfig:
         tables = _flat(self.table("chains"))
         if not tables and self.computes:
             tables = default_chains(streams, on_demand_chains(self.table("estimator")))
+        tables = {**self._weights_chains(streams), **tables}
         chains = {name: self._reader(name, table) for name, table in tables.items()}
         settings = self.session
         join = TickGrid(rate=settings.rate)
@@ -261,6 +266,20 @@ class SessionConfig:
         if plan.participants == ("",):
             return replace(plan, estimator=estimators[""])
         return replace(plan, estimators=estimators)
+
+    def _weights_chains(self, streams: Sequence[StreamInfo]) -> dict[str, Any]:
+        """Return the chains that the named weights bring and the file does not have."""
+        if not self.computes:
+            return {}
+        given = {name.rpartition(".")[2] for name in _flat(self.table("chains"))}
+        names = [
+            name for name in dict.fromkeys(named_weights(self.table("estimator")))
+            if not set(model_card.load(name).chains) <= given
+        ]  # fmt: skip
+        for name in names:
+            tables = dict(model_card.load(name).chains)
+            _only_computing(tables, f"the weights {name!r}: {CHAINS}", self.trust)
+        return weights_chains(names, streams)
 
     def prepare(self) -> None:
         """Build the chains and the estimator of the file, and import what they need.
@@ -348,7 +367,14 @@ class SessionConfig:
 
 
 def read(path: Path, trust: tuple[str, ...] = ()) -> SessionConfig:
-    """Return the session that a TOML file describes."""
+    """Return the session that a TOML file describes, or a folder of weights alone.
+
+    Of a folder of weights, it is the session with these weights, and no device.
+    """
+    if (path / "card.json").is_file():
+        weights = f"{path.as_posix()}/" if "/" not in path.as_posix() else str(path)
+        estimator = {"use": _ESTIMATOR, "experts": [{"weights": weights}]}
+        return SessionConfig({"estimator": estimator}, path.name, trust)
     return SessionConfig(config.read(path), path.name, trust)
 
 

@@ -74,7 +74,7 @@ def default_chains(
         chains, ``p1.eda``, ``p2.eda``, and streams without a participant are not read.
     """
     chains: dict[str, Any] = {}
-    for code, worn in _by_participant(tuple(streams)).items():
+    for code, worn in streams_by_participant(tuple(streams)).items():
         every = sorted(fitted_chains(worn, on_demand), key=lambda f: not f.complete)
         for fitted in _numbered(every):
             table: dict[str, Any] = {"stream": fitted.stream.name}
@@ -103,7 +103,7 @@ def chain_notes(streams: Iterable[StreamInfo]) -> dict[str, list[str]]:
     """Return, by stream, a sentence on each part that no default chain computes."""
     streams = tuple(streams)
     notes: dict[str, list[str]] = defaultdict(list)
-    groups = _by_participant(streams)
+    groups = streams_by_participant(streams)
     worn = {info.name for infos in groups.values() for info in infos}
     for info in streams:
         if info.rate and info.name not in worn:
@@ -149,7 +149,7 @@ def device_name(info: StreamInfo) -> str:
     return info.name.partition(".")[0]
 
 
-def _by_participant(
+def streams_by_participant(
     streams: tuple[StreamInfo, ...],
 ) -> dict[str, tuple[StreamInfo, ...]]:
     """Return the streams of each participant; all under ``""`` with fewer than two."""

@@ -40,8 +40,8 @@ def calibrate(
     model
         The model that was fitted to all moments.
     z
-        Features of all moments relative to the baseline, shape (n, f); or
-        windows, which have neither limit nor reasons.
+        Features of all moments relative to the baseline, shape (n, f); or windows,
+        shape (n, channels, samples), which have no reasons.
     columns
         Names of the features.
     """
@@ -63,13 +63,13 @@ def calibrate(
         bars, refused = _error_bars(moments, answers, units)
         arrays |= bars
         sentences += _named(refused, noun)
-    if z.ndim > 2:
-        return CalibratedWeights(arrays, tuple(sentences))
     if len(np.unique(units)) > 1:
         limit = novelty_limit(z, units)
         arrays |= limit.arrays()
         sentences += _named((limit.sentence(),), noun)
-    if not moments.classes and (reasons := group_reasons(model, columns, z)):
+    if moments.classes or z.ndim > 2:
+        return CalibratedWeights(arrays, tuple(sentences))
+    if reasons := group_reasons(model, columns, z):
         arrays |= reasons.arrays()
     return CalibratedWeights(arrays, tuple(sentences))
 

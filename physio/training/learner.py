@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.affect import DIMENSIONS
+from physio.core.affect import DIMENSIONS, places
 from physio.core.block import Array
 from physio.evaluation.models.baselines import FoldData, SklearnModel, select_features
 from physio.models.base import Model, Numbers
@@ -240,12 +240,7 @@ def outputs(model: Model, samples: Samples) -> tuple[Array, Array]:
     """
     width = len(samples.targets or samples.classes)
     first, second = np.full((2, len(samples), width), np.nan)
-    picks = [DIMENSIONS.index(d) for d in samples.targets if d in DIMENSIONS]
-    if len(picks) < len(samples.targets):
-        raise ValueError(
-            f"a live model rates {', '.join(DIMENSIONS)}, not "
-            f"{', '.join(samples.targets)}"
-        )
+    picks = places(samples.targets)
     spread = np.zeros(samples.x.shape[1])
     for i, row in enumerate(np.asarray(samples.x, np.float64)):
         if samples.classes:

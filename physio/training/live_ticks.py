@@ -127,6 +127,10 @@ class TickReader:
         path = self._path(entry)
         return path is not None and path.is_file()
 
+    def plan(self, recording: Recording) -> PipelineConfig:
+        """Return the computation on a recording."""
+        return self._windowed.plan(recording)
+
     def read(self, entry: RecordingEntry) -> LabelledTicks:
         """Return the features and labels of a recording, computed or stored.
 

@@ -1,9 +1,10 @@
 """Moments of labelled recordings, relative to the baseline as in a live session."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from physio.training.live_ticks import LabelledTicks
 Rows = npt.NDArray[np.intp]
 Columns = tuple[tuple[str, str], ...]
 _FLOOR = 1e-9  # smallest variance
+TOKEN: Final = re.compile(r"(?P<chain>\w+)\.de\.(?P<band>[^.]+)\.(?P<electrode>[^.]+)")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class FeatureSettings:
         Duration of windows of a signal, in place of features (s): the chain of
         ``session`` that ends with `physio.features.newest_samples.NewestSamples` gives
         them, and no baseline is subtracted; 0: features.
+    form
+        ``tokens``: the features are, without ``columns``, the differential entropy of
+        every electrode in every band, as networks of electrodes read it; ``features``:
+        all that the chains give.
     """
 
     columns: tuple[tuple[str, str], ...] = ()
@@ -59,8 +65,11 @@ class FeatureSettings:
     settle: float = 0.0
     lookback: float = 30.0
     window: float = 0.0
+    form: Literal["features", "tokens"] = "features"
 
     def __post_init__(self) -> None:
+        if self.window and self.form == "tokens":
+            raise ValueError("tokens are no windows of a signal: leave out window")
         if self.window:
             object.__setattr__(self, "baseline_seconds", 0.0)
         for name, value, least in (
@@ -339,11 +348,14 @@ def _rows(recording: RecordingMoments, names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(x, columns=list(names)).assign(**place)
 
 
-def shared_columns(ticks: Iterable[LabelledTicks], *, windows: bool = False) -> Columns:
+def shared_columns(
+    ticks: Iterable[LabelledTicks], settings: FeatureSettings
+) -> Columns:
     """Return the columns that all recordings give, raw, without empty ones.
 
-    With ``windows``, these are the columns of the chain that ends with
-    `physio.features.newest_samples.NewestSamples`.
+    With a ``window``, these are the columns of the chain that ends with
+    `physio.features.newest_samples.NewestSamples`; of tokens, the differential entropy,
+    all bands of one electrode after the other.
     """
     names: list[str] | None = None
     for part in ticks:
@@ -353,10 +365,28 @@ def shared_columns(ticks: Iterable[LabelledTicks], *, windows: bool = False) -> 
             if known
         ]  # fmt: skip
         names = present if names is None else [n for n in names if n in present]
-    if windows:
+    if settings.form == "tokens":
+        names = _tokens(names or ())
+    if settings.window:
         ends = [n.rpartition(".")[0] for n in names or () if n.endswith(f".{COUNT}")]
         names = [n for n in names or () if ends and n.startswith(f"{ends[0]}.")]
     return tuple((name, "raw") for name in names or ())
+
+
+def _tokens(names: Sequence[str]) -> list[str]:
+    """Return the tokens of the first chain that has some, electrode by electrode.
+
+    An electrode that lacks a band of the first electrode is left out.
+    """
+    parts = [m for m in map(TOKEN.fullmatch, names) if m]
+    parts = [m for m in parts if m["chain"] == parts[0]["chain"]]
+    bands = dict.fromkeys(m["band"] for m in parts)
+    electrodes = dict.fromkeys(m["electrode"] for m in parts)
+    rows = (
+        [f"{parts[0]['chain']}.de.{band}.{electrode}" for band in bands]
+        for electrode in electrodes
+    )
+    return [name for row in rows if set(row) <= set(names) for name in row]
 
 
 def _known(data: Array) -> list[bool]:

@@ -7,7 +7,7 @@ from sklearn.covariance import ledoit_wolf
 
 from physio.core.block import Array
 from physio.evaluation.statistics import ParticipantWeights
-from physio.models.feature_density import FeatureDensity
+from physio.models.feature_density import FeatureDensity, window_summary
 from physio.training.intervals import (
     least_participants,
     participant_quantile,
@@ -70,6 +70,8 @@ def novelty_limit(z: Array, participants: Any, rate: float = 0.05) -> NoveltyLim
 
     The novelty of each participant is measured with the density of all others. With too
     few participants for the rate, the rate is the smallest that they can give.
+    Windows of a signal, shape (n, channels, samples), are judged by their
+    `physio.models.feature_density.window_summary`.
 
     Raises
     ------
@@ -83,6 +85,8 @@ def novelty_limit(z: Array, participants: Any, rate: float = 0.05) -> NoveltyLim
         raise ValueError(f"a limit of novelty needs 2 participants, and there are {k}")
     if not 0 < rate < 1:
         raise ValueError(f"a false-alarm rate is between 0 and 1, not {rate}")
+    if z.ndim > 2:
+        z = np.array([window_summary(window) for window in z])
     novelty = np.full(len(z), np.nan)
     for participant in range(k):
         rows = people.codes == participant

@@ -154,7 +154,7 @@ def _known_licence(part: str) -> str:
 def describe(weights: Weights) -> Mapping[str, Any]:
     """Return the main facts of weights, for a list."""
     card = weights.card
-    estimates = ", ".join(card.supports) or "no rating"
+    estimates = ", ".join(card.targets) or "no rating"
     if card.conditions:
         estimates += f"; odds of {', '.join(card.conditions)}"
     return {

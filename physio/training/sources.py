@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from physio.core.recording import Recording, base_name
 from physio.datasets import bids
 from physio.datasets.base import Dataset, natural
-from physio.datasets.library import dataset_classes, open_dataset
+from physio.datasets.library import open_dataset, recognized
 from physio.datasets.open_recording import read
 from physio.datasets.provenance import refuse_non_causal
 from physio.datasets.recording_folder import find_recordings
@@ -160,19 +160,15 @@ def open_source(
 def kind_of_data(root: Path) -> str:
     """Return the name of the data in a folder, for ``dataset``; empty for none.
 
-    A data set of the library is recognised by its reader, which lists its trials
+    A data set of the library is recognized by its reader, which lists its trials
     without reading a signal.
     """
     if (root / FROZEN).is_file():
         return STUDY
     if bids.is_bids(root):
         return "bids"
-    for name, cls in dataset_classes().items():
-        try:
-            if cls(root).trials():
-                return name
-        except (ValueError, OSError, KeyError):
-            continue
+    if (known := recognized(root)) is not None:
+        return known[0]
     return RECORDINGS if find_recordings(root) else ""
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from physio.core.counted_nouns import counted
 from physio.models import model_card
+from physio.online.weights_chains import trained_chains
 from physio.training.calibrated_weights import calibrate
 from physio.training.learner import Learner, ProgressOf, Samples
 from physio.training.moment_set import MomentSet
@@ -60,7 +61,7 @@ def write_weights(
         columns=moments.settings.columns,
         baseline=moments.settings.baseline_seconds,
         origin=outcome.origin,
-        supports=moments.targets,
+        supports=file.target.dimensions,
         data=_data(prepared, moments),
         citation="; ".join(d.citation for d in prepared.data),
         licence="; ".join(d.licence for d in prepared.data),
@@ -71,6 +72,7 @@ def write_weights(
         limits=(*_limits(prepared, outcome), *extra.sentences, *outcome.notes),
         command=command,
         participant=prepared.file.personal,
+        scales=file.target.named,
     )
     shared = (ratings["mean"], ratings["sd"])
     arrays = dict(extra.arrays)
@@ -78,8 +80,18 @@ def write_weights(
         if name in arrays:  # that of the error bars, where a dimension has some
             arrays[name] = np.where(np.isnan(arrays[name]), usual, arrays[name])
     stored = store(prepared.out, card, model, prior, shared, arrays)
+    model_card.save_chains(prepared.out, _chains(prepared, moments.settings.names))
     write_results(outcome, prepared.out / RESULTS)
     return stored
+
+
+def _chains(prepared: PreparedTraining, columns: tuple[str, ...]) -> dict[str, Any]:
+    """Return the chains of a session file of the training, as a session needs them."""
+    if not prepared.file.chains.get("chains"):
+        return {}
+    recording = prepared.entries[0].load()
+    plan = prepared.reader().plan(recording)
+    return trained_chains(plan, recording.inputs, columns)
 
 
 def session_line(folder: Path) -> str:
@@ -111,10 +123,12 @@ def _protocol(prepared: PreparedTraining, outcome: TrainingOutcome) -> str:
         if settings.baseline_seconds
         else "without a baseline"
     )
-    kind = f"Windows of {settings.window:g} s" if settings.window else "Features"
+    kind = "Tokens" if settings.form == "tokens" else "Features"
+    kind = f"Windows of {settings.window:g} s" if settings.window else kind
+    low, high = file.target.scale
     target = ", ".join(
-        d if d == c else f"{d} (the rating {c!r}, {file.target.scale[0]:g} to "
-        f"{file.target.scale[1]:g})"
+        f"{d} ({low:g} to {high:g})" if d == c
+        else f"{d} (the rating {c!r}, {low:g} to {high:g})"
         for d, c in file.target.columns.items()
     ) or "; ".join(
         f"{k}: {', '.join(v)}" for k, v in file.target.classes.items()

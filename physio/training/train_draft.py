@@ -37,8 +37,8 @@ USUAL: Final = (
 
 _DE: Final = "eeg.de."
 _LOOKED_AT: Final = 6  # recordings that are read
-_SCALES: Final = ((-1.0, 1.0), (1.0, 5.0), (1.0, 7.0), (1.0, 9.0), (0.0, 10.0),
-                  (0.0, 100.0), (0.0, 1000.0))  # fmt: skip
+_SCALES: Final = ((-1.0, 1.0), (1.0, 5.0), (1.0, 7.0), (1.0, 9.0), (1.0, 10.0),
+                  (0.0, 10.0), (0.0, 100.0), (0.0, 1000.0))  # fmt: skip
 
 
 class FolderFacts(NamedTuple):
@@ -218,9 +218,10 @@ def _target(facts: FolderFacts) -> list[str]:
         listed = ", ".join(f'"{d}"' for d in dimensions)
         lines += [f"ratings = [{listed}]", _scale(facts, dimensions)]
     elif others:
+        name = others[0].rpartition(".")[2]
         lines += [
-            "# A scale of another name stands for a dimension: say for which.",
-            f'ratings = {{ arousal = "{others[0]}" }}', _scale(facts, others[:1]),
+            f"# The rating {others[0]!r}; a session gives it on this scale.",
+            f'ratings = {{ "{name}" = "{others[0]}" }}', _scale(facts, others[:1]),
         ]  # fmt: skip
     else:
         lines += [f"conditions = {{ {classes} }}"]
@@ -235,13 +236,31 @@ def _target(facts: FolderFacts) -> list[str]:
 def _scale(facts: FolderFacts, names: Sequence[str]) -> str:
     """Return the line with the smallest usual scale that has all ratings."""
     values = [s.answers[n] for s in facts.spans for n in names if n in s.answers]
-    low, high = next(
+    low, high = _stated_scale(facts, names[0]) or next(
         ((a, b) for a, b in _SCALES if a <= min(values) and max(values) <= b),
         (min(values), max(values)),
     )
     return (
         f"scale = [{low:g}, {high:g}]  # lowest and highest possible rating; check it"
     )
+
+
+def _stated_scale(facts: FolderFacts, name: str) -> tuple[float, float] | None:
+    """Return the ends of a questionnaire's scale whose ratings on [-1, 1] stand beside.
+
+    None where they do not, or all ratings are the same.
+    """
+    scaled = name.rpartition(".")[2]
+    pairs = sorted(
+        {(s.answers[scaled], s.answers[name]) for s in facts.spans
+         if scaled != name and {scaled, name} <= set(s.answers)}
+    )  # fmt: skip
+    if len(pairs) < 2 or pairs[0][0] == pairs[-1][0]:
+        return None
+    (x, low), (y, high) = pairs[0], pairs[-1]
+    half = (high - low) / (y - x)
+    middle = low - half * x
+    return round(middle - half, 6), round(middle + half, 6)
 
 
 def _baseline(facts: FolderFacts) -> float:

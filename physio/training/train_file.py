@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from physio import config
-from physio.core.affect import DIMENSIONS
+from physio.core.affect import DIMENSIONS, places
 from physio.core.filename import valid_name
 from physio.evaluation import splits
 from physio.evaluation.folds import PAPER
 from physio.evaluation.models.sklearn_config import ADAPTERS
+from physio.inference.named_scales import ENDS
 from physio.training.learner import Learner, as_learner
 from physio.training.moments import FeatureSettings
 from physio.training.sources import DataSource
@@ -20,6 +21,7 @@ LEARNERS: Final = {
     "gaussian": "physio.training.linear_learner:GaussianLearner",
     "ridge": "physio.training.linear_learner:RidgeLearner",
     "logistic": "physio.training.linear_learner:LogisticLearner",
+    "rbtransformer": "physio.training.rbtransformer_learner:RBTransformerLearner",
 }
 """Short names of learners, for ``use``."""
 
@@ -40,12 +42,13 @@ class TargetSettings:
     Parameters
     ----------
     ratings
-        Ratings to learn: a list of dimensions (valence, arousal, dominance), or a table
-        that names the rating which stands for a dimension,
-        ``{ arousal = "sam.arousal" }``.
+        Ratings to learn, at most three: a list of names, as valence, arousal, dominance
+        or any other scale, ``["stress"]``; or a table of names with the ratings of the
+        data that they stand for, ``{ arousal = "sam.arousal" }``.
     scale
         Lowest and highest value of the ratings in the data; by default they lie on
-        [-1, 1], as those of data sets and sessions do.
+        [-1, 1], as those of data sets and sessions do. A session gives scales other
+        than valence, arousal and dominance on this range.
     conditions
         Classes to learn, and the conditions of each:
         ``{ stress = ["stress"], calm = ["baseline", "amusement"] }``.
@@ -58,11 +61,13 @@ class TargetSettings:
     def __post_init__(self) -> None:
         if bool(self.ratings) == bool(self.conditions):
             raise ValueError("a target has either ratings or conditions")
-        if unknown := [d for d in self.columns if d not in DIMENSIONS]:
-            raise ValueError(
-                f"ratings = {unknown[0]!r} must be {', '.join(DIMENSIONS)}; any other "
-                f'scale stands for one of them, {{ arousal = "{unknown[0]}" }}'
-            )
+        places(tuple(self.columns))
+        for name in self.columns:
+            if not name.strip() or name.endswith((".missing", *ENDS[1:])):
+                raise ValueError(
+                    f"ratings: a scale cannot be named {name!r}, as columns of a "
+                    "session end so"
+                )
         if not self.scale[0] < self.scale[1]:
             raise ValueError(f"scale = {list(self.scale)} must go from low to high")
         if self.conditions and len(self.conditions) < 2:
@@ -70,7 +75,7 @@ class TargetSettings:
 
     @property
     def columns(self) -> dict[str, str]:
-        """Name of the rating in the data, by dimension, in the order of dimensions."""
+        """Name of the rating in the data, by scale, dimensions first."""
         given = self.ratings
         if not isinstance(given, Mapping):
             given = {name: name for name in given}
@@ -81,6 +86,16 @@ class TargetSettings:
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Conditions of each class, in the order of the file."""
         return {k: tuple(v) for k, v in self.conditions.items()}
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Those of valence, arousal and dominance that are learned."""
+        return tuple(d for d in self.columns if d in DIMENSIONS)
+
+    @property
+    def named(self) -> dict[str, tuple[float, float]]:
+        """Scales of other names, with their range."""
+        return {d: self.scale for d in self.columns if d not in DIMENSIONS}
 
     def scaled(self, value: float) -> float:
         """Return a rating on [-1, 1]."""

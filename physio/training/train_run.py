@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
-from physio.core.affect import DIMENSIONS
+from physio.core.affect import DIMENSIONS, places
 from physio.core.block import Origin
 from physio.core.counted_nouns import counted
 from physio.datasets.base import ConditionSpan, natural
@@ -187,13 +187,12 @@ def evaluate_training(
     file = prepared.file
     ticks, notes = _ticks(prepared, on_progress)
     if not file.features.columns:
-        windows = bool(file.features.window)
-        file = file.with_columns(shared_columns(ticks, windows=windows))
+        file = file.with_columns(shared_columns(ticks, file.features))
     if not file.features.columns:
         raise ValueError(
             f"{file.path.name}: the recordings share no feature (or, for windows, no "
-            "chain that ends with NewestSamples): name features in features.columns, "
-            "or chains in features.session"
+            "chain that ends with NewestSamples; for tokens, no differential entropy "
+            "of EEG): name features in features.columns, or chains in features.session"
         )
     moments, more = _moment_set(file, ticks)
     evaluation, fits = _evaluated(prepared, file, moments, on_progress)
@@ -440,10 +439,10 @@ def write_results(outcome: TrainingOutcome, folder: Path) -> None:
 def rating_prior(moments: MomentSet) -> Mapping[str, Any]:
     """Return mean and standard deviation of the ratings, each participant alike, (3,).
 
-    NaN for a dimension that is no target.
+    NaN for a place without a target.
     """
     mean, sd = np.full((2, len(DIMENSIONS)), np.nan)
-    for k, target in enumerate(moments.targets):
+    for k, at in enumerate(places(moments.targets)):
         y = moments.y[:, k]
         known = np.isfinite(y)
         _, of, count = np.unique(
@@ -451,7 +450,6 @@ def rating_prior(moments: MomentSet) -> Mapping[str, Any]:
         )
         weight = 1 / (count[of] * len(count))
         middle = float(weight @ y[known])
-        at = DIMENSIONS.index(target)
         mean[at] = middle
         sd[at] = max(float(np.sqrt(weight @ (y[known] - middle) ** 2)), 1e-3)
     return {"mean": mean, "sd": sd}

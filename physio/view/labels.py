@@ -50,6 +50,14 @@ CONDITION_MEANING: Final = (
 )
 """Meaning of the probabilities of conditions, shown with them."""
 
+SCALE: Final = "scale."
+"""Prefix of the columns of a named scale, as stress from 0 to 10."""
+
+SCALE_MEANING: Final = (
+    "Further scales: estimated self-report on the scale of the training data, ±1 SD."
+)
+"""Meaning of the estimates of named scales, shown with them."""
+
 COLOURS: Final = {"valence": "#0072B2", "arousal": "#D55E00", "dominance": "#009E73"}
 """Colour of each dimension, for colour-vision deficiency too (Okabe, Ito)."""
 
@@ -113,6 +121,37 @@ def condition_text(block: Block) -> str:
         return f"{', '.join(names)}: missing ({reason_words(codes[-1])})"
     ranked = sorted(present, key=lambda n: -present[n])
     return ", ".join(f"{n} {100 * present[n]:.0f} %" for n in ranked)
+
+
+def scale_names(info: StreamInfo) -> tuple[str, ...]:
+    """Return the named scales that a stream of estimates has."""
+    names = (n for n in info.names if n.startswith(SCALE) and f"{n}.sd" in info.names)
+    return tuple(n.removeprefix(SCALE) for n in names)
+
+
+def scale_text(block: Block) -> str:
+    """Return the newest estimates of named scales: ``stress 6.1 ± 1.2 (4.6 to 7.6)``.
+
+    In parentheses is the interval of 80 %, where there is one. Where an estimate is
+    missing, it is the reason; without named scales the text is empty.
+    """
+    return "; ".join(f"{n} {_scale_value(block, n)}" for n in scale_names(block.info))
+
+
+def _scale_value(block: Block, name: str) -> str:
+    front = f"{SCALE}{name}"
+    mean, sd, half = (
+        float(block.column(front + end)[-1]) for end in ("", ".sd", ".ci80")
+    )
+    return scale_value(mean, sd, half)
+
+
+def scale_value(mean: float, sd: float, half: float) -> str:
+    """Return an estimate of a named scale with its interval of 80 %, or the reason."""
+    if not np.isfinite(mean):
+        return f"missing ({reason_words(missing_reason(np.array([mean]))[0])})"
+    text = f"{mean:.1f} ± {sd:.1f}"
+    return f"{text} ({mean - half:.1f} to {mean + half:.1f})" if half == half else text
 
 
 def joined(names: Sequence[str]) -> str:

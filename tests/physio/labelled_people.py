@@ -67,3 +67,17 @@ class People:
         return Recording(
             streams, events, (), {"begin": "0.0", "participant": trial.subject}
         )
+
+
+class OutOfTen(People):
+    """The same people, whose arousal is a rating ``ten`` from 0 to 10."""
+
+    def load(self, trial: Trial) -> Recording:
+        recording = super().load(trial)
+        rated = recording.events["study.ratings"]
+        ten = 5 + 5 * rated.data[:, [rated.info.names.index("arousal")]]
+        info = rated.info.with_channels(None, Channel("ten"))
+        events = {**recording.events, rated.info.name: replace(
+            rated, info=info, data=ten
+        )}  # fmt: skip
+        return replace(recording, events=events)

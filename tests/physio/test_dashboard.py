@@ -20,7 +20,6 @@ from physio.core.recording import MARKERS, Recording, mute, stream_timeout
 from physio.io import xdf
 from physio.models import model_card
 from physio.view.dashboard import Dashboard, html
-from physio.view.dashboard.access import ServerAddress
 from physio.view.dashboard.codec import Decoder, Encoder
 from physio.view.dashboard.commands import is_forbidden, parse_command
 from physio.view.dashboard.document import ViewerPage
@@ -41,6 +40,7 @@ from physio.view.dashboard.figures.vad import (
 )
 from physio.view.dashboard.server import VIEWERS, DashboardServer
 from physio.view.dashboard.session_state import SessionState, state_of_recording
+from physio.view.web.access import ServerAddress
 
 EEG = StreamInfo(
     "head.eeg", Fraction(64), (Channel("Fz", "eeg", "uV"), Channel("Cz", "eeg", "uV"))
@@ -504,16 +504,16 @@ def test_eight_may_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("settings", "message"), [
     ({"address": "192.168.1.5"}, (
-        "serving the dashboard on 192.168.1.5, outside loopback, needs a token and a "
+        "serving the page on 192.168.1.5, outside loopback, needs a token and a "
         "certificate and key for TLS")),
     ({"address": "192.168.1.5", "token": "t" * 32}, (
-        "serving the dashboard on 192.168.1.5, outside loopback, needs a token and a "
+        "serving the page on 192.168.1.5, outside loopback, needs a token and a "
         "certificate and key for TLS")),
     ({"address": "0.0.0.0", "token": "t" * 32, "certificate": "c", "key": "k"}, (
-        "the dashboard cannot be served on all interfaces (0.0.0.0): give one "
+        "the page cannot be served on all interfaces (0.0.0.0): give one "
         "address")),
     ({"token": "short"}, (
-        "the dashboard's token has 5 characters: use at least 32, or omit it to get a "
+        "the page's token has 5 characters: use at least 32, or omit it to get a "
         "random one")),
     ({"certificate": "c"}, "TLS needs both a certificate and its key"),
     ({"address": "here"}, "'here' is not an IP address: use numbers, as in 127.0.0.1"),

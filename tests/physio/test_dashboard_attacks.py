@@ -26,12 +26,13 @@ from physio.core.block import Channel, StreamInfo
 from physio.core.protocols import Command, CommandKind
 from physio.online import session_config
 from physio.view.dashboard import Dashboard, commands
-from physio.view.dashboard.access import ROLES, ServerAddress, new_tokens
+from physio.view.dashboard.commands import ROLES
 from physio.view.dashboard.figures.theme import THEMES
 from physio.view.dashboard.participant import ParticipantPage
 from physio.view.dashboard.server import DashboardServer, create_server
 from physio.view.dashboard.session_state import SessionState
 from physio.view.message_limit import LimitedLog, MessageLimit
+from physio.view.web.access import ServerAddress, new_tokens
 
 EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 REFUSALS = (400, 403, 404, 405, 413, 431, 501)
@@ -117,7 +118,9 @@ def routes() -> list[str]:
     try:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             dashboard = DashboardServer(SessionState(), lambda _: None)
-            server = create_server(dashboard, ServerAddress(), new_tokens(), listening)
+            server = create_server(
+                dashboard, ServerAddress(), new_tokens(ROLES), listening
+            )
             rules = server._tornado.wildcard_router.rules
             patterns = [rule.matcher.regex.pattern for rule in rules]
             server._http.stop()

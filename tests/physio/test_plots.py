@@ -182,7 +182,7 @@ def test_the_picture_says_what_is_simulated_what_is_a_demo_and_what_it_means() -
     figure = session_figure(session(), features(), estimates(), title="a session")
     found = texts(figure)
     assert "a session" in found
-    assert MEANING in found
+    assert f"{MEANING} No estimate of dominance (untrained)." in found
     assert "Somebody (2020): Something." in found
     for label in LABELS.values():
         assert label.badge in found
@@ -199,9 +199,10 @@ def test_a_measured_session_carries_no_label() -> None:
 def test_panels_are_those_that_there_are_signals_for_then_the_estimates() -> None:
     figure = session_figure(session(), features(), estimates())
     wanted = ["EEG Cz\nuV", "Skin\nconductance\nuS", "Heart rate\n1/min"]
-    wanted += [name.capitalize() for name in NAMES]
+    wanted += ["Valence", "Arousal"]  # nothing is drawn of dominance, see above
     found = texts(figure)
     assert [text for text in found if text in wanted] == wanted
+    assert "Dominance" not in found
     heart = figure.axes[2].lines[0].get_ydata()
     assert set(np.asarray(heart)) == {71.0}  # not the rate of skin responses
 
@@ -217,7 +218,7 @@ def test_a_gap_is_a_gap() -> None:
 
 def test_where_there_is_no_estimate_it_is_hatched_and_the_reason_told() -> None:
     figure = session_figure(session(), None, estimates())
-    valence, _, dominance = figure.axes[-3:]
+    valence = figure.axes[-2]
     hatched = [
         c for c in valence.collections
         if isinstance(c, PolyCollection) and c.get_hatch()
@@ -225,13 +226,12 @@ def test_where_there_is_no_estimate_it_is_hatched_and_the_reason_told() -> None:
     box = hatched[0].get_paths()[0].get_extents()
     # 24 rows at 4 Hz: 6 s from 100 s on.
     assert (box.x0, box.x1) == (pytest.approx(100.0), pytest.approx(106.0))
-    assert [t.get_text() for t in dominance.texts] == ["no estimate: untrained"]
-    assert "Hatched: no estimate (untrained, warming up)" in texts(figure)
+    assert "Hatched: no estimate (warming up)" in texts(figure)
 
 
 def test_bands_are_one_standard_deviation_and_95_percent() -> None:
     figure = session_figure(session(), None, estimates())
-    valence = figure.axes[-3]
+    valence = figure.axes[-2]
     fills = [c for c in valence.collections if isinstance(c, FillBetweenPolyCollection)]
     assert [c.get_label() for c in fills] == ["95 %", "±1 SD"]
     line = np.asarray(valence.lines[0].get_ydata())
@@ -243,30 +243,27 @@ def test_bands_are_one_standard_deviation_and_95_percent() -> None:
 
 
 def test_truth_ratings_markers_and_conditions_are_on_it() -> None:
-    conditions = Events(
-        event_stream("study.conditions", Channel("seconds")),
-        160.0,
-        np.array([100.0, 130.0]),
-        np.array([[30.0], [30.0]]),
-        ("calm", "stress"),
-    )
+    conditions = [
+        ConditionInterval("calm", 100.0, 130.0),
+        ConditionInterval("stress", 130.0, 160.0),
+    ]
     truth = block("truth", 4, Origin.SIMULATED, valence=np.full(240, 0.25))
     figure = session_figure(
         session(), None, estimates(), truth=truth, conditions=conditions
     )
     found = texts(figure)
     assert {"calm", "stress", "▾ tone"} <= set(found)
-    lines = {str(line.get_label()): line for line in figure.axes[-4].lines}
+    lines = {str(line.get_label()): line for line in figure.axes[-3].lines}
     assert set(np.asarray(lines["true value"].get_ydata())) == {0.25}
     assert lines["true value"].get_linestyle() == "--"
     assert lines["self-report"].get_xydata().tolist() == [[130.0, 0.75]]
 
 
 def test_a_condition_that_the_session_did_not_last_for_ends_with_it() -> None:
-    info = event_stream("study.conditions", Channel("end"))
-    rows = np.array([[500.0], [600.0]])
-    begins = np.array([140.0, 500.0])
-    conditions = Events(info, 160.0, begins, rows, ("stress", "never"))
+    conditions = [
+        ConditionInterval("stress", 140.0, 500.0),
+        ConditionInterval("never", 500.0, 600.0),
+    ]
     figure = session_figure(session(), None, estimates(), conditions=conditions)
     strip = figure.axes[-1]
     assert [(t.get_text(), t.get_position()[0]) for t in strip.texts] == [

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import miniatures
 from physio.datasets.open_recording import LISTED, read
 
 RECORDINGS = [
@@ -82,8 +83,33 @@ def test_a_folder_of_several_participants(data: Path) -> None:
     path = data / "wesad"
     fails(
         path,
-        f"{path} has several participants: give the folder of one, as {path / 'S2'}",
+        f"{path} (WESAD) holds 12 recordings: give the participant, one of S2, S3, S4, "
+        "S5, S6, S7 and 6 more",
     )
+
+
+def test_a_recording_of_a_published_data_set(tmp_path: Path) -> None:
+    """A participant and a trial of a data set are read without another step."""
+    root = tmp_path / "sam40"
+    miniatures.sam40(root)
+    recording = read(root, participant="21", task="Stroop 1")
+    assert recording.metadata["participant"] == "21"
+    assert list(recording.streams) == ["emotiv.eeg"]
+    assert recording.events["study.ratings"].data[0, 0] == pytest.approx(1 / 3)
+    for options, message in (
+        ({}, r"holds 6 recordings: give the participant, one of 3, 21$"),
+        ({"participant": "3"}, r"3 recordings: give the task, one of Arithmetic 1, Re"),
+        ({"participant": "4"}, r"\(SAM 40\) has no participant '4'; it has 3, 21"),
+        ({"participant": "3", "task": "Stroop 2"}, r"has no task 'Stroop 2'; it has A"),
+        ({"participant": "3", "session": "1"}, r"has no session '1'; it has none"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read(root, **options)
+    miniatures.seed(tmp_path / "seed")
+    films = read(tmp_path / "seed", session="2", task="3")
+    assert films.metadata["participant"] == "1"
+    with pytest.raises(ValueError, match="give the session, one of 1, 2"):
+        read(tmp_path / "seed")
 
 
 def test_one_file_of_an_export(data: Path) -> None:

@@ -12,11 +12,9 @@ import scipy.io
 from typer.testing import CliRunner
 
 from physio.cli import app
-from physio.datasets.library import open_dataset
-from physio.io.xdf.write_recording import write
+from physio.datasets.open_recording import read
 from physio.models import model_card
 from physio.offline.compute import estimate
-from physio.training.train_card import session_line
 from python2 import dumped
 
 DATA = Path(os.environ.get("PHYSIO_DATA", "../shared/data"))
@@ -47,7 +45,7 @@ def deap(root: Path) -> None:
 
 
 def dreamer(root: Path) -> None:
-    """Write all participants; four have films of 20 s, with arousal in alpha."""
+    """Write all participants; four have films of 40 s, with arousal in alpha."""
     participants = np.empty((1, 23), object)
     for i in range(23):
         rng = np.random.default_rng(i)
@@ -59,7 +57,7 @@ def dreamer(root: Path) -> None:
             for film in range(18):
                 real = i < 4 and film + 1 in TRIALS
                 level = (scores[film, 0] - 3) / 2
-                for part, seconds in (("baseline", 12), ("stimuli", 20)):
+                for part, seconds in (("baseline", 12), ("stimuli", 40)):
                     shape = (rate * (seconds if real else 1), width)
                     felt = level if part == "stimuli" else 0.0
                     parts[part][film, 0] = alpha(rng, felt, shape, rate)
@@ -159,20 +157,13 @@ name = "mine"
     assert card.citation
     assert "(academic use)" in card.licence
     assert "3 participants" in card.data
-    Path("session.toml").write_text(
-        f'[estimator]\nuse = "physio.inference.estimator:Estimator"\n'
-        f"{session_line(Path('mine'))}\n"
-    )
-    dataset = open_dataset(name, tmp_path / name)
-    trial = next(t for t in dataset.trials()
-                 if t.subject == held_out and t.trial == "2")  # fmt: skip
-    recording = dataset.load(trial)
-    write(tmp_path / "trial.xdf", recording)
-    run("replay", "trial.xdf", "--config", "session.toml", "--fast", "--out", "out")
+    which = ("--participant", held_out, "--task", "2")
+    run("replay", name, *which, "--config", "mine", "--fast", "--out", "out")
+    recording = read(name, participant=held_out, task="2")
     live = pd.read_parquet(tmp_path / "out" / "estimates.parquet")
     if target != RATED:
         return
-    offline = estimate(recording, tmp_path / "session.toml")
+    offline = estimate(recording, Path("mine"))
     assert np.isfinite(offline.column("arousal")).mean() > 0.3
     for column in ("arousal", "arousal.sd", "arousal.ci80"):
         np.testing.assert_array_equal(

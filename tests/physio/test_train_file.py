@@ -160,6 +160,31 @@ def test_a_held_out_session_gives_what_the_training_computes(
     assert MissingReason.UNTRAINED in missing_reason(out.column("valence"))
 
 
+def test_a_named_scale_is_the_same_estimate_on_its_own_range(
+    general: Any, folder: Path
+) -> None:
+    """A scale of another name, 0 to 10 where arousal is -1 to 1, gives its numbers."""
+    text = GENERAL.replace('ratings = ["arousal"]', 'ratings = { stress = "ten" }')
+    text = text.replace("[features]", "scale = [0, 10]\n[features]")
+    text = text.replace(USE, "labelled_people:OutOfTen").replace('"mine"', '"strain"')
+    prepared, _, stored = trained(folder, text, "strain.toml")
+    assert stored.card.supports == ()
+    assert stored.card.scales == {"stress": (0.0, 10.0)}
+    assert "Target: stress (the rating 'ten', 0 to 10)" in stored.card.protocol
+    assert any(t.startswith("Stress: ") for t in stored.card.limits)
+    assert not any("alence" in t for t in stored.card.limits)
+    recording = People(folder).load(Trial("P6", "1"))
+    arousal = estimate(recording, session(general[0].out))
+    stress = estimate(recording, session(prepared.out))
+    present = np.isfinite(arousal.column("arousal"))
+    assert present.mean() > 0.8
+    for end, shift in (("", 5.0), (".sd", 0.0), (".ci80", 0.0)):
+        np.testing.assert_allclose(
+            stress.column(f"scale.stress{end}")[present],
+            shift + 5 * arousal.column(f"arousal{end}")[present], rtol=1e-6,
+        )  # fmt: skip
+
+
 def test_weights_are_not_overwritten(general: Any) -> None:
     prepared, _, _ = general
     with pytest.raises(ValueError, match=r"holds weights already.*nothing was changed"):
@@ -271,12 +296,8 @@ def test_a_network_learns_from_raw_windows(
     assert "do not: they measure the errors." in stored.card.protocol
     assert {r["model"] for r in outcome.evaluation.rows} == {"net", "prior", "clock"}
     assert outcome.moments.recordings[0].x.shape[1:] == (1, 16)
-    text = session(prepared.out).read_text("utf-8") + CHAIN
-    session(prepared.out).write_text(text, "utf-8")
-    path = folder / "live.toml"
-    path.write_text(text, "utf-8")
     recording = People(folder).load(Trial("P6", "1"))
-    out = estimate(recording, path, trust=("window_net",))
+    out = estimate(recording, session(prepared.out), trust=("window_net",))
     source = open_source(DataSource(USE, "data", ("P6",)), [folder], TRUST)
     reader = TickReader(prepared.file.chains, None, ("window_net",))
     ticks = reader.read(source.entries[0])
@@ -285,8 +306,14 @@ def test_a_network_learns_from_raw_windows(
     assert len(moments.at) > 40
     model = stored.model(("window_net",))
     bars = ClassReliability.restore(stored.arrays)
+    density = FeatureDensity.restore(stored.arrays)
+    limit = float(stored.arrays["density.limit"][0])
     assert bars is not None
-    for k, tick in enumerate(moments.at):
+    assert density is not None
+    usual = [density.novelty(x, np.zeros(2)) <= limit for x in moments.x]
+    assert sum(usual) > 30
+    for k in np.flatnonzero(usual):
+        tick = moments.at[k]
         odds = bars.apply(model.condition_odds(moments.x[k], np.zeros(2)))
         live = [out.column(f"condition.{c}")[tick] for c in ("task", "other")]
         np.testing.assert_array_equal(live, odds)
@@ -335,9 +362,10 @@ def test_a_stopped_run_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    (('ratings = ["arousal"]', 'ratings = ["stress"]'),
-     r"mine.toml: target: ratings = 'stress' must be valence, arousal, dominance; any "
-     r"other scale stands for one of them"),
+    (('ratings = ["arousal"]', 'ratings = ["stress.sd"]'),
+     r"mine.toml: target: ratings: a scale cannot be named 'stress.sd', as columns"),
+    (('ratings = ["arousal"]', 'ratings = ["a", "b", "c", "d"]'),
+     r"mine.toml: target: a model estimates at most 3 scales, not a, b, c, d"),
     (('[features]', '[feature]'),
      "a training file has no setting 'feature'; it has data, target, features"),
     (('held_out = ["P6"]', 'by = "paper-row-kfold"'), "leaks: no weights are trained"),

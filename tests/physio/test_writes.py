@@ -209,8 +209,17 @@ def _(world: World) -> Lines:
     yield ["live", devices(world), "--seconds", "1", "--out", world.out]
 
 
+@case("init session")
+def _(world: World) -> Lines:
+    yield ["init", "session", world.out, "--look-for", "synthetic"]
+    yield ["init", "session", world.out, "--look-for", "synthetic"]
+
+
 @case("record")
 def _(world: World) -> Lines:
+    proposed = world.out.with_name("proposed")
+    world.targets += [proposed, proposed.with_name("proposed.toml")]
+    yield ["record", "synthetic", "--seconds", "1", "--out", proposed]
     yield ["record", devices(world), "--seconds", "1", "--out", world.out]
 
 

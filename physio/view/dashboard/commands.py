@@ -5,12 +5,23 @@ checks the command itself, see `physio.online.commands.validate`.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from physio.core.affect import DIMENSIONS
 from physio.core.protocols import Command
 from physio.core.recording import baseline_marker
 from physio.view.dashboard.session_state import SessionState
+
+ROLES: Final = ("control", "look", "participant")
+"""Roles of viewers: experimenter, observer, and the measured participant."""
+
+PAGES_BY_ROLE: Final[Mapping[str, frozenset[str]]] = {
+    "control": frozenset(ROLES),
+    "look": frozenset({"look"}),
+    "participant": frozenset({"participant"}),
+}
+"""Pages that each role may open."""
 
 LONGEST: Final = 200
 """Maximum number of characters of a marker."""

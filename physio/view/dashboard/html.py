@@ -17,8 +17,12 @@ from physio.view.labels import (
     CONDITION,
     CONDITION_MEANING,
     MEANING,
+    SCALE,
+    SCALE_MEANING,
     condition_names,
     origin_labels,
+    scale_names,
+    scale_value,
 )
 from physio.view.stream_stats import StreamStats
 from physio.view.terminal.sparklines import clock, number
@@ -95,6 +99,7 @@ def estimates(session: SessionState) -> str:
         label = escaped(name, 20)
         rows.append(f'<tr class="{label}"><th scope="row">{label}</th>{cells}</tr>')
     rows += _conditions(session)
+    rows += _scales(session)
     live = buffer is not None and session.at is None
     age = session.now - buffer.newest if buffer is not None and live else 0.0
     old = f'<p class="warn">The newest estimate is {age:.0f} s old.</p>'
@@ -124,6 +129,27 @@ def _conditions(session: SessionState) -> list[str]:
         label = escaped(name, 20)
         title = escaped(CONDITION_MEANING, 200)
         rows.append(f'<tr title="{title}"><th scope="row">{label}</th>{cells}</tr>')
+    return rows
+
+
+def _scales(session: SessionState) -> list[str]:
+    """Return a row with the estimate of each named scale, of weights that have any."""
+    buffer = session.estimates
+    if buffer is None:
+        return []
+    rows = []
+    for name in scale_names(buffer.info):
+        mean, sd, half = (
+            buffer.last(f"{SCALE}{name}{end}", session.now)
+            for end in ("", ".sd", ".ci80")
+        )
+        kind = "figure" if np.isfinite(mean) else "none"
+        label, title = escaped(name, 20), escaped(SCALE_MEANING, 200)
+        rows.append(
+            f'<tr title="{title}"><th scope="row">{label}</th>'
+            f'<td colspan="2" class="{kind}">'
+            f"{escaped(scale_value(mean, sd, half), 90)}</td></tr>"
+        )
     return rows
 
 

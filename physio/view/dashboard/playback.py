@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from tornado.ioloop import IOLoop
 
-from physio.view.dashboard.access import ServerAddress, new_tokens
+from physio.view.dashboard.commands import ROLES
 from physio.view.dashboard.server import DashboardServer, create_server, warm_up
 from physio.view.dashboard.session_state import SessionState
 from physio.view.message_limit import limit_logs
+from physio.view.web.access import ServerAddress, new_tokens
 
 
 def serve(
@@ -33,7 +34,7 @@ def serve(
     asyncio.set_event_loop(asyncio.new_event_loop())
     listening = socket.create_server((address.address, address.port))
     port = listening.getsockname()[1]
-    tokens = new_tokens()
+    tokens = new_tokens(ROLES)
     http_server = create_server(
         DashboardServer(session, lambda _: None), address, tokens, listening
     )

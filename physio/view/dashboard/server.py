@@ -25,18 +25,14 @@ from tornado.web import OutputTransform
 from physio.core.block import Block, StreamInfo
 from physio.core.protocols import Command
 from physio.view.dashboard import server_link
-from physio.view.dashboard.access import (
-    ROLES,
-    SECURITY_HEADERS,
-    AccessControl,
-    ServerAddress,
-)
 from physio.view.dashboard.codec import Decoder
+from physio.view.dashboard.commands import PAGES_BY_ROLE, ROLES
 from physio.view.dashboard.document import ViewerPage
 from physio.view.dashboard.figures.theme import THEMES
 from physio.view.dashboard.participant import ParticipantPage
 from physio.view.dashboard.session_state import SessionState
 from physio.view.message_limit import limit_logs
+from physio.view.web.access import SECURITY_HEADERS, AccessControl, ServerAddress
 
 VIEWERS: Final = 8
 """Maximum number of simultaneous viewers of a session."""
@@ -45,6 +41,13 @@ _MAX_MESSAGE: Final = 64 * 1024  # bytes of one message of a page
 _BODY: Final = 3.0  # s for the body of a request
 _IDLE: Final = 5_000  # ms after which an unused browser session is removed
 _SLICE: Final = 200  # messages read before other tasks of the loop run
+
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "font-src 'self' data:; connect-src 'self' {}; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)  # what Bokeh needs
 
 
 class _SecureHeaders(OutputTransform):
@@ -64,10 +67,7 @@ class _SecureHeaders(OutputTransform):
         for name, value in SECURITY_HEADERS.items():
             headers[name] = value
         scheme = "wss" if self.request.protocol == "https" else "ws"
-        policy = SECURITY_HEADERS["Content-Security-Policy"]
-        headers["Content-Security-Policy"] = policy.replace(
-            "connect-src 'self'", f"connect-src 'self' {scheme}://{host}"
-        )
+        headers["Content-Security-Policy"] = _POLICY.format(f"{scheme}://{host}")
         if "/static/" in (self.request.path or ""):
             headers["Cache-Control"] = "private, max-age=3600"
         return status_code, headers, chunk
@@ -158,7 +158,7 @@ def warm_up() -> None:
     from fractions import Fraction
 
     from physio.core.block import Channel
-    from physio.view.dashboard.figures.topomap import electrode_positions
+    from physio.view.electrodes import electrode_positions
 
     electrode_positions()
     session = SessionState()
@@ -203,7 +203,7 @@ def create_server(
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(address.certificate, address.key)
     http = HTTPServer(
-        AccessControl(app, tokens, hosts, address.scheme, port),
+        AccessControl(app, tokens, PAGES_BY_ROLE, hosts, address.scheme, port),
         ssl_options=context,
         max_header_size=16 * 1024,
         max_body_size=_MAX_MESSAGE,

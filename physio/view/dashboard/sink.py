@@ -26,7 +26,7 @@ from physio.view.dashboard import server_link
 from physio.view.dashboard.codec import Encoder
 
 if TYPE_CHECKING:
-    from physio.view.dashboard.access import ServerAddress
+    from physio.view.web.access import ServerAddress
 
 ADDRESSES: Final = "dashboard.txt"
 """File in the session folder with the addresses, while the session runs."""
@@ -47,12 +47,13 @@ class ServerProcess:
     """
 
     def __init__(self, place: "ServerAddress") -> None:
-        from physio.view.dashboard.access import new_tokens
+        from physio.view.dashboard.commands import ROLES
+        from physio.view.web.access import new_tokens
 
         family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
         listening = socket.create_server((place.address, place.port), family=family)
         port = listening.getsockname()[1]
-        tokens = new_tokens() | ({"control": place.token} if place.token else {})
+        tokens = new_tokens(ROLES) | ({"control": place.token} if place.token else {})
         root = f"{place.scheme}://{sorted(place.hosts(port))[0]}/?token="
         self.urls = {role: root + token for role, token in tokens.items()}
         self.process, self._link = server_link.start(listening)
@@ -160,7 +161,7 @@ class Dashboard(Sink):
     folder, about, clock
         Folder, metadata and clock of the session; set by the session.
     address, port, token, certificate, key
-        Address and credentials: see `physio.view.dashboard.access.ServerAddress`.
+        Address and credentials: see `physio.view.web.access.ServerAddress`.
     capacity
         Maximum number of items that wait to be sent.
     """
@@ -177,7 +178,7 @@ class Dashboard(Sink):
     threaded = True
 
     def __post_init__(self) -> None:
-        from physio.view.dashboard.access import ServerAddress
+        from physio.view.web.access import ServerAddress
 
         self.place = ServerAddress(
             self.address, self.port, self.token, self.certificate, self.key

@@ -12,13 +12,18 @@ from matplotlib.patches import Patch
 from physio.core.block import Array, Block
 from physio.core.printable import printable
 from physio.core.stitch import stitched
+from physio.view.labels import origin_labels
+from physio.view.plots.envelope import envelope
 from physio.view.plots.plain_text import PlainTextFigure
-from physio.view.plots.time_axes import ConditionInterval, display_unit
+from physio.view.plots.time_axes import (
+    ConditionInterval,
+    TimeAxes,
+    display_unit,
+)
 from physio.view.stream_stats import ALWAYS_VARYING
 
 BINS: Final = 400
 _SUMMARY: Final = ("scr_rate", "scr_amplitude", "rate", "amplitude", "rmssd")
-_SHADES: Final = ("#e8eef5", "#f7f1e3")
 _KINDS: Final = ("missing", "flat or partly missing", "valid")
 _COLOURS: Final = ("#c8321e", "#f0c36a", "#0072b2")
 
@@ -92,7 +97,7 @@ def quality_figure(
 
 
 def feature_figure(
-    features: Block, parts: Sequence[ConditionInterval]
+    features: Block, parts: Sequence[ConditionInterval], title: str = ""
 ) -> Figure | None:
     """Draw SCRs, heart rate, HRV and respiration over time, with the conditions.
 
@@ -109,20 +114,17 @@ def feature_figure(
     if not names:
         return None
     unit = {c.name: display_unit(c.unit) for c in features.info.channels}
-    begin = float(features.times[0])
-    figure = PlainTextFigure((11, 0.6 + 1.15 * len(names)), layout="constrained")
-    axes: Any = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
-    for ax, name in zip(axes, names, strict=True):
-        for k, part in enumerate(parts):
-            ax.axvspan(part.begin - begin, part.end - begin, color=_SHADES[k % 2], lw=0)
-        ax.plot(features.times - begin, features.column(name), color="#0072b2", lw=1)
-        ax.set_ylabel(f"{name}\n{unit[name]}", fontsize="small")
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.margins(x=0)
-    for part in parts:
-        axes[0].annotate(
-            part.name, (part.begin - begin, 1), xycoords=("data", "axes fraction"),
-            va="bottom", fontsize="x-small", color="#5b6675", annotation_clip=True,
-        )  # fmt: skip
-    axes[-1].set_xlabel("time (s)")
-    return figure
+    times = features.times
+    page = TimeAxes(
+        title=title,
+        labels=origin_labels([features.info]),
+        about="",
+        heights=[1.1] * len(names),
+        begin=float(times[0]),
+        end=float(times[-1]),
+    )
+    for ax, name in zip(page.axes, names, strict=True):
+        ax.plot(*envelope(times, features.column(name)), color="#0072b2", lw=1)
+        page.label_panel(ax, f"{name}\n{unit[name]}".strip())
+    page.draw_conditions(parts)
+    return page.figure

@@ -1,6 +1,6 @@
 """Figures of sessions: signals and estimates on one time axis."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from physio.core.block import Array, Block, Channel
-from physio.core.events import Events
 from physio.core.printable import printable
 from physio.core.recording import Recording
 from physio.core.stitch import stitched
@@ -17,6 +16,7 @@ from physio.view.labels import (
     ENDS,
     MEANING,
     estimated_dimensions,
+    joined,
     origin_labels,
     reason_codes,
     reason_words,
@@ -27,6 +27,7 @@ from physio.view.plots.signals import signal_panels
 from physio.view.plots.time_axes import (
     INK,
     PALE,
+    ConditionInterval,
     TimeAxes,
     condition_spans,
     display_unit,
@@ -42,7 +43,7 @@ def session_figure(
     estimates: Block | None,
     *,
     truth: Block | None = None,
-    conditions: Events | None = None,
+    conditions: Sequence[ConditionInterval] = (),
     title: str = "",
 ) -> Figure:
     """Draw the signals of a session and its estimates.
@@ -63,19 +64,19 @@ def session_figure(
     conditions
         Conditions of a study: see `physio.view.plots.time_axes.condition_spans`.
     title
-        Title of the figure.
+        Title of the figure; default: `recording_title`.
 
     Notes
     -----
     More than 6000 samples are drawn as minimum and maximum of 1500 intervals.
     """
     panels = signal_panels(recording, features)
-    names = estimated_dimensions(estimates.info) if estimates is not None else ()
+    names, absent = _divided_dimensions(estimates)
     infos = [*recording.infos, *(b.info for b in (features, estimates, truth) if b)]
     page = TimeAxes(
-        title=title or _title(recording),
+        title=title or recording_title(recording),
         labels=origin_labels(infos),
-        about=MEANING if names else "",
+        about=" ".join(filter(None, (MEANING if names else "", absent))),
         heights=[*(p.height for p in panels), *(1.5 for _ in names)],
         begin=recording.begin,
         end=recording.end,
@@ -93,8 +94,7 @@ def session_figure(
         page.label_panel(ax, name.capitalize())
     if names:
         _legend(axes[len(panels)])
-    if conditions is not None:
-        page.draw_conditions(condition_spans(conditions, recording.end))
+    page.draw_conditions(conditions)
     page.draw_markers(_marker_labels(recording))
     hatched = f"Hatched: no estimate ({', '.join(sorted(reasons))})" if reasons else ""
     page.draw_footer(recording.metadata.get("citation", ""), hatched)
@@ -112,7 +112,7 @@ def plot(recording: Recording) -> Figure:
         raise ValueError("cannot plot the recording: no stream has a sample")
     counts = [len(b[0].info.channels) for b in streams.values()]
     page = TimeAxes(
-        title=_title(recording),
+        title=recording_title(recording),
         labels=origin_labels(recording.infos),
         about="",
         heights=[1.0 if n <= 3 else 1.0 + 0.18 * min(n, _ROWS) for n in counts],
@@ -257,6 +257,31 @@ def _draw_stacked(
     ax.set_ylim(-count + 0.3, 0.7)
 
 
-def _title(recording: Recording) -> str:
-    parts = [recording.metadata.get(key, "") for key in ("participant", "source")]
-    return " · ".join(p for p in parts if p) or "session"
+def recording_title(recording: Recording, name: str = "") -> str:
+    """Return the participant or the file name, the source, and the date and time."""
+    about, date = recording.metadata, recording.date
+    parts = [
+        about.get("participant", ""),
+        name if name != about.get("participant", "") else "",
+        about.get("source", ""),
+        f"{date:%Y-%m-%d %H:%M}" if date is not None else "",
+    ]
+    return " · ".join(printable(p) for p in parts if p) or "session"
+
+
+def _divided_dimensions(estimates: Block | None) -> tuple[tuple[str, ...], str]:
+    """Return the dimensions with an estimate, and a sentence on those without any."""
+    if estimates is None:
+        return (), ""
+    names = estimated_dimensions(estimates.info)
+    given = tuple(n for n in names if np.isfinite(estimates.column(n)).any())
+    absent: dict[str, list[str]] = {}
+    for name in names:
+        if name not in given:
+            codes = sorted({c for c in reason_codes(estimates, name).tolist() if c})
+            reasons = ", ".join(reason_words(code) for code in codes)
+            absent.setdefault(reasons, []).append(name)
+    return given, " ".join(
+        f"No estimate of {joined(group)}{f' ({reasons})' if reasons else ''}."
+        for reasons, group in absent.items()
+    )

@@ -129,7 +129,7 @@ def _eda_panel(
         if features is not None and tonic and np.isfinite(features.column(tonic)).any():
             _feature_line(features, tonic, "#CC79A7")(ax)
             ax.lines[-1].set_label("SCL (tonic)")
-            ax.legend(loc="upper right", fontsize=7, frameon=False)
+            ax.legend(loc="lower right", fontsize=7, framealpha=0.8, edgecolor="none")
 
     return SignalPanel(f"Skin\nconductance\n{display_unit('uS')}", draw, 1.2)
 

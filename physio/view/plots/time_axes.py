@@ -55,6 +55,44 @@ def condition_spans(conditions: Events, end: float) -> list[ConditionInterval]:
     return [ConditionInterval(*row) for row in rows]
 
 
+def condition_tints(parts: Sequence[ConditionInterval]) -> dict[str, str]:
+    """Return the colour of each condition by its name."""
+    names = list(dict.fromkeys(part.name for part in parts))
+    return {name: _TINTS[i % len(_TINTS)] for i, name in enumerate(names)}
+
+
+def short_names(
+    parts: Sequence[ConditionInterval], begin: float, end: float, characters: float
+) -> list[str]:
+    """Return the text of each condition that fits into its band.
+
+    Parameters
+    ----------
+    parts
+        The conditions, in order of time.
+    begin, end
+        Limits of the time axis (s, session clock).
+    characters
+        Number of characters that fit across the axis.
+
+    Returns
+    -------
+    list of str
+        The name where it fits, else the number of the condition (from 1) where that
+        fits, else nothing. Where conditions overlap, the later one begins a band.
+    """
+    texts = []
+    following = [*(part.begin for part in parts[1:]), end]
+    for i, (part, latest) in enumerate(zip(parts, following, strict=False)):
+        first, last = max(part.begin, begin), min(part.end, end)
+        if part.begin < latest < part.end:
+            last = min(last, latest)
+        room = (last - first) / max(end - begin, 1e-9) * characters
+        number = f"{i + 1}"
+        texts.append(next((t for t in (part.name, number) if len(t) <= room), ""))
+    return texts
+
+
 class TimeAxes:
     """Figure with a title, badges and panels that share the time axis.
 
@@ -109,15 +147,16 @@ class TimeAxes:
         """Draw the conditions as bands, with their names above the panels."""
         if not parts or not self.axes:
             return
-        names = list(dict.fromkeys(part.name for part in parts))
-        tint = {name: _TINTS[i % len(_TINTS)] for i, name in enumerate(names)}
+        tint = condition_tints(parts)
         box = self.axes[0].get_position()
         strip = self.figure.add_axes(
             (box.x0, box.y1 + 0.05 * self._inch, box.width, 0.2 * self._inch)
         )
         strip.set(xlim=(self.begin, self.end), ylim=(0, 1))
         strip.axis("off")
-        for part in parts:
+        # About 170 characters of this size fit across the panels.
+        texts = short_names(parts, self.begin, self.end, 170)
+        for part, text in zip(parts, texts, strict=True):
             colour = tint[part.name]
             begin, end = max(part.begin, self.begin), min(part.end, self.end)
             if begin >= end:  # after the end of the session
@@ -125,13 +164,9 @@ class TimeAxes:
             strip.axvspan(begin, end, color=colour, lw=0)
             for ax in self.axes:
                 ax.axvspan(begin, end, color=colour, alpha=0.16, lw=0, zorder=0)
-            # About 170 characters of this size fit across the panels.
-            room = (end - begin) / (self.end - self.begin) * 170
-            if len(part.name) <= room:
-                middle = (begin + end) / 2
-                strip.text(
-                    middle, 0.45, part.name, fontsize=8, ha="center", va="center"
-                )
+            strip.text(
+                (begin + end) / 2, 0.45, text, fontsize=8, ha="center", va="center"
+            )
 
     def draw_markers(self, markers: Mapping[float, str]) -> None:
         """Draw markers as lines through all panels, with labels if they fit."""
@@ -142,14 +177,17 @@ class TimeAxes:
         for time, label in sorted(markers.items()):
             for ax in self.axes:
                 ax.axvline(time, color=INK, lw=0.7, ls=":", zorder=1)
-            if time >= free and label:
+            width = room * (len(label[:24]) + 3)
+            inside = time + width <= self.end
+            if label and time - (0 if inside else width) >= free:
                 top.annotate(
-                    f"▾ {label}"[:24], (time, 1), (2, -2), ("data", "axes fraction"),
-                    "offset points", fontsize=7, ha="left", va="top", color=INK,
-                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7,
-                          "pad": 0.5}, zorder=5,
+                    f"▾ {label}"[:24] if inside else f"{label} ▾"[-24:],
+                    (time, 1), (2 if inside else -2, -2), ("data", "axes fraction"),
+                    "offset points", fontsize=7, ha="left" if inside else "right",
+                    va="top", color=INK, bbox={"facecolor": "white", "edgecolor":
+                    "none", "alpha": 0.7, "pad": 0.5}, zorder=5,
                 )  # fmt: skip
-                free = time + room * (len(label[:24]) + 3)
+                free = time + width
 
     def draw_footer(self, text: str, note: str) -> None:
         """Write a line below the panels: citation, and a note."""

@@ -1,37 +1,53 @@
 """Figure of the analysis of a whole recording: signals with beats and SCRs marked."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from physio.core.recording import Recording
 from physio.core.stitch import stitched
-from physio.datasets.base import ConditionSpan
-from physio.view.plots.envelope import envelope
+from physio.view.plots.envelope import code_runs, envelope
 from physio.view.plots.plain_text import PlainTextFigure
-from physio.view.plots.time_axes import INK, display_unit
+from physio.view.plots.time_axes import (
+    INK,
+    ConditionInterval,
+    condition_tints,
+    display_unit,
+    short_names,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _MOST: Final = 14  # panels
-_SECTION: Final = 10.0  # s of a signal that show its beats
-_TITLE: Final = "Whole record, non-causal"
+_BEAT_SECTION: Final = 10.0  # s of a signal that show its beats
+_SCR_SECTION: Final = 90.0  # s of skin conductance that show its responses
+_SECTIONS: Final = 3  # of a signal
+_TITLE: Final = "Whole-record analysis, non-causal: values depend on later samples"
+_LANE: Final = 0.07  # height of the lane of artifacts, relative to its panel
+_BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
 
 _Draw = Callable[[Axes], None]
+_Panel = tuple[str, Sequence[_Draw], bool]
+"""Label, function of each part, and whether the parts are the whole recording."""
 
 
-def plot_whole_record(
+def whole_record_figure(
     recording: Recording,
     signals: "Mapping[str, pd.DataFrame]",
     tables: "Mapping[str, pd.DataFrame]",
-    conditions: Sequence[ConditionSpan],
-    path: Path,
-) -> None:
-    """Draw the signals of an analysis, one below the other.
+    conditions: Sequence[ConditionInterval],
+    title: str = "",
+) -> Figure:
+    """Return a figure of the signals of an analysis, one below the other.
+
+    A lane below a signal marks its artifacts (orange) and missing samples (grey).
+    Three sections of each raw signal show the beats or responses in it.
 
     Parameters
     ----------
@@ -40,70 +56,72 @@ def plot_whole_record(
     signals, tables
         Tracks of the analysis by name, and its tables ``beats`` and ``scrs``.
     conditions
-        Conditions, which are shaded.
-    path
-        The image file; its suffix selects the format.
+        Conditions, which are shaded; where a name does not fit, its number is shown.
+    title
+        Name of the recording, in the title.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg", force=False)
-    panels: list[tuple[str, _Draw, bool]] = []
+    panels: list[_Panel] = []
     for frame in signals.values():
         panels += _panels(recording, frame, tables)
     panels = panels[:_MOST]
     figure = PlainTextFigure(
-        figsize=(11, 1.2 + 1.5 * len(panels)), layout="constrained"
+        figsize=(12, 1.0 + 1.5 * max(1, len(panels))), layout="constrained"
     )
-    axes = np.atleast_1d(figure.subplots(len(panels), 1))
-    whole = [ax for ax, (_, _, is_whole) in zip(axes, panels, strict=True) if is_whole]
-    for ax in whole[1:]:
-        ax.sharex(whole[0])
-    for ax, (label, draw, is_whole) in zip(axes, panels, strict=True):
-        draw(ax)
-        ax.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
-        ax.tick_params(labelsize=7)
-        ax.spines[["top", "right"]].set_visible(False)
-        if is_whole:
-            _shade(ax, conditions, named=ax is axes[0])
-    axes[-1].set_xlabel("time (s, session clock)")
-    figure.suptitle(f"{_TITLE}: values depend on later samples", fontsize=9)
-    figure.savefig(path, dpi=110)
+    grid = figure.add_gridspec(max(1, len(panels)), _SECTIONS)
+    begin, end = recording.begin, max(recording.end, recording.begin + 1e-3)
+    named = False
+    for i, (label, draws, is_whole) in enumerate(panels):
+        places = [grid[i, :]] if is_whole else [grid[i, k] for k in range(len(draws))]
+        for k, (place, draw) in enumerate(zip(places, draws, strict=True)):
+            ax = figure.add_subplot(place)
+            draw(ax)
+            ax.tick_params(labelsize=7)
+            ax.spines[["top", "right"]].set_visible(False)
+            if k == 0:
+                ax.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
+            if is_whole:
+                _shade(ax, conditions, (begin, end), named=not named)
+                named = True
+            _time_axis(ax, begin, whole=is_whole)
+    figure.suptitle(" · ".join(filter(None, (title, _TITLE))), fontsize=10)
+    return figure
 
 
 def _panels(
     recording: Recording, frame: "pd.DataFrame", tables: "Mapping[str, pd.DataFrame]"
-) -> list[tuple[str, _Draw, bool]]:
-    """Return label, function and whether the whole record is drawn, for each panel."""
+) -> list[_Panel]:
+    """Return the panels of a track."""
     about = frame.attrs
     kind, name = about["kind"], f"{about['stream']}\n{about['channel']}"
     if kind == "skin":
-        scrs = _of(tables["scrs"], about)
-        label = f"{name}\n{display_unit('uS')}"
-        return [(label, lambda ax: _skin(ax, frame, scrs), True)]
+        raw = _raw(recording, about)
+        return _skin_panels(frame, _of(tables["scrs"], about), name, raw)
     if kind == "heart":
-        beats = _of(tables["beats"], about)
-        rate = (f"{name}\nheart rate\n1/min", lambda ax: _rate(ax, frame, beats), True)
-        if about["stream"] not in recording.streams:
-            return [rate]
-        part = (
-            f"{name}\n{_SECTION:g} s of it",
-            lambda ax: _section(ax, recording, about, beats),
-            False,
-        )
-        return [rate, part]
+        return _heart_panels(recording, frame, _of(tables["beats"], about), name)
     column = next(iter(about["units"]))
     if kind == "eeg":
         columns = [c for c in frame.columns if c.startswith("alpha/")]
-        values = np.log10(frame[columns].to_numpy(float))
-        with np.errstate(all="ignore"):
-            mean = np.nanmean(np.where(np.isfinite(values), values, np.nan), axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.log10(frame[columns].to_numpy(float))
+        good = np.isfinite(values)
+        total = np.where(good, values, 0.0).sum(axis=1)
+        n = good.sum(axis=1)
+        mean = np.where(n > 0, total / np.maximum(n, 1), np.nan)
         label = f"{about['stream']}\nalpha power\nlog10 {display_unit('uV')}²"
-        return [(label, lambda ax: _line(ax, frame.index.to_numpy(), mean), True)]
+        return [(label, [partial(_line, frame.index.to_numpy(), mean)], True)]
     unit = display_unit(about["units"][column])
     track = frame[column].to_numpy(float)
-    return [
-        (f"{name}\n{unit}", lambda ax: _line(ax, frame.index.to_numpy(), track), True)
-    ]
+    draw = partial(_line, frame.index.to_numpy(), track)
+    return [(f"{name}\n{unit}", [draw], True)]
+
+
+def _raw(
+    recording: Recording, about: Mapping[Any, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the times and samples of the channel of a track, as recorded."""
+    blocks = recording.streams[str(about["stream"])]
+    time, data = stitched(blocks)
+    return time, data[:, blocks[0].info.names.index(str(about["channel"]))]
 
 
 def _of(table: "pd.DataFrame", about: Mapping[Any, Any]) -> "pd.DataFrame":
@@ -111,72 +129,182 @@ def _of(table: "pd.DataFrame", about: Mapping[Any, Any]) -> "pd.DataFrame":
     return table[mine]
 
 
-def _line(ax: Axes, time: np.ndarray, values: np.ndarray) -> None:
+def _line(time: np.ndarray, values: np.ndarray, ax: Axes) -> None:
     ax.plot(*envelope(time, values), color=INK, lw=0.8)
 
 
-def _skin(ax: Axes, frame: "pd.DataFrame", scrs: "pd.DataFrame") -> None:
+def _skin_panels(
+    frame: "pd.DataFrame",
+    scrs: "pd.DataFrame",
+    name: str,
+    raw: tuple[np.ndarray, np.ndarray],
+) -> list[_Panel]:
+    label = f"{name}\n{display_unit('uS')}"
+    onset = scrs["onset"].to_numpy(float)
     time = frame.index.to_numpy(float)
-    _line(ax, time, frame["conductance"].to_numpy(float))
-    ax.plot(*envelope(time, frame["scl"].to_numpy(float)), color="#CC79A7", lw=1.0)
+    sections = _sections(onset, time, _SCR_SECTION)
+    draws: list[_Draw] = [
+        partial(_skin, frame, scrs, raw, (at, at + _SCR_SECTION)) for at in sections
+    ]
+    whole = partial(_skin, frame, scrs, raw, None)
+    panels: list[_Panel] = [(label, [whole], True)]
+    if len(time) and time[-1] - time[0] > 2 * _SCR_SECTION:
+        panels.append((f"sections of\n{_SCR_SECTION:g} s", draws, False))
+    return panels
+
+
+def _skin(
+    frame: "pd.DataFrame",
+    scrs: "pd.DataFrame",
+    raw: tuple[np.ndarray, np.ndarray],
+    limits: tuple[float, float] | None,
+    ax: Axes,
+) -> None:
+    """Draw skin conductance with its responses, of the whole recording or a section."""
+    first, last = np.searchsorted(raw[0], limits or (-np.inf, np.inf))
+    ax.plot(*envelope(raw[0][first:last], raw[1][first:last]), color="0.75", lw=0.8)
+    if limits is not None:
+        frame = frame[(frame.index >= limits[0]) & (frame.index < limits[1])]
+        inside = (scrs["onset"] >= limits[0]) & (scrs["peak"] < limits[1])
+        scrs = scrs[inside]
+    time = frame.index.to_numpy(float)
     level = frame["conductance"].to_numpy(float)
+    _line(time, level, ax)
+    ax.plot(*envelope(time, frame["scl"].to_numpy(float)), color="#CC79A7", lw=1.0)
     onset, peak = scrs["onset"].to_numpy(float), scrs["peak"].to_numpy(float)
     for at, mark, colour, size in (
-        (onset, "|", "#0072B2", 40), (peak, "v", "#D55E00", 12)
+        (onset, "|", _BLUE, 40), (peak, "v", _ORANGE, 12)
     ):  # fmt: skip
-        y = np.interp(at, time, level)
+        y = np.interp(at, time, level) if len(time) else np.full(len(at), np.nan)
         ax.scatter(at, y, s=size, c=colour, marker=mark, zorder=3)
-    top = float(np.nanmax(level)) if np.isfinite(level).any() else 1.0
-    bad = frame["artifact"].to_numpy(bool)
-    ax.plot(time[bad], np.full(int(bad.sum()), top), "s", color="#999999", ms=2)
-    handles = ("conductance", "tonic level", "onset", "peak")
-    ax.legend(handles, loc="upper right", fontsize=6, frameon=False, ncols=4)
+    _lane(ax, time, frame["artifact"].to_numpy(bool), np.isnan(level))
+    if limits is not None:
+        ax.set_xlim(*limits)
+        return
+    handles = ("recorded", "without artifacts", "SCL", "SCR onset", "SCR peak")
+    ax.legend(handles, loc="upper right", fontsize=6, framealpha=0.7, ncols=5)
 
 
-def _rate(ax: Axes, frame: "pd.DataFrame", beats: "pd.DataFrame") -> None:
+def _heart_panels(
+    recording: Recording, frame: "pd.DataFrame", beats: "pd.DataFrame", name: str
+) -> list[_Panel]:
+    about = frame.attrs
+    whole = partial(_rate, frame, beats)
+    panels: list[_Panel] = [(f"{name}\nheart rate\n1/min", [whole], True)]
+    if about["stream"] not in recording.streams:
+        return panels
+    time, values = _raw(recording, about)
+    info = recording.streams[str(about["stream"])][0].info
+    channel = info.channels[info.names.index(str(about["channel"]))]
+    accepted = beats[beats["accepted"]]["time"].to_numpy(float)
+    draws: list[_Draw] = [
+        partial(_beat_section, time, values, beats, at)
+        for at in _sections(accepted, time, _BEAT_SECTION)
+    ]
+    unit = display_unit(channel.unit)
+    panels.append((f"sections of\n{_BEAT_SECTION:g} s\n{unit}".strip(), draws, False))
+    return panels
+
+
+def _rate(frame: "pd.DataFrame", beats: "pd.DataFrame", ax: Axes) -> None:
     ax.plot(frame.index, frame["heart_rate"], color="#AA3377", lw=0.6)
     good = beats[beats["accepted"] & ~beats["corrected"]]
     fixed = beats[beats["accepted"] & beats["corrected"]]
     for part, colour, label in (
-        (good, "#AA3377", "accepted"), (fixed, "#D55E00", "corrected")
+        (good, "#AA3377", "accepted"), (fixed, _ORANGE, "corrected")
     ):  # fmt: skip
         ax.plot(
             part["time"], 60 / part["interval"], ".", color=colour, ms=2, label=label
         )
-    ax.legend(loc="upper right", fontsize=6, frameon=False, ncols=2)
+    time, bad = frame.index.to_numpy(float), frame["artifact"].to_numpy(bool)
+    _lane(ax, time, bad, frame["heart_rate"].isna().to_numpy() & ~bad)
+    ax.legend(loc="upper right", fontsize=6, framealpha=0.7, ncols=2)
 
 
-def _section(
-    ax: Axes, recording: Recording, about: Mapping[Any, Any], beats: "pd.DataFrame"
+def _beat_section(
+    time: np.ndarray, values: np.ndarray, beats: "pd.DataFrame", begin: float, ax: Axes
 ) -> None:
-    """Draw the seconds around the middle of the accepted beats, with all beats."""
-    blocks = recording.streams[str(about["stream"])]
-    time, data = stitched(blocks)
-    values = data[:, blocks[0].info.names.index(str(about["channel"]))]
-    good = beats[beats["accepted"]]["time"].to_numpy(float)
-    middle = good[len(good) // 2] if len(good) else float(time[len(time) // 2])
-    begin = max(middle - _SECTION / 2, float(time[0]))
-    first, last = np.searchsorted(time, (begin, begin + _SECTION))
+    """Draw a section of a raw signal with all its beats."""
+    first, last = np.searchsorted(time, (begin, begin + _BEAT_SECTION))
     ax.plot(time[first:last], values[first:last], color=INK, lw=0.7)
-    ax.set_xlim(begin, begin + _SECTION)
-    shown = beats[(beats["time"] >= begin) & (beats["time"] < begin + _SECTION)]
+    ax.set_xlim(begin, begin + _BEAT_SECTION)
+    shown = beats[(beats["time"] >= begin) & (beats["time"] < begin + _BEAT_SECTION)]
     for part, colour, label in (
-        (shown[shown["accepted"] & ~shown["corrected"]], "#009E73", "accepted"),
-        (shown[shown["corrected"]], "#D55E00", "corrected"),
-        (shown[~shown["accepted"]], "#999999", "not accepted"),
+        (shown[shown["accepted"] & ~shown["corrected"]], _GREEN, "accepted"),
+        (shown[shown["corrected"]], _ORANGE, "corrected"),
+        (shown[~shown["accepted"]], _GREY, "not accepted"),
     ):
-        at = part["time"].to_numpy(float)
-        ax.plot(at, np.interp(at, time, values), "v", color=colour, ms=4, label=label)
-    ax.legend(loc="upper right", fontsize=6, frameon=False, ncols=3)
+        if len(part):
+            at = part["time"].to_numpy(float)
+            y = np.interp(at, time, values)
+            ax.plot(at, y, "v", color=colour, ms=4, label=label)
+    if len(shown):
+        ax.margins(y=0.15)
+        ax.legend(loc="upper right", fontsize=6, framealpha=0.7, ncols=3)
 
 
-def _shade(ax: Axes, conditions: Sequence[ConditionSpan], *, named: bool) -> None:
-    low, high = ax.get_xlim()
-    for i, condition in enumerate(conditions):
-        ax.axvspan(condition.begin, condition.end, color="#56B4E9", alpha=0.12, lw=0)
-        if named:
+def _sections(marks: np.ndarray, time: np.ndarray, seconds: float) -> list[float]:
+    """Return the begins of sections early, midway and late among the marks."""
+    if not len(time):
+        return []
+    places = marks if len(marks) else time
+    last = max(float(time[0]), float(time[-1]) - seconds)
+    quarters = [int(q * (len(places) - 1)) for q in (0.15, 0.5, 0.85)]
+    return [
+        float(np.clip(places[q] - seconds / 2, time[0], last))
+        for q in quarters[:_SECTIONS]
+    ]
+
+
+def _lane(
+    ax: Axes, time: np.ndarray, artifact: np.ndarray, missing: np.ndarray
+) -> None:
+    """Mark artifacts and missing samples in a lane at the bottom of a panel."""
+    if len(time) < 2:
+        return
+    ends = np.append(time[1:], 2 * time[-1] - time[-2])
+    codes = np.where(artifact, 2, np.where(missing, 1, 0))
+    for code, colour in ((1, "#BBBBBB"), (2, "#E69F00")):
+        spans = [
+            (float(time[a]), float(ends[b - 1] - time[a]))
+            for a, b, c in code_runs(codes)
+            if c == code
+        ]
+        ax.broken_barh(
+            spans, (0.0, _LANE), transform=ax.get_xaxis_transform(), color=colour, lw=0
+        )
+
+
+def _shade(
+    ax: Axes,
+    conditions: Sequence[ConditionInterval],
+    limits: tuple[float, float],
+    *,
+    named: bool,
+) -> None:
+    tint = condition_tints(conditions)
+    texts = short_names(conditions, *limits, 150)
+    for part, text in zip(conditions, texts, strict=True):
+        begin, end = max(part.begin, limits[0]), min(part.end, limits[1])
+        if begin >= end:
+            continue
+        ax.axvspan(begin, end, color=tint[part.name], alpha=0.16, lw=0, zorder=0)
+        if named and text:
             ax.text(
-                condition.begin, 1.02 + 0.12 * (i % 2), condition.name[:24],
-                transform=ax.get_xaxis_transform(), fontsize=7,
+                (begin + end) / 2, 1.02, text, transform=ax.get_xaxis_transform(),
+                fontsize=7, ha="center", va="bottom",
             )  # fmt: skip
-    ax.set_xlim(low, high)
+    ax.set_xlim(*limits)
+
+
+def _time_axis(ax: Axes, begin: float, *, whole: bool) -> None:
+    """Label the time since the beginning: minutes of a long recording, else seconds."""
+    low, high = ax.get_xlim()
+    in_minutes = whole and high - low > 180
+    unit = 60.0 if in_minutes else 1.0
+    ticks = MaxNLocator(12 if whole else 5, steps=[1, 2, 5, 10])
+    values = np.array(ticks.tick_values((low - begin) / unit, (high - begin) / unit))
+    at = begin + values * unit
+    ax.set_xticks(at[(at >= low) & (at <= high)])
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{(x - begin) / unit:g}"))
+    ax.set_xlabel("minutes" if in_minutes else "s", fontsize=7, labelpad=1)

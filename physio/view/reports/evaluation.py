@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import tomli_w
 from matplotlib.figure import Figure
 
 from physio.core.counted_nouns import counted
@@ -46,28 +47,88 @@ def evaluation_report(result: Mapping[str, Any]) -> HtmlReport:
             "; the line is the 95 % bootstrap interval of the mean over participants"
         )
     page.text(f"{text}.")
-    for metric in metrics[:_MAX_FIGURES]:
-        mine = [row for row in rows if row["metric"] == metric]
-        name = "".join(c if c.isalnum() else "-" for c in metric)
-        page.figure(
-            forest_plot(mine, metric), f"{metric}, by model and participant.", name
-        )
-    page.table(_metric_table(rows))
+    if balance := result.get("balance"):
+        counts = ", ".join(f"{name} {n}" for name, n in dict(balance).items())
+        page.text(f"Rows by class: {counts}.")
+    _add_metrics(page, result, rows, metrics)
     if paired := result.get("paired"):
         page.heading("Paired differences between models")
         page.table(
             pd.DataFrame(paired).drop(columns="per_participant", errors="ignore")
         )
     page.heading("Results by participant")
-    page.table(_participant_table(rows, metrics[:3]))
-    page.heading("Provenance")
-    provenance = {
-        k: str(v)
-        for k, v in result.items()
-        if k in ("dataset", "protocol", "versions", "config", "seconds")
-    }
-    page.table(pd.DataFrame({"": provenance}))
+    for metric in metrics:
+        page.text(f"{metric}:")
+        page.table(_participant_table(rows, metric))
+    _add_provenance(page, result)
     return page
+
+
+def _add_metrics(
+    page: HtmlReport,
+    result: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    metrics: Sequence[str],
+) -> None:
+    """Add the figure of each metric, the table, and the notes."""
+    for metric in metrics[:_MAX_FIGURES]:
+        mine = [row for row in rows if row["metric"] == metric]
+        name = "".join(c if c.isalnum() else "-" for c in metric)
+        level, source = chance_level(result, metric)
+        caption = f"{metric}, by model and participant."
+        caption += f" Dashed: {source}, {level:.3g}." if source else ""
+        page.figure(forest_plot(mine, metric, level), caption, name)
+    if len(metrics) > _MAX_FIGURES:
+        page.text(f"Not drawn, in the table only: {', '.join(metrics[_MAX_FIGURES:])}.")
+    page.table(_metric_table(rows))
+    for note in result.get("notes") or ():
+        page.text(str(note), small=True)
+
+
+def _add_provenance(page: HtmlReport, result: Mapping[str, Any]) -> None:
+    page.heading("Provenance")
+    facts = {k: str(result[k]) for k in ("dataset", "protocol") if k in result}
+    facts |= {k: str(v) for k, v in dict(result.get("versions") or {}).items()}
+    if "seconds" in result:
+        facts["computation (s)"] = str(result["seconds"])
+    page.table(pd.DataFrame({"": facts}))
+    if config := result.get("config"):
+        page.text("Configuration:")
+        page.code(config_text(config))
+
+
+def chance_level(result: Mapping[str, Any], metric: str) -> tuple[float, str]:
+    """Return the level of a model without information, and its name; empty if unknown.
+
+    It is the measured one of the majority class where the evaluation has that model;
+    else 0.5 for AUC, one divided by the number of classes for balanced accuracy, and 0
+    for correlations.
+    """
+    for row in result.get("rows", ()):
+        is_baseline = row["model"] == "majority class" and row["metric"] == metric
+        if is_baseline and row.get("mean") is not None:
+            return float(row["mean"]), "majority class"
+    classes = result.get("classes") or ()
+    known = {"AUC": 0.5, "r": 0.0, "correlation": 0.0, "CCC": 0.0}
+    if metric == "balanced accuracy" and len(classes) > 1:
+        return 1 / len(classes), "chance"
+    return (known[metric], "chance") if metric in known else (np.nan, "")
+
+
+def config_text(config: Any) -> str:
+    """Return a configuration as TOML, without empty settings."""
+
+    def present(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            entries = {str(k): present(v) for k, v in value.items() if v is not None}
+            return {k: v for k, v in entries.items() if v not in ({}, [], "")}
+        if isinstance(value, list | tuple):
+            return [present(v) for v in value if v is not None]
+        return value if isinstance(value, bool | int | float | str) else str(value)
+
+    return (
+        tomli_w.dumps(present(config)) if isinstance(config, Mapping) else str(config)
+    )
 
 
 def _performance(protocol: str) -> str:
@@ -85,8 +146,20 @@ def audit_report(audit: Mapping[str, Any]) -> HtmlReport:
     return HtmlReport(f"Audit: {audit['protocol']}").audit(audit)
 
 
-def forest_plot(rows: Sequence[Mapping[str, Any]], metric: str) -> Figure:
-    """Draw one metric: a line per model, each participant as a dot."""
+def forest_plot(
+    rows: Sequence[Mapping[str, Any]], metric: str, chance: float = np.nan
+) -> Figure:
+    """Draw one metric: a line per model, each participant as a dot.
+
+    Parameters
+    ----------
+    rows
+        Rows of the metric, one for each model.
+    metric
+        Name of the metric.
+    chance
+        Level of a model without information, drawn as a dashed line; NaN for none.
+    """
     figure = PlainTextFigure((9, 1.1 + 0.34 * len(rows)), layout="constrained")
     ax: Any = figure.subplots()
     for i, row in enumerate(rows):
@@ -99,6 +172,8 @@ def forest_plot(rows: Sequence[Mapping[str, Any]], metric: str) -> Figure:
             ax.plot([low, high], [i, i], color=_INK, lw=2.5, solid_capstyle="round")
         if row.get("mean") is not None:
             ax.plot(row["mean"], i, "D", ms=6, color=_INK)
+    if np.isfinite(chance):
+        ax.axvline(chance, color="0.3", lw=1, ls="--", zorder=0)
     ax.set_yticks(range(len(rows)), [str(row["model"]) for row in rows])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlabel(metric)
@@ -123,13 +198,12 @@ def _metric_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return table.T
 
 
-def _participant_table(
-    rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]
-) -> pd.DataFrame:
+def _participant_table(rows: Sequence[Mapping[str, Any]], metric: str) -> pd.DataFrame:
+    """Return a metric with a row for each participant and a column for each model."""
     columns = {
-        f"{row['model']}: {row['metric']}": row.get("per_participant", {})
+        str(row["model"]): row.get("per_participant", {})
         for row in rows
-        if row["metric"] in metrics
+        if row["metric"] == metric
     }
-    table = pd.DataFrame(columns).T
+    table = pd.DataFrame(columns)
     return table.map(lambda v: "-" if v is None or v != v else f"{v:.2f}")

@@ -14,20 +14,24 @@ from matplotlib.figure import Figure
 from physio.core.filename import distinct_filenames
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto;
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto;
   padding: 0 1rem; color: #1b1f24; background: #fff; }
 h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #d0d7de; }
 p.notice { background: #fff4ce; border-left: 4px solid #b8860b; padding: .6rem 1rem; }
 p.small, figcaption { color: #57606a; font-size: .9rem; }
 figure { margin: 1.5rem 0; } img { max-width: 100%; height: auto; }
-div.wide { overflow-x: auto; } div.wide th, div.wide td { white-space: nowrap; }
+div.wide { overflow-x: auto; } div.wide tbody th { white-space: nowrap; }
+div.wide td { overflow-wrap: break-word; } div.wide td.long { white-space: pre-wrap; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums;
   font-size: .9rem; margin: 1rem 0; }
-th, td { padding: .2rem .45rem; text-align: right; border-bottom: 1px solid #eaeef2; }
+th, td { padding: .2rem .4rem; vertical-align: top; text-align: right;
+  border-bottom: 1px solid #eaeef2; }
 thead th { border-bottom: 2px solid #8c959f; } tbody th { text-align: left; }
 table.cells thead th:first-child, td:has(span.left) { text-align: left; }
 span.share { display: inline-block; min-width: 3.2rem; border-radius: .2rem; }
 tr.leak td:first-child { color: #b42318; font-weight: 600; }
+pre { background: #f6f8fa; padding: .8rem 1rem; overflow-x: auto; font-size: .85rem;
+  white-space: pre-wrap; }
 @media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } }
 """
 
@@ -69,6 +73,10 @@ class HtmlReport:
             border=0, justify="right", formatters=formatters, na_rep="-"
         )  # fmt: skip
         return self._add(f'<div class="wide">{html}</div>')
+
+    def code(self, text: str) -> Self:
+        """Add preformatted text, as of a settings file."""
+        return self._add(f"<pre>{escape(text)}</pre>")
 
     def cells(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Self:
         """Add a table whose cells are HTML; a shorter row ends in a wide cell."""

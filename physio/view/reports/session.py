@@ -3,16 +3,14 @@
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Block
 from physio.core.counted_nouns import counted
-from physio.core.events import Events
 from physio.core.json_table import stored_config
 from physio.core.recording import (
     MARKERS,
@@ -22,20 +20,22 @@ from physio.core.recording import (
     computed,
 )
 from physio.core.stitch import stitched
-from physio.view.labels import (
-    CONDITION,
-    CONDITION_MEANING,
-    MEANING,
-    condition_names,
-    estimated_dimensions,
-    joined,
-    origin_labels,
-    standard_deviation,
-)
+from physio.view.labels import estimated_dimensions, joined, origin_labels
 from physio.view.plots.coverage import feature_figure, quality_figure
-from physio.view.plots.plain_text import PlainTextFigure
-from physio.view.plots.session import session_figure
-from physio.view.plots.time_axes import ConditionInterval, condition_spans, display_unit
+from physio.view.plots.distributions import (
+    baseline_of,
+    distribution_figure,
+    measures,
+)
+from physio.view.plots.eeg_spectra import (
+    eeg_spectra,
+    spectrum_figure,
+    topography_figure,
+)
+from physio.view.plots.session import recording_title, session_figure
+from physio.view.plots.time_axes import ConditionInterval, display_unit
+from physio.view.plots.whole_record_plot import whole_record_figure
+from physio.view.reports.condition_tables import add_estimates, add_features
 from physio.view.reports.html_report import HtmlReport
 from physio.view.reports.methods import (
     SessionFacts,
@@ -43,7 +43,6 @@ from physio.view.reports.methods import (
     session_facts,
 )
 from physio.view.stream_table import COLUMNS, stream_cells, stream_sentences
-from physio.view.terminal.sparklines import number
 
 _SHEET: Final = {
     "participant": "participant",
@@ -58,20 +57,37 @@ _SHEET: Final = {
     "python": "Python",
     "numpy": "NumPy",
 }
-_SUMMARY: Final = (
-    "tonic", "scr_rate", "scr_amplitude", "rate", "amplitude", "rmssd", "activity",
-    "level", "slope",
-)  # fmt: skip
 _MAX_ROWS: Final = 60  # of a table of events
+
+
+class WholeRecordTables(NamedTuple):
+    """Analysis of a whole recording: see `physio.offline.analysis.Analysis`.
+
+    Parameters
+    ----------
+    signals
+        Tracks by name.
+    tables
+        ``beats`` and ``scrs``.
+    notes
+        Sentences on what was not analysed, and why.
+    """
+
+    signals: Mapping[str, pd.DataFrame]
+    tables: Mapping[str, pd.DataFrame]
+    notes: Sequence[str] = ()
 
 
 def session_report(
     recording: Recording,
     features: Block | None,
     estimates: Block | None,
-    conditions: Events | None = None,
+    conditions: Sequence[ConditionInterval] = (),
     timing: Mapping[str, str] | None = None,
     streams: Sequence[Mapping[str, Any]] = (),
+    *,
+    name: str = "",
+    analysis: WholeRecordTables | None = None,
 ) -> HtmlReport:
     """Return the report on a session, with embedded figures.
 
@@ -82,22 +98,25 @@ def session_report(
     features, estimates
         The computed streams, each as one block; None without any.
     conditions
-        The conditions of a study, if any: see
-        `physio.view.plots.time_axes.bands`.
+        The conditions, in order of time.
     timing
         Delay of each channel behind its markers, as text, by channel.
     streams
         Entries of `physio.online.session_table.SessionTable.rows`, for the table of
         streams.
+    name
+        Name of the file, in the titles.
+    analysis
+        Analysis of the whole recording.
     """
-    about = recording.metadata
-    page = HtmlReport(f"Session {about.get('participant', '')}".strip())
+    title = recording_title(recording, name)
+    page = HtmlReport(title)
     infos = [*recording.infos, *(b.info for b in (features, estimates) if b)]
     for label in origin_labels(infos):
         page.notice(f"{label.badge}: {label.meaning}.")
     if (date := recording.date) is not None:
         page.text(f"Recorded on {date:%Y-%m-%d} at {date:%H:%M} ({date.tzname()}).")
-    parts = condition_spans(conditions, recording.end) if conditions is not None else []
+    parts = list(conditions) or _whole_session(recording)
     _add_streams(page, recording, streams)
     page.heading("Signals and estimates")
     truth = [s for n, s in recording.streams.items() if n.endswith(".truth")]
@@ -107,37 +126,66 @@ def session_report(
         estimates,
         truth=_joined_block(truth[0]) if truth else None,
         conditions=conditions,
+        title=title,
     )
-    page.figure(
-        figure,
-        _overview_caption(estimates),
-        "overview",
-    )
+    page.figure(figure, _overview_caption(estimates, conditions), "overview")
     if estimates is not None:
-        _add_estimates(page, estimates, parts or _whole_session(recording))
+        add_estimates(page, estimates, parts)
     if features is not None:
-        _add_features(page, features, parts or _whole_session(recording))
-        if (course := feature_figure(features, parts)) is not None:
+        add_features(page, features, parts)
+        if (course := feature_figure(features, conditions, title)) is not None:
             page.figure(
                 course,
                 "SCRs, heart rate, RMSSD and respiration over time; lines are "
                 "interrupted where values are missing.",
                 "body",
             )
-    _add_spectrum(page, recording)
+    _add_distributions(page, features, estimates, conditions)
+    _add_analysis(page, recording, conditions, analysis, title)
+    _add_spectra(page, recording, parts)
     _add_events(page, recording)
     facts = session_facts(recording, estimates, streams, features)
     _add_data_sheet(page, recording, timing or {}, facts)
     return page
 
 
-def _overview_caption(estimates: Block | None) -> str:
+def _overview_caption(
+    estimates: Block | None, conditions: Sequence[ConditionInterval]
+) -> str:
     names = estimated_dimensions(estimates.info) if estimates is not None else ()
+    names = tuple(
+        n for n in names if estimates and np.isfinite(estimates.column(n)).any()
+    )
+    numbers = (
+        " Where the name of a condition does not fit, its number in the tables stands."
+        if conditions
+        else ""
+    )
     if not names:
-        return "Signals of the session."
+        return f"Signals of the session.{numbers}"
     return (
         f"Signals (above) and {joined(names)} (below) with bands of ±1 standard "
-        "deviation and of 95 %; hatched where there is no estimate."
+        f"deviation and of 95 %; hatched where there is no estimate.{numbers}"
+    )
+
+
+def _add_distributions(
+    page: HtmlReport,
+    features: Block | None,
+    estimates: Block | None,
+    conditions: Sequence[ConditionInterval],
+) -> None:
+    figure = distribution_figure(measures(features, estimates), conditions)
+    if figure is None:
+        return
+    i = baseline_of(conditions)
+    page.figure(
+        figure,
+        "Values over time in each condition, less the mean of the participant's own "
+        f"baseline ({i + 1}. {conditions[i].name}): median, quartiles, 5th and 95th "
+        "percentile. Values of neighbouring times overlap: a box is no interval of a "
+        "mean. Hollow and dashed: the condition is shorter than the window.",
+        "distributions",
     )
 
 
@@ -202,114 +250,57 @@ def _channel_list(block: Block) -> str:
     return ", ".join(names[:6]) + more
 
 
-def _add_estimates(
-    page: HtmlReport, estimates: Block, parts: list[ConditionInterval]
-) -> None:
-    names = estimated_dimensions(estimates.info)
-    conditions = condition_names(estimates.info)
-    page.heading(joined(names).capitalize() or "Estimates")
-    page.text(MEANING)
-    rows: dict[str, Any] = {}
-    for part in parts:
-        inside = (estimates.times >= part.begin) & (estimates.times < part.end)
-        row: dict[str, Any] = {"from (s)": f"{part.begin - parts[0].begin:.0f}"}
-        for name in names:
-            mean = estimates.column(name)[inside]
-            sd = standard_deviation(estimates, name)[inside]
-            valid = np.isfinite(mean)
-            row[name] = (
-                number(float(mean[valid].mean()), float(sd[valid].mean()))
-                if valid.any()
-                else "missing"
-            )
-            row[f"{name} available"] = f"{valid.mean():.0%}" if len(valid) else "0%"
-        for name in conditions:
-            odds = estimates.column(f"{CONDITION}{name}")[inside]
-            valid = np.isfinite(odds)
-            mean_odds = f"{odds[valid].mean():.0%}" if valid.any() else "missing"
-            row[f"probability of {name}"] = mean_odds
-        rows[f"{len(rows) + 1}. {part.name}"] = row
-    page.table(pd.DataFrame(rows).T)
-    page.text(
-        "Mean over each condition ± mean standard deviation of a single estimate, and "
-        "the proportion of the condition with an estimate. Conditions are in order of "
-        "time." + (f" {CONDITION_MEANING}" if conditions else ""),
-        small=True,
-    )
-
-
-def _add_features(
-    page: HtmlReport, features: Block, parts: list[ConditionInterval]
-) -> None:
-    names = [
-        n
-        for n in features.info.names
-        if n.rpartition(".")[2] in _SUMMARY and n.count(".") == 1
-    ]
-    if not names:
-        return
-    page.heading("Skin conductance, heart, respiration and movement")
-    unit = {c.name: c.unit for c in features.info.channels}
-    rows: dict[str, Any] = {}
-    for part in parts:
-        inside = (features.times >= part.begin) & (features.times < part.end)
-        row = {}
-        for name in names:
-            values = features.column(name)[inside]
-            good = values[np.isfinite(values)]
-            column = f"{name} ({display_unit(unit[name])})".replace(" ()", "")
-            row[column] = f"{good.mean():.3g}" if len(good) else "missing"
-        rows[f"{len(rows) + 1}. {part.name}"] = row
-    page.table(pd.DataFrame(rows).T)
-    page.text(
-        "Means of the available values in each condition. scr_rate is the rate of skin "
-        "conductance responses (SCR), tonic the skin conductance level (SCL).",
-        small=True,
-    )
-
-
 def _whole_session(recording: Recording) -> list[ConditionInterval]:
     return [ConditionInterval("whole session", recording.begin, recording.end + 1e-6)]
 
 
-def _add_spectrum(page: HtmlReport, recording: Recording) -> None:
-    spectrum = _spectrum(recording)
-    if spectrum is not None:
-        page.heading("Spectrum of the EEG")
-        caption = "Power by frequency, a line for each channel."
-        page.figure(spectrum, caption, "spectrum")
-
-
-def _spectrum(recording: Recording) -> Figure | None:
-    """Draw the power spectrum of the first EEG stream (Welch's method, MNE)."""
-    from mne.time_frequency import psd_array_welch
-
-    for name, blocks in recording.streams.items():
-        channels = blocks[0].info.channels
-        eeg = [i for i, c in enumerate(channels) if c.kind == "eeg"]
-        if not eeg or computed(name) or not any(map(len, blocks)):
-            continue
-        rate = float(blocks[0].info.rate)
-        _, data = stitched(blocks)
-        data = np.nan_to_num(data[:, eeg] - np.nanmedian(data[:, eeg], axis=0))
-        n = int(min(4 * rate, len(data)))
-        if n < rate:
-            return None
-        power, freqs = psd_array_welch(
-            data.T, rate, 0.5, min(80.0, 0.45 * rate), n_fft=n, verbose="error"
+def _add_spectra(
+    page: HtmlReport, recording: Recording, parts: Sequence[ConditionInterval]
+) -> None:
+    spectra = eeg_spectra(recording, parts)
+    if spectra is None:
+        return
+    page.heading("EEG")
+    most = f"150 {display_unit('uV')}"
+    shares = ", ".join(f"{name} {used:.0%}" for name, used in spectra.used.items())
+    page.figure(
+        spectrum_figure(spectra),
+        f"Power spectra of windows of 2 s without artifacts (range up to {most}): each "
+        f"electrode, and each condition. Windows used: {shares}.",
+        "spectrum",
+    )
+    if (maps := topography_figure(spectra)) is not None:
+        page.figure(
+            maps,
+            "Power of each band over the head, nose up, one scale for each band. Dots: "
+            "fewer than 16 electrodes, between which nothing is interpolated.",
+            "topography",
         )
-        figure = PlainTextFigure((9, 3.4), layout="constrained")
-        ax: Any = figure.subplots()
-        with np.errstate(divide="ignore"):
-            ax.plot(freqs, 10 * np.log10(power.T), lw=0.8, alpha=0.8)
-        ax.set(xlabel="frequency (Hz)", ylabel="power (dB, uV²/Hz)")
-        ax.spines[["top", "right"]].set_visible(False)
-        if len(eeg) <= 16:
-            ax.legend(
-                [channels[i].name for i in eeg], fontsize=7, ncols=4, frameon=False
-            )
-        return figure
-    return None
+
+
+def _add_analysis(
+    page: HtmlReport,
+    recording: Recording,
+    parts: Sequence[ConditionInterval],
+    analysis: WholeRecordTables | None,
+    title: str,
+) -> None:
+    if analysis is None:
+        return
+    page.heading("Beats and responses in the raw signals")
+    figure = whole_record_figure(
+        recording, analysis.signals, analysis.tables, parts, title
+    )
+    page.figure(
+        figure,
+        "Whole-record analysis, which is not that of a live session: skin conductance "
+        "with its level and responses (onset and peak), heart rate with each accepted "
+        "or corrected interval, and sections of the raw signals. Lane at the bottom: "
+        "orange artifacts, grey missing.",
+        "beats-and-responses",
+    )
+    for note in analysis.notes:
+        page.text(note, small=True)
 
 
 def _add_events(page: HtmlReport, recording: Recording) -> None:

@@ -24,6 +24,7 @@ from physio.view.labels import (
     largest_contributions,
     reason_codes,
     reason_words,
+    scale_text,
     standard_deviation,
 )
 from physio.view.stream_stats import LogEntry, StreamStats
@@ -154,6 +155,8 @@ class TerminalLayout:
         if odds := condition_text(block):
             text = _line(f" conditions: {odds}")
             yield Text(text, "bold", no_wrap=True, overflow="crop")
+        if scales := scale_text(block):
+            yield Text(_line(f" {scales}"), "bold", no_wrap=True, overflow="crop")
         explained = "arousal" if "arousal" in names else next(iter(names), "")
         if contributions := largest_contributions(block, explained):
             text = _line(f" contributions to {explained}: {contributions}")
@@ -252,6 +255,8 @@ def status_line(screen: TerminalLayout) -> str:
             parts.append(_line(f"{code} {name} {text}").lstrip())
         if odds := condition_text(e):
             parts.append(_line(f"{code} {odds}").lstrip())
+        if scales := scale_text(e):
+            parts.append(_line(f"{code} {scales}").lstrip())
     shown = list(screen.stats)
     if len(shown) > _FEW:
         shown = [stats for stats in shown if stats.silent or stats.lost]

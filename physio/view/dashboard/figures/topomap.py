@@ -12,6 +12,7 @@ from bokeh.models import ColumnDataSource, Label, LinearColorMapper, Range1d
 from physio.core.block import Array
 from physio.view.dashboard.figures.theme import FONT, Theme, new_figure
 from physio.view.dashboard.session_state import SessionState
+from physio.view.electrodes import electrode_positions
 
 MIN_ELECTRODES: Final = 16
 """Minimum number of electrodes for interpolation; with fewer, dots are drawn."""
@@ -20,24 +21,6 @@ _SIDE: Final = 44  # pixels of a map
 _HEAD: Final = 0.095  # m, the radius drawn
 _TURN: Final = np.linspace(0, 2 * np.pi, 73)
 _APART: Final = 2.5  # radii from one head to the next
-
-
-@lru_cache(maxsize=1)
-def electrode_positions() -> dict[str, tuple[float, float]]:
-    """Return electrode positions on a head of radius 1, seen from above."""
-    import mne
-
-    standard = mne.channels.make_standard_montage("colin27_1005")
-    places = standard.get_positions()["ch_pos"]
-    positions = {}
-    for name, (x, y, z) in places.items():
-        # Azimuthal equidistant projection: the angle from the vertex is the radius.
-        size = float(np.sqrt(x * x + y * y + (z - 0.03) ** 2))
-        angle = float(np.arccos(np.clip((z - 0.03) / size, -1, 1)))
-        turned = float(np.arctan2(y, x))
-        r = angle / (np.pi / 2) * 0.9
-        positions[name.lower()] = (r * np.cos(turned), r * np.sin(turned))
-    return positions
 
 
 @lru_cache(maxsize=8)

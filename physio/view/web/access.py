@@ -1,10 +1,10 @@
-"""Access control of the dashboard: exact hosts and origins, and a token per role."""
+"""Access control of web pages: exact hosts and origins, and a token per role."""
 
 import hmac
 import ipaddress
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
@@ -18,16 +18,6 @@ from tornado.httputil import (
 )
 from tornado.routing import Router
 
-ROLES: Final = ("control", "look", "participant")
-"""Roles of viewers: experimenter, observer, and the measured participant."""
-
-PAGES_BY_ROLE: Final[Mapping[str, frozenset[str]]] = {
-    "control": frozenset(ROLES),
-    "look": frozenset({"look"}),
-    "participant": frozenset({"participant"}),
-}
-"""Pages that each role may open."""
-
 MIN_TOKEN_LENGTH: Final = 32
 """Minimum length of a token that a user chooses (characters)."""
 
@@ -35,14 +25,14 @@ _PATH: Final = re.compile(r"[A-Za-z0-9._/-]+")
 _CROSS_SITE: Final = ("cross-site", "same-site")
 
 
-def new_tokens() -> dict[str, str]:
+def new_tokens(roles: Iterable[str]) -> dict[str, str]:
     """Return a new token for each role."""
-    return {role: secrets.token_urlsafe(32) for role in ROLES}
+    return {role: secrets.token_urlsafe(32) for role in roles}
 
 
 @dataclass(frozen=True)
 class ServerAddress:
-    """Address, port and credentials at which a dashboard is served.
+    """Address, port and credentials at which pages are served.
 
     Parameters
     ----------
@@ -67,7 +57,7 @@ class ServerAddress:
             raise ValueError(f"port must be between 0 and 65535, not {self.port}")
         if self.token and len(self.token) < MIN_TOKEN_LENGTH:
             raise ValueError(
-                f"the dashboard's token has {len(self.token)} characters: use at "
+                f"the page's token has {len(self.token)} characters: use at "
                 f"least {MIN_TOKEN_LENGTH}, or omit it to get a random one"
             )
         if bool(self.certificate) != bool(self.key):
@@ -76,12 +66,12 @@ class ServerAddress:
             return
         if ipaddress.ip_address(self.address).is_unspecified:
             raise ValueError(
-                f"the dashboard cannot be served on all interfaces ({self.address}): "
+                f"the page cannot be served on all interfaces ({self.address}): "
                 "give one address"
             )
         if not (self.token and self.certificate):
             raise ValueError(
-                f"serving the dashboard on {self.address}, outside loopback, needs a "
+                f"serving the page on {self.address}, outside loopback, needs a "
                 "token and a certificate and key for TLS"
             )
 
@@ -120,6 +110,9 @@ class AccessControl(Router):
         The application.
     tokens
         Token of each role.
+    pages
+        Pages that each role may open: the first parts of their paths. The first page of
+        a role has the role's name.
     hosts
         Accepted values of the ``Host`` header.
     scheme
@@ -132,12 +125,13 @@ class AccessControl(Router):
         self,
         application: Any,
         tokens: Mapping[str, str],
+        pages: Mapping[str, frozenset[str]],
         hosts: frozenset[str],
         scheme: str,
         port: int,
     ) -> None:
         self.application, self.tokens, self.hosts = application, dict(tokens), hosts
-        self.scheme, self.port = scheme, port
+        self.pages, self.scheme, self.port = dict(pages), scheme, port
 
     def find_handler(
         self,
@@ -151,15 +145,19 @@ class AccessControl(Router):
         path, _, query = str(request.uri or "/").partition("?")
         if path == "/":
             return self._exchange_token(request, query)
-        roles = {r for r in ROLES if self._has_cookie(request, r)}
+        roles = self.roles(request)
         if not roles or ".." in path or not _PATH.fullmatch(path):
             return _PlainResponse(request, 403)
         first = path.split("/")[1]
-        opened = {page for role in roles for page in PAGES_BY_ROLE[role]}
+        opened = {page for role in roles for page in self.pages[role]}
         if first not in opened and first != "static":
             return _PlainResponse(request, 403)
         handler: HTTPMessageDelegate | None = self.application.find_handler(request)
         return handler
+
+    def roles(self, request: HTTPServerRequest) -> frozenset[str]:
+        """Return the roles whose cookies a request holds."""
+        return frozenset(r for r in self.pages if self._has_cookie(request, r))
 
     def _is_same_origin(self, request: HTTPServerRequest, host: str) -> bool:
         """Return whether the headers of a request are consistent with this server."""
@@ -169,7 +167,9 @@ class AccessControl(Router):
         origin = headers.get("Origin")
         if origin is not None and origin != f"{self.scheme}://{host}":
             return False
-        if headers.get("Upgrade", "").lower() == "websocket" and origin is None:
+        is_websocket = headers.get("Upgrade", "").lower() == "websocket"
+        changes = request.method not in ("GET", "HEAD")
+        if (is_websocket or changes) and origin is None:
             return False
         first = request.uri is not None and request.uri.startswith("/?")
         return first or headers.get("Sec-Fetch-Site", "none") not in _CROSS_SITE
@@ -182,7 +182,7 @@ class AccessControl(Router):
         for role, token in self.tokens.items():
             if hmac.compare_digest(given.encode(), token.encode()):
                 return self._redirect(request, role, token)
-        known = next((r for r in ROLES if self._has_cookie(request, r)), "")
+        known = next((r for r in self.pages if self._has_cookie(request, r)), "")
         return self._redirect(request, known) if known else _PlainResponse(request, 403)
 
     def _redirect(
@@ -247,10 +247,9 @@ class _PlainResponse(HTTPMessageDelegate):
 
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self' 'unsafe-inline' "
-    "'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; "
+    "style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -258,4 +257,5 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Headers of every response: no content from and none for other origins."""
+"""Headers of every response: no content from and none for other origins, and neither
+scripts nor styles in the page's own text."""

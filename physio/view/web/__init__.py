@@ -1,0 +1,1 @@
+"""Web pages of this computer: access control, page server, common styles."""

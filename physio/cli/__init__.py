@@ -17,6 +17,7 @@ from physio.cli import (
     columns_command,
     dashboard,
     doctor_checks,
+    edit,
     evaluate,
     extract,
     help_links,
@@ -30,6 +31,7 @@ from physio.cli import (
     table_command,
     train,
     weights,
+    workbench_command,
 )
 from physio.cli.baseline_option import BaselineCommand
 from physio.cli.output import routed, say
@@ -64,6 +66,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     ),
     "Files": (
         dashboard.view,
+        edit.edit,
         columns_command.columns,
         recordings.repair,
         recordings.export,
@@ -103,6 +106,7 @@ train.init.command("session")(routed(propose_session.init_session))
 app.add_typer(train.init, rich_help_panel="Models")
 app.add_typer(study.study, rich_help_panel="Study")
 app.add_typer(weights.weights, rich_help_panel="Models")
+app.command("app", rich_help_panel="Files")(routed(workbench_command.workbench))
 for command in (system.devices, system.doctor, bench.bench):
     app.command(rich_help_panel="System")(routed(command))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from physio.cli.channel_option import Channels, corrected
+from physio.cli.edits_option import Rater, UseEdits, chosen_edits, entities_of
 from physio.cli.output import (
     Board,
     Columns,
@@ -72,6 +73,8 @@ def analyze(
     session: ExportSession = "",
     task: Task = "",
     channels: Channels = None,
+    edits: UseEdits = True,
+    rater: Rater = "",
     json_path: JsonPath = None,
 ) -> None:
     """Analyse a whole recording: beats, SCRs, conditions and events as tables.
@@ -100,8 +103,13 @@ def analyze(
     recording = corrected(recording, channels)
     spans = _conditions(conditions, recording, participant, path)
     marks = _markers(recording, events)
-    analysis = run(recording, settings=settings)
+    entities = entities_of(path, participant, session, task)
+    applied = chosen_edits(path, recording, edits, rater, entities)
+    analysis = run(recording, settings=settings, edits=applied)
     table = analysis.spans(spans)
+    if applied is not None:
+        unedited = run(recording, settings=settings).spans(spans)
+        table.insert(7, "value_without_edits", unedited["value"])
     responses = analysis.events(
         [t for t, _ in marks], window, [label for _, label in marks]
     )

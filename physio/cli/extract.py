@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from physio.cli.edits_option import say_unused
 from physio.cli.output import (
     ExportSession,
     JsonPath,
@@ -114,6 +115,7 @@ def extract(
     from physio.offline.extract import extract as run
 
     source = open_dataset(dataset, root, tuple(trust))
+    say_unused(root)
     if any(chosen := (participant, session, task)):
         source = _selected(source, *chosen)
     tables = files.read(config) if config is not None else {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from physio.cli.channel_option import Channels, corrected
+from physio.cli.edits_option import Rater, UseEdits, chosen_edits, entities_of
 from physio.cli.output import (
     Board,
     Columns,
@@ -20,6 +21,7 @@ from physio.cli.output import (
 from physio.core.counted_nouns import counted
 
 if TYPE_CHECKING:
+    from physio.core.edits import Edits
     from physio.core.recording import Recording
 
 
@@ -96,6 +98,8 @@ def export(
     board: Board = None,
     columns: Columns = None,
     channels: Channels = None,
+    edits: UseEdits = True,
+    rater: Rater = "",
     json_path: JsonPath = None,
 ) -> None:
     """Export a recording as BIDS, or as tables or EDF with a file per stream.
@@ -120,9 +124,16 @@ def export(
         recording = without_identity(recording, keep_labels=keep_labels)
     _prepare(out, anonymise=anonymise)
     if kind == "bids":
-        _to_bids(recording, path, out, entities, eeg_format, whole=not anonymise)
+        used = _edits(path, recording, edits, rater, chosen, anonymise=anonymise)
+        whole = not anonymise
+        _to_bids(recording, path, out, entities, eeg_format, used, whole=whole)
     else:
         _WRITERS[kind](recording, out)
+    _say_written(out, json_path)
+
+
+def _say_written(out: Path, json_path: Path | None) -> None:
+    """Name the files of an output folder."""
     files = (p for p in out.rglob("*") if p.is_file())
     written = sorted(p for p in files if p.name != ANONYMISED)
     for file in written:
@@ -138,6 +149,29 @@ def _chosen(path: Path, e4_session: str, entities: dict[str, str]) -> dict[str, 
         return {"session": e4_session}
     task = "" if entities["task"] == "rest" else entities["task"]
     return {**entities, "session": e4_session or entities["session"], "task": task}
+
+
+def _edits(
+    path: Path,
+    recording: "Recording",
+    use: bool,
+    rater: str,
+    selected: dict[str, str],
+    *,
+    anonymise: bool,
+) -> "Edits | None":
+    """Return the edits by eye of a recording; without texts and dates if anonymised."""
+    from dataclasses import replace
+
+    names = (selected.get(n, "") for n in ("participant", "session", "task"))
+    edits = chosen_edits(path, recording, use, rater, entities_of(path, *names))
+    if edits is None:
+        return None
+    say(edits.sentence)
+    if not anonymise:
+        return edits
+    active = tuple(replace(e, why="", at="") for e in edits.active)
+    return replace(edits, active=active, sentence="edited by eye")
 
 
 def _prepare(out: Path, *, anonymise: bool) -> None:
@@ -160,6 +194,7 @@ def _to_bids(
     out: Path,
     entities: dict[str, str],
     eeg_format: str,
+    edits: "Edits | None",
     *,
     whole: bool,
 ) -> None:
@@ -173,6 +208,7 @@ def _to_bids(
         out,
         eeg_format=eeg_format,
         answers=answers(recording) if whole else {},
+        edits=edits,
         **entities,
     )
     for names in exported[:1]:

@@ -24,6 +24,7 @@ from physio.core.private_file import write_private
 if TYPE_CHECKING:
     import pandas as pd
 
+    from physio.core.edits import Edits
     from physio.core.recording import Recording
     from physio.datasets.recording_folder import RecordingPlace
     from physio.view.plots.time_axes import ConditionInterval
@@ -226,6 +227,7 @@ def session_page(
     recording, features, estimates = session_or_computed(path, **given)
     parts = _conditions(recording, path, sheet, zone, given.get("participant", ""))
     rows = recording_rows(recording, features)
+    edits, words = _edits(path, recording, given)
     page = session_report(
         recording,
         features,
@@ -234,9 +236,49 @@ def session_page(
         _timing(recording),
         rows,
         name=path.name,
-        analysis=_whole_record(recording),
+        analysis=_whole_record(recording, edits),
     )
+    if words:
+        say(words)
+        _add_edits(page, recording, edits, words, parts)
     return page, recording, rows
+
+
+def _edits(
+    path: Path, recording: "Recording", options: Mapping[str, Any]
+) -> "tuple[Edits | None, str]":
+    """Return the edits by eye of a recording, and a sentence on them."""
+    from physio.cli.edits_option import entities_of
+    from physio.offline.edits_file import EditsChoice, edits_of
+
+    names = (str(options.get(n) or "") for n in ("participant", "session", "task"))
+    try:
+        entities = entities_of(path, *names)
+        return edits_of(path, recording.begin, EditsChoice(), entities)
+    except ValueError as error:  # of several raters, or of another recording
+        return None, f"no edits by eye are used: {error}"
+
+
+def _add_edits(
+    page: "HtmlReport",
+    recording: "Recording",
+    edits: "Edits | None",
+    words: str,
+    parts: "list[ConditionInterval]",
+) -> None:
+    """Add the edits by eye of a recording: measures with and without, by condition."""
+    from physio.offline.edits_summary import edits_summary
+
+    page.heading("Correction by eye")
+    page.text(f"{words[0].upper()}{words[1:]}.")
+    if edits is None:
+        return
+    page.table(edits_summary(recording, edits, parts))
+    page.text(
+        "Measures of the whole record. Live features and estimates are computed "
+        "without edits: they are what a live session has.",
+        small=True,
+    )
 
 
 def _conditions(
@@ -260,13 +302,15 @@ def _conditions(
     return [ConditionInterval(span.name, span.begin, span.end) for span in spans]
 
 
-def _whole_record(recording: "Recording") -> "WholeRecordTables | None":
+def _whole_record(
+    recording: "Recording", edits: "Edits | None"
+) -> "WholeRecordTables | None":
     """Return the analysis of a whole recording; None if nothing can be analysed."""
     from physio.offline.analysis import analyze
     from physio.view.reports.session import WholeRecordTables
 
     try:
-        analysis = analyze(recording)
+        analysis = analyze(recording, edits=edits)
     except ValueError:
         return None
     tables = {"beats": analysis.beats, "scrs": analysis.scrs}

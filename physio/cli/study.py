@@ -1,10 +1,12 @@
 """Commands of a study, from its plan to its results."""
 
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zlib import crc32
@@ -12,11 +14,12 @@ from zlib import crc32
 import typer
 
 from physio.cli.output import JsonPath, config_path, routed, say, write_text
+from physio.cli.study_presentation import Presentation
 from physio.core.counted_nouns import counted
 from physio.core.printable import printable
 
 if TYPE_CHECKING:
-    from physio.core.protocols import Clock, Device
+    from physio.core.protocols import Device
     from physio.online.session_config import SessionConfig
     from physio.study.questionnaires import Questionnaire
     from physio.study.study_folder import Study
@@ -47,14 +50,25 @@ def init(
             help="Study file (TOML); default: an example.", callback=config_path
         ),
     ] = None,
+    browser: Annotated[
+        bool,
+        typer.Option("--browser", help="Take the example with pictures and sounds."),
+    ] = False,
 ) -> None:
     """Create a study: copy its plan, draw the orders of conditions, freeze both.
 
     Example: `physio study init films --plan films.toml`
     """
+    from physio.study.example_stimuli import browser_example
     from physio.study.study_folder import Study
 
-    created = Study.begin(root, plan)
+    if browser and plan is not None:
+        raise ValueError("--browser takes an example: leave --plan out, or --browser")
+    if browser:
+        with browser_example() as example:
+            created = Study.begin(root, example)
+    else:
+        created = Study.begin(root, plan)
     orders = len(created.frozen["orders"])
     say(
         f"{root}: {created.design.study.name}, {orders} orders drawn, "
@@ -79,15 +93,27 @@ def run(
     lose: Annotated[
         str, typer.Option(help="Device that fails half-way, in a rehearsal.")
     ] = "",
+    browser: Annotated[
+        bool,
+        typer.Option(
+            "--browser",
+            help="Present the session on a page for the participant, with another for "
+            "the experimenter.",
+        ),
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the pages; 0: a free one.")
+    ] = 0,
 ) -> None:
     """Run a participant through the conditions not completed yet.
 
     Every transition is marked in the recording. After a crash, run it again: it resumes
     with the interrupted condition.
 
-    Example: `physio study run films --participant p07`
+    Example: `physio study run films --participant p07 --browser`
     """
     from physio.cli import session_folder
+    from physio.study import page_rehearsal
     from physio.study.contrasts import completed_conditions
     from physio.study.study_folder import Study
 
@@ -99,16 +125,34 @@ def run(
     remaining = [name for name in conditions if name not in done]
     if not remaining:
         raise ValueError(f"{code!r} has completed all conditions: see the log")
+    if not browser and (shown := [c for c in remaining if _on_page(opened, c)]):
+        raise ValueError(
+            f"{root}: the condition {shown[0]!r} has stimuli or a continuous rating, "
+            "which a page presents: run it with --browser"
+        )
+    if browser and rehearse:
+        page_rehearsal.find_chromium()
     _preflight(opened, code, skip_preflight, rehearsed=rehearse)
     say(f"{code}: {', '.join(remaining)}" + (f" ({len(done)} done)" if done else ""))
-    _run_session(opened, code, remaining, rehearse=rehearse, lose=lose)
+    presented = Presentation(browser, port, rehearse)
+    _run_session(opened, code, remaining, presented, lose=lose)
 
 
-def rehearse(root: Root) -> None:
+def rehearse(
+    root: Root,
+    browser: Annotated[
+        bool,
+        typer.Option(
+            "--browser",
+            help="Let the simulated participants use the page in a real browser.",
+        ),
+    ] = False,
+) -> None:
     """Run a whole study with simulated participants, failures included.
 
     The wristband of the second fails half-way, the session of the third is killed and
-    resumed, and the fifth withdraws: all data of that participant are deleted.
+    resumed, and the fifth withdraws: all data of that participant are deleted. In the
+    browser, the page of the fourth is reloaded during the session.
 
     Example: `physio study rehearse trial`, after `physio study init trial`
     """
@@ -120,56 +164,61 @@ def rehearse(root: Root) -> None:
     for k in range(opened.design.study.participants):
         code = f"sim{k + 1}"
         if k == 2:
-            _kill_and_resume(root, code, opened)
+            _kill_and_resume(root, code, opened, browser=browser)
         run(
             root,
             code,
             skip_preflight="rehearsal: simulated participants follow no instruction",
             rehearse=True,
             lose=band if k == 1 else "",
+            browser=browser,
         )
         if k == 4:
             say(delete_participant(opened, code).sentence)
 
 
 def _run_session(
-    opened: "Study", code: str, conditions: list[str], *, rehearse: bool, lose: str
+    opened: "Study",
+    code: str,
+    conditions: list[str],
+    presented: Presentation,
+    *,
+    lose: str,
 ) -> None:
     """Run the session of a participant."""
     from physio.cli import session_folder
     from physio.cli.run_session import RunOptions, run_session
-    from physio.core.protocols import FastClock, WallClock
     from physio.online.remote_control import ControlSocket
-    from physio.study.experimenter_view import ExperimenterView
-    from physio.study.protocol_runner import ProtocolRunner
 
-    settings = opened.design.study
-    file = (
-        _session(opened, code, conditions, lose) if rehearse else _session(opened, code)
-    )
-    clock: Clock = FastClock() if rehearse else WallClock()
+    settings, rehearsed = opened.design.study, presented.rehearsed
+    simulated = (conditions, lose) if rehearsed else ()
+    file = _session(opened, code, *simulated)
+    clock = presented.clock()
     out = opened.next_session_folder(code)
 
     def write_log(event: str, **about: Any) -> None:
         opened.write_log(event, participant=code, session=out.name, **about)
 
-    answer = _answer(code) if rehearse else None
-    runner = ProtocolRunner(opened.design, conditions, clock, write_log, answer)
-    with session_folder.fresh(out, code) as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(session_folder.fresh(out, code))
+        answer = _answer(code) if rehearsed else None
+        protocol = presented.protocol(opened, code, conditions, clock, answer)
+        protocol.runner.on_progress = write_log
+        stack.enter_context(protocol.opened(folder))
         devices: list[Device] = [
             *file.devices(clock),
             ControlSocket(folder, clock),
-            runner,
+            protocol.runner,
         ]
         write_log(
             "session",
             hash=opened.design.hash,
             conditions=conditions,
-            simulated=rehearse,
+            simulated=rehearsed,
         )
         options = RunOptions(
-            poll=0.25 if rehearse else 0.02,
-            view=lambda session: ExperimenterView(runner, session),
+            poll=presented.poll,
+            view=protocol.view,
             about={
                 "study": settings.name,
                 "study.hash": opened.design.hash,
@@ -204,7 +253,7 @@ def _session(
         for condition in conditions
         for name, seconds in (
             ("rest", float(PAUSE)),
-            (condition, opened.design.conditions[condition].seconds),
+            (_simulated(condition), opened.design.seconds(condition)),
         )
     ]
     devices = {}
@@ -235,7 +284,8 @@ def _answer(code: str) -> Any:
 
     def answer(condition: str, asked: "Questionnaire") -> Mapping[str, float]:
         middle, half = (asked.high + asked.low) / 2, (asked.high - asked.low) / 2
-        affect = dict(zip(DIMENSIONS, CONDITION_AFFECT[condition], strict=True))
+        mean = CONDITION_AFFECT[_simulated(condition)]
+        affect = dict(zip(DIMENSIONS, mean, strict=True))
         answers = {
             item: middle + half * (affect.get(item, 0.0) + rng.normal(0, 0.2))
             for item in asked.items
@@ -248,6 +298,19 @@ def _answer(code: str) -> Any:
     return answer
 
 
+def _simulated(condition: str) -> str:
+    """Return the simulated condition that stands for one of a study."""
+    from devices.simulated.affect_trajectory import CONDITION_AFFECT
+
+    return condition if condition in CONDITION_AFFECT else "random"
+
+
+def _on_page(opened: "Study", condition: str) -> bool:
+    """Return whether a condition needs the participant's page."""
+    planned = opened.design.conditions[condition]
+    return bool(planned.stimuli or planned.rate)
+
+
 def _first_wristband(opened: "Study") -> str:
     """Return the first simulated wristband of a study's session file."""
     devices = _session(opened, "nobody").table("devices")
@@ -257,11 +320,12 @@ def _first_wristband(opened: "Study") -> str:
     return ""
 
 
-def _kill_and_resume(root: Path, code: str, opened: "Study") -> None:
+def _kill_and_resume(root: Path, code: str, opened: "Study", *, browser: bool) -> None:
     """Run a session in another process and kill it in its third condition."""
     command = [
         sys.executable, "-m", "physio.cli", "study", "run", str(root),
         "--participant", code, "--rehearse", "--skip-preflight", "rehearsal",
+        *(["--browser"] if browser else []),
     ]  # fmt: skip
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=dict(os.environ))
     while child.poll() is None:
@@ -359,7 +423,9 @@ def epochs(
     derived.mkdir(mode=0o700, exist_ok=True)
     with replace_folder(opened.root / DERIVED / "epochs") as folder:
         for recorded in read_sessions(opened, opened.participants):
-            frame = events.event_related_responses(recorded.recording, event)
+            frame = events.event_related_responses(
+                recorded.recording, event, recorded.edits
+            )
             if not len(frame):
                 continue
             n_epochs, done = (
@@ -449,6 +515,9 @@ def table(
     counts = value_counts(rows)
     values = counted(counts["values"], "value")
     say(f"{folder}: {values}, {counts['values excluded']} excluded")
+    about = json.loads((folder / "provenance.json").read_text("utf-8"))
+    for text in about[derivatives.EDITS]:
+        say(text)
     for contrast in differences:
         say(
             f"{contrast.of} - {contrast.against}, {contrast.outcome}: "

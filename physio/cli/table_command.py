@@ -9,6 +9,7 @@ import typer
 
 from physio.cli.baseline_option import Baseline, chosen
 from physio.cli.channel_option import Channels
+from physio.cli.edits_option import Rater, UseEdits
 from physio.cli.output import Board, Columns, ExportSession, JsonPath, say, write_json
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ def table(
     columns: Columns = None,
     session: ExportSession = "",
     channels: Channels = None,
+    edits: UseEdits = True,
+    rater: Rater = "",
     json_path: JsonPath = None,
 ) -> None:
     """Write a table of measures: a row per participant, condition and measure.
@@ -122,6 +125,7 @@ def table(
     from physio.offline import condition_table, table_files
     from physio.offline.condition_measures import MeasureSettings
     from physio.offline.conditions import ConditionSheet, time_zone
+    from physio.offline.edits_file import EditsChoice
     from physio.offline.exclusions import read_rules
     from physio.offline.table_methods import rules_of
 
@@ -134,6 +138,7 @@ def table(
         tuple(events),
         participant,
         time_zone(zone),
+        EditsChoice(edits, rater),
     )
     names = ("", "wide", "coverage", *(["events"] if events else []))
     table_files.targets(output, names)

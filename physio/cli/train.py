@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from physio.cli.edits_option import say_unused
 from physio.cli.output import JsonPath, Trust, config_path, routed, say, write_text
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def train(
     say(f"reading {config}", err=True)
     from physio.training.train_file import is_general
 
+    say_unused(data)
     if is_general(config):
         _train(config, data, out or Path(), json_path, tuple(trust))
         return

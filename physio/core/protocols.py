@@ -204,6 +204,10 @@ class Sink(CommandSource, ABC):
     threaded: bool = False
     """True if `write` hands over to a thread of its own, so that nothing waits."""
 
+    grace: float | None = None
+    """Time that the end of the session waits for what is queued (s); None: until all
+    is written."""
+
     def __enter__(self) -> Self:
         return self
 

@@ -49,6 +49,9 @@ Labels are the weights and the tick, ``"eegnet 1240"``. A replay begins with the
 that it misses the same.
 """
 
+RULES = "session.rules"
+"""Name of the stream of the firings of rules, which a replay computes again."""
+
 USER_INPUT = (MARKERS, RATINGS, MUTES, CALIBRATION)
 """Names of the session's streams that are input, as those of the devices are."""
 

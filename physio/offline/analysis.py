@@ -1,6 +1,6 @@
 """Analysis of a whole recording: beats, responses, signals, conditions, events."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
@@ -9,8 +9,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from physio.core.block import Block, Channel, StreamInfo
+from physio.core.edits import Edits
 from physio.core.recording import Recording, computed
 from physio.datasets.base import ConditionSpan
+from physio.offline.apply_edits import (
+    EditedTable,
+    edit_beats,
+    edit_scrs,
+    edited_share,
+    mask_recording,
+    without_effect,
+)
 from physio.offline.event_responses import event_table
 from physio.offline.span_measures import span_table
 from physio.offline.whole_eeg import analyze_eeg
@@ -85,11 +94,11 @@ class Analysis:
     beats
         A row per heart beat: ``time`` (s, session clock), ``stream``, ``channel``,
         ``source`` (``ecg``, ``ppg`` or ``intervals``), ``interval`` (s) before it,
-        ``accepted``, ``corrected``, ``confidence``, ``amplitude``.
+        ``accepted``, ``corrected``, ``confidence``, ``amplitude``, ``edited``.
     scrs
         A row per skin conductance response: ``onset`` (s), ``stream``, ``channel``,
         ``peak`` (s), ``amplitude`` (uS), ``rise_time``, ``half_recovery_time`` (s),
-        ``recovery`` (s), ``baseline`` (uS).
+        ``recovery`` (s), ``baseline`` (uS), ``edited``.
     signals
         Tracks by ``<stream>/<channel>``, indexed by time (s); their ``attrs`` hold
         ``kind``, ``stream``, ``channel`` and ``units``.
@@ -101,6 +110,8 @@ class Analysis:
         Sentences on what was not analysed, and why.
     metadata
         Properties of the recording: see `Recording`.
+    edits
+        Edits by eye that were applied; None without any.
 
     Notes
     -----
@@ -116,14 +127,18 @@ class Analysis:
     settings: AnalysisSettings
     notes: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    edits: Edits | None = None
 
     def spans(self, conditions: Iterable[HasSpan] = ()) -> pd.DataFrame:
         """Return a row per condition, stream and measure; see `span_table`.
 
-        Without conditions, the whole recording is one, ``"recording"``.
+        Without conditions, the whole recording is one, ``"recording"``. Further
+        columns are ``edited_share`` of the beats or responses of the condition and
+        ``marked_share`` of its time, marked as bad by eye, and the reason of an
+        ``exclusion`` by eye.
         """
         chosen = list(conditions) or [ConditionSpan("recording", self.begin, self.end)]
-        table = span_table(self, chosen)
+        table = _with_edit_shares(span_table(self, chosen), self)
         return _labelled(table, self.metadata)
 
     def events(
@@ -138,7 +153,11 @@ class Analysis:
 
 
 def analyze(
-    recording: Recording, *, settings: AnalysisSettings | None = None
+    recording: Recording,
+    *,
+    settings: AnalysisSettings | None = None,
+    edits: Edits | None = None,
+    only: Collection[str] = (),
 ) -> Analysis:
     """Analyse a whole recording at once, both ends included.
 
@@ -150,6 +169,11 @@ def analyze(
         ``interval`` (s) are RR intervals.
     settings
         Settings; by default `AnalysisSettings()`.
+    edits
+        Edits by eye, on the session clock: bad spans are missing, beats and responses
+        as the rater left them.
+    only
+        Kinds of channels that are analysed, as ``"gsr"``; by default all.
 
     Returns
     -------
@@ -169,13 +193,19 @@ def analyze(
     comes with its coverage and its share of artifacts.
     """
     chosen = settings or AnalysisSettings()
-    result = _Collected([], [], {}, [])
+    result = _Collected([], [], {}, [], edits)
+    if edits is not None:
+        recording = mask_recording(recording, edits)
+        result.notes.append(edits.sentence)
     for blocks in measured_streams(recording).values():
         for kind, channels in _by_kind(blocks[0].info).items():
+            if only and kind not in only:
+                continue
             _analyze_kind(result, kind, blocks, channels, chosen)
     for name, events in recording.events.items():
         if "interval" in events.info.names and len(events) and not computed(name):
             beats = analyze_intervals(events)
+            beats = _edited(result, beats, name, "interval")
             if len(beats):
                 _add_heart(
                     result, beats, name, "interval", _variability(name, recording)
@@ -197,6 +227,22 @@ def analyze(
         chosen,
         tuple(result.notes),
         dict(recording.metadata),
+        edits,
+    )
+
+
+def _with_edit_shares(table: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
+    """Return a table of conditions with the shares of edits, and exclusions by eye."""
+    edits = analysis.edits
+    if edits is None:
+        return table.assign(edited_share=0.0, marked_share=0.0, exclusion="")
+    tables = analysis.beats, analysis.scrs
+    columns = ["stream", "channel", "measure", "begin", "end"]
+    rows = list(table[columns].itertuples(index=False, name=None))
+    return table.assign(
+        edited_share=[edited_share(edits, tables, r[:2], r[2], r[3:]) for r in rows],
+        marked_share=[edits.marked_share(r[0], r[1], *r[3:]) for r in rows],
+        exclusion=[edits.excluded(*r[3:]) for r in rows],
     )
 
 
@@ -217,6 +263,13 @@ class _Collected(NamedTuple):
     scrs: list[pd.DataFrame]
     signals: dict[str, pd.DataFrame]
     notes: list[str]
+    edits: Edits | None = None
+
+    def note_edits(self, edited: EditedTable, stream: str, thing: str) -> pd.DataFrame:
+        """Return an edited table; note edits without effect."""
+        if text := without_effect(edited.without_effect, stream, thing):
+            self.notes.append(text)
+        return edited.table
 
 
 _KINDS: Final = {
@@ -295,6 +348,10 @@ def _skin(
     settings: AnalysisSettings,
 ) -> None:
     _, parts, scrs = analyze_skin(blocks, channels[0], settings.scr_threshold)
+    if result.edits is not None:
+        name, column = blocks[0].info.name, parts["conductance"]
+        edited = edit_scrs(scrs, result.edits, name, channels[0].name, column)
+        scrs = result.note_edits(edited, name, "SCR")
     result.scrs.append(scrs)
     units = dict.fromkeys(("conductance", "scl", "phasic"), "uS") | {"driver": "uS/s"}
     _add(result, parts, "skin", blocks[0].info.name, channels[0].name, units)
@@ -307,8 +364,23 @@ def _heart(
     _: AnalysisSettings,
 ) -> None:
     signal, beats = analyze_beats(blocks, channels[0])
+    beats = _edited(result, beats, signal.stream, channels[0].name, signal)
     kind = "hrv" if channels[0].kind == "ecg" else "prv"
     _add_heart(result, beats, signal.stream, channels[0].name, kind, signal)
+
+
+def _edited(
+    result: _Collected,
+    beats: pd.DataFrame,
+    stream: str,
+    channel: str,
+    signal: WholeSignal | None = None,
+) -> pd.DataFrame:
+    """Return beats with the edits by eye, if there are any."""
+    if result.edits is None:
+        return beats
+    edited = edit_beats(beats, result.edits, stream, channel, signal)
+    return result.note_edits(edited, stream, "beat")
 
 
 def _add_heart(

@@ -52,6 +52,11 @@ _MEANINGS: Final = {
     "heart_rate_before": f"mean rate from {BEFORE[0]:g} to {BEFORE[1]:g} s",
     "heart_rate_change": f"mean rate from {AFTER[0]:g} to {AFTER[1]:g} s less that "
     "before",
+    "edited": "whether it was placed by eye, or follows a beat that was",
+    "edited_share": "share of the beats or responses of the condition edited by eye",
+    "marked_share": "share of the condition marked as bad by eye",
+    "exclusion": "reason of the rater who excluded the condition",
+    "value_without_edits": "value without the edits by eye",
     "provenance": "values depend on later samples: no training data of live weights",
 }
 
@@ -123,6 +128,7 @@ def write_analysis(
         "end": analysis.end,
         "settings": asdict(analysis.settings),
         "notes": list(analysis.notes),
+        "edits": analysis.edits.sentence if analysis.edits else "",
         "measures": DESCRIPTIONS,
         "tables": {},
     }

@@ -9,6 +9,7 @@ import pandas as pd
 
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Block
+from physio.core.edits import Edits
 from physio.core.events import Events
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import (
@@ -32,9 +33,10 @@ FEATURES: Final = "live features, causal"
 ESTIMATES: Final = "live estimates, causal"
 
 COLUMNS: Final = (
-    *("span", "measure", "source", "analysis", "value", "unit", "n", "n_of"),
-    *("coverage", "artifact_share", "corrected_share", "respiration_rate"),
-    *("since_worn_s", "reason"),
+    *("span", "measure", "source", "analysis", "value", "value_without_edits"),
+    *("unit", "n", "n_of", "coverage", "artifact_share", "corrected_share"),
+    *("edited_share", "marked_share", "respiration_rate", "since_worn_s"),
+    *("reason", "excluded_by_eye"),
 )
 _COUNTED: Final = {
     "scr": "responses",
@@ -93,6 +95,10 @@ class Measures:
         Settings.
     notes
         Sentences on what was not measured.
+    edits
+        Edits by eye of the analysis; None without any.
+    unedited
+        Analysis without them.
     """
 
     recording: Recording
@@ -100,6 +106,8 @@ class Measures:
     blocks: dict[str, Block]
     settings: MeasureSettings
     notes: tuple[str, ...] = ()
+    edits: Edits | None = None
+    unedited: Analysis | None = None
 
     @classmethod
     def of(
@@ -107,6 +115,7 @@ class Measures:
         recording: Recording,
         settings: MeasureSettings,
         baselines: Sequence[BaselineSpan] = (),
+        edits: Edits | None = None,
     ) -> "Measures":
         """Analyse a recording.
 
@@ -119,6 +128,8 @@ class Measures:
         baselines
             Baseline of the estimates; without one, and without a baseline in the
             recording, there are no estimates.
+        edits
+            Edits by eye; live features and estimates are computed without them.
 
         Raises
         ------
@@ -126,12 +137,13 @@ class Measures:
             If nothing can be measured.
         """
         notes: list[str] = []
-        analysis = None
+        analysis = unedited = None
+        chosen = AnalysisSettings(settings.scr_threshold)
         try:
-            analysis = analyze(
-                recording, settings=AnalysisSettings(settings.scr_threshold)
-            )
+            analysis = analyze(recording, settings=chosen, edits=edits)
             notes += analysis.notes
+            if edits is not None:
+                unedited = analyze(recording, settings=chosen)
         except ValueError as error:
             if not (settings.live_features or settings.estimates):
                 raise
@@ -139,7 +151,7 @@ class Measures:
         blocks = _live(recording, settings, baselines, notes)
         if analysis is None and not blocks:
             raise ValueError("; ".join(notes))
-        return cls(recording, analysis, blocks, settings, tuple(notes))
+        return cls(recording, analysis, blocks, settings, tuple(notes), edits, unedited)
 
     def spans(self, conditions: Sequence[ConditionSpan]) -> pd.DataFrame:
         """Return a row per condition and measure, columns of `COLUMNS`.
@@ -150,6 +162,9 @@ class Measures:
         for index, condition in enumerate(conditions):
             if self.analysis is not None:
                 rows = _whole_record_rows(self.analysis, condition)
+                if self.unedited is not None:
+                    other = _whole_record_rows(self.unedited, condition)
+                    rows = _beside(rows, other)
                 parts.append(rows.assign(span=index))
             for label, block in self.blocks.items():
                 rows = _block_rows(block, label, condition)
@@ -157,7 +172,15 @@ class Measures:
         filled = [part for part in parts if len(part)]
         if not filled:
             return pd.DataFrame(columns=list(COLUMNS))
-        return pd.concat(filled, ignore_index=True).reindex(columns=list(COLUMNS))
+        table = pd.concat(filled, ignore_index=True).reindex(columns=list(COLUMNS))
+        excluded = [self._excluded(c) for c in conditions]
+        table["excluded_by_eye"] = [excluded[i] for i in table["span"]]
+        return table
+
+    def _excluded(self, condition: ConditionSpan) -> str:
+        if self.edits is None:
+            return ""
+        return self.edits.excluded(condition.begin, condition.end)
 
     def events(self, prefixes: Sequence[str]) -> pd.DataFrame:
         """Return a row per marker whose label begins with one of some prefixes.
@@ -252,12 +275,21 @@ def _whole_record_rows(analysis: Analysis, condition: ConditionSpan) -> pd.DataF
             "coverage": frame["coverage"].astype(float),
             "artifact_share": frame["artifact"].astype(float),
             "corrected_share": shares.astype(float).where(is_heart),
+            "edited_share": frame["edited_share"],
+            "marked_share": frame["marked_share"],
             "respiration_rate": breathing[0] if breathing else np.nan,
             "since_worn_s": frame["stream"].map(_put_on(analysis, condition.begin)),
             "reason": frame["reason"].fillna(""),
         }
     )
     return pd.concat([rows, _first_latency(analysis, condition, rows)])
+
+
+def _beside(rows: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Return the measures of a condition with their values without edits."""
+    key = ["measure", "source"]
+    values = other.drop_duplicates(key).set_index(key)["value"]
+    return rows.join(values.rename("value_without_edits"), on=key)
 
 
 def _first_latency(
@@ -313,6 +345,8 @@ def _block_rows(block: Block, label: str, condition: ConditionSpan) -> pd.DataFr
                 "coverage": len(finite) / max(int(inside.sum()), 1),
                 "artifact_share": _poor_share(values),
                 "corrected_share": np.nan,
+                "edited_share": 0.0,
+                "marked_share": 0.0,
                 "respiration_rate": np.nan,
                 "since_worn_s": np.nan,
                 "reason": "" if len(finite) else _missing_words(values),

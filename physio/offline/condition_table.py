@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from physio.core.baseline_choice import BaselineChoice
+from physio.core.edits import Edits
 from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan
 from physio.offline import condition_baseline
@@ -20,6 +21,7 @@ from physio.offline.conditions import (
     PlacedConditions,
     recorded_conditions,
 )
+from physio.offline.edits_file import EditsChoice, edits_of
 from physio.offline.exclusions import Exclusion, exclusion_reason
 from physio.offline.parallel import run_jobs
 
@@ -36,12 +38,15 @@ LONG: Final = {
     "source": "stream and channel that was measured",
     "analysis": "whole record (non-causal), or live features (causal)",
     "value": "value, not corrected by a baseline",
+    "value_without_edits": "value without the edits by eye; empty if there are none",
     "unit": "unit of value, baseline_value and difference",
     "n": "number of beats, responses, breaths or values behind the value",
     "n_of": "kind of the number n",
     "coverage": "valid fraction of the condition",
     "artifact_share": "fraction of the condition that was masked as artifact",
     "corrected_share": "share of the beats that were corrected",
+    "edited_share": "share of the beats or responses that were edited by eye",
+    "marked_share": "fraction of the condition that was marked as bad by eye",
     "respiration_rate": "mean respiration rate in the condition (1/min)",
     "reason": "reason for a missing value",
     "exclusion": "reason for the exclusion of the value; empty if it is included",
@@ -75,6 +80,8 @@ class TableSettings:
         Participant of all recordings; default: of each file.
     zone
         Zone of clock times without one.
+    edits
+        Choice of the edits by eye.
     """
 
     sheet: ConditionSheet | None = None
@@ -84,6 +91,7 @@ class TableSettings:
     events: tuple[str, ...] = ()
     participant: str = ""
     zone: tzinfo | None = None
+    edits: EditsChoice = field(default_factory=EditsChoice)
 
 
 class RecordingJob(NamedTuple):
@@ -187,12 +195,15 @@ def measure_file(job: RecordingJob) -> RecordingRows:
         recording = _of_participant(job.reader(path), settings.participant)
         code = settings.participant or participant_code(path, recording, settings.sheet)
         placed = _placed(recording, code, path, settings)
-        rows, notes = measure_recording(recording, placed.spans, settings)
+        edits, words = edits_of(path, recording.begin, settings.edits)
+        rows, notes = measure_recording(recording, placed.spans, settings, edits)
+        notes = (*notes, words) if words and edits is None else notes
         refused = _refused(placed)
         rows = pd.concat([r for r in (rows, refused) if len(r)] or [rows])
         events = pd.DataFrame()
         if settings.events:
-            events = Measures.of(recording, settings.measures).events(settings.events)
+            measures = Measures.of(recording, settings.measures, (), edits)
+            events = measures.events(settings.events)
             if not len(events):
                 labels = " or ".join(map(repr, settings.events))
                 notes += (f"no marker begins with {labels}",)
@@ -210,8 +221,12 @@ def measure_recording(
     recording: Recording,
     conditions: Sequence[ConditionSpan],
     settings: TableSettings,
+    edits: Edits | None = None,
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the rows of the conditions of a recording, and notes on the baseline."""
+    """Return the rows of the conditions of a recording, and notes.
+
+    Notes are on its edits by eye, if there are any, and on the baseline.
+    """
     notes: tuple[str, ...] = ()
     baselines: Sequence[condition_baseline.BaselineSpan] = ()
     if settings.baseline is not None:
@@ -219,12 +234,13 @@ def measure_recording(
             baselines = baseline_spans(settings.baseline, recording, conditions)
         except ValueError as error:
             notes = (f"no differences: {error}",)
-    measures = Measures.of(recording, settings.measures, baselines[:1])
+    measures = Measures.of(recording, settings.measures, baselines[:1], edits)
 
     def measured(spans: Sequence[ConditionSpan]) -> pd.DataFrame:
         frame = measures.spans(spans)
         frame["exclusion"] = [
-            exclusion_reason(settings.exclusions, row) for row in frame.itertuples()
+            str(row.excluded_by_eye) or exclusion_reason(settings.exclusions, row)
+            for row in frame.itertuples()
         ]
         return frame
 
@@ -267,9 +283,10 @@ def wide_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return a row per participant: included values, differences and baselines.
 
     Columns are ``<measure>.<condition>``, ``<measure>.<condition>.difference`` and
-    ``<measure>.baseline``; a repeated condition has its number, ``rest_2``; measures of
-    another analysis, or of a second sensor, have its name in front. A column without a
-    value is left out.
+    ``<measure>.baseline``, and where a recording has edits by eye
+    ``<measure>.<condition>.without_edits``; a repeated condition has its number,
+    ``rest_2``; measures of another analysis, or of a second sensor, have its name in
+    front. A column without a value is left out.
     """
     rows = table[table["baseline_role"] != condition_baseline.SENSITIVITY].copy()
     rows = rows[rows["measure"] != ""]
@@ -288,6 +305,9 @@ def wide_table(table: pd.DataFrame) -> pd.DataFrame:
     ]
     if (rows["baseline_role"] == "").all():
         parts = parts[:1]
+    if "value_without_edits" in rows:
+        unedited = rows["value_without_edits"]
+        parts.append((rows["name"] + "." + rows["place"] + ".without_edits", unedited))
     columns = list(dict.fromkeys(n for names, _ in parts for n in names))
     stacked = pd.concat(
         pd.DataFrame({"participant": rows["participant"], "column": n, "value": v})

@@ -149,7 +149,8 @@ def by_condition(table: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         ``condition``, ``measure``, ``analysis``, ``participants``, ``values``,
         ``excluded``, ``excluded_share``, ``coverage_mean``, ``coverage_min``,
-        ``artifact_share_mean`` and ``reasons``, each reason with its number of values.
+        ``artifact_share_mean``, ``edited_share_mean`` and ``marked_share_mean`` (by
+        eye), and ``reasons``, each reason with its number of values.
     """
     rows = []
     primary = table[table["baseline_role"] != "sensitivity"]
@@ -168,6 +169,8 @@ def by_condition(table: pd.DataFrame) -> pd.DataFrame:
                 "coverage_mean": part["coverage"].mean(),
                 "coverage_min": part["coverage"].min(),
                 "artifact_share_mean": part["artifact_share"].mean(),
+                "edited_share_mean": part["edited_share"].mean(),
+                "marked_share_mean": part["marked_share"].mean(),
                 "reasons": "; ".join(f"{n} x {why}" for why, n in reasons.items()),
             }
         )

@@ -93,7 +93,7 @@ def table_methods(tables: "Tables", settings: "TableSettings") -> str:
     valued = set(rows.loc[rows["value"].notna(), "measure"])
     sentences += signal_sentences(valued, settings.measures.scr_threshold)
     sentences += [*_analyses(rows), _baseline(rows, settings), _rules(rows, settings)]
-    sentences.append(_events(tables.events, settings))
+    sentences += [_edits(tables), _events(tables.events, settings)]
     sentences.append(
         f"Computed with {', '.join(f'{name} {version(name)}' for name in LIBRARIES)}."
     )
@@ -142,6 +142,22 @@ def _rules(rows: pd.DataFrame, settings: "TableSettings") -> str:
         return f"No rule of exclusion was stated; {count}"
     rules = "; ".join(rule.words for rule in settings.exclusions)
     return f"Rules of exclusion, stated before the analysis: {rules}. {count}"
+
+
+def _edits(tables: "Tables") -> str:
+    """State edits by eye, blinding and unblinding, in the words of each recording."""
+    texts = [
+        f"{r.path.name}: {note}"
+        for r in tables.recordings
+        for note in r.notes
+        if note.startswith("edited by eye")
+    ]
+    if not texts:
+        return ""
+    return (
+        f"{len(texts)} of {len(tables.recordings)} recordings were corrected by eye, "
+        f"values without edits are stated beside: {'; '.join(texts)}."
+    )
 
 
 def _events(events: pd.DataFrame, settings: "TableSettings") -> str:

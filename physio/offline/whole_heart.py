@@ -23,13 +23,16 @@ from physio.offline.whole_record import (
 
 BEAT_COLUMNS: Final = (
     *("time", "stream", "channel", "source", "interval", "accepted", "corrected"),
-    *("confidence", "amplitude"),
+    *("confidence", "amplitude", "edited"),
 )
 RR_LIMITS: Final = 0.27, 2.2
 """The shortest and the longest interval that is accepted (s)."""
 
 RATIO: Final = 0.6, 1 / 0.6
 """Accepted range of a pulse interval relative to the median of those around."""
+
+GAP: Final = 0.2
+"""Time without samples that can hide a beat (s)."""
 
 RATE_STEP: Final = 0.25
 """Time between two values of the heart rate (s)."""
@@ -39,7 +42,6 @@ _PEERS: Final = 5  # of them that must be alike
 _ALIKE: Final = 0.8  # correlation of two waves that are alike
 _IN_A_ROW: Final = 3  # accepted intervals, so that noise gives none by chance
 _CLEARLY: Final = 1.3  # times as many accepted seconds: the other sign is right
-_GAP: Final = 0.2  # s without samples that can hide a beat
 _NEAR_GAP: Final = 0.1  # s beside a gap in which no beat is trusted
 _AGREE: Final = 0.05  # s, by which intervals of peaks and of slopes may differ
 _LOCAL: Final = 10.0  # s, over which the mean energy is taken
@@ -128,6 +130,7 @@ def analyze_intervals(events: Events) -> pd.DataFrame:
             "corrected": False,
             "confidence": np.nan,
             "amplitude": np.nan,
+            "edited": False,
         },
         columns=list(BEAT_COLUMNS),
     )
@@ -310,7 +313,7 @@ def _intervals(signal: WholeSignal, source: str, beats: DetectedBeats) -> pd.Dat
     interval = np.diff(times, prepend=np.nan)
     broken = np.zeros(len(times), bool)
     for first, last in runs_of(np.isnan(signal.values)):
-        if last - first >= _GAP * signal.rate:
+        if last - first >= GAP * signal.rate:
             after = np.searchsorted(times, signal.time[first])
             broken[after : after + 1] = True
     interval[broken] = np.nan
@@ -338,6 +341,7 @@ def _intervals(signal: WholeSignal, source: str, beats: DetectedBeats) -> pd.Dat
             "corrected": False,
             "confidence": confidence,
             "amplitude": beats.heights,
+            "edited": False,
         },
         columns=list(BEAT_COLUMNS),
     )

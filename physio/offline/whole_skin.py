@@ -21,7 +21,7 @@ from physio.quality.range_checks import EdaQuality
 
 SCR_COLUMNS: Final = (
     *("onset", "stream", "channel", "peak", "amplitude"),
-    *("rise_time", "half_recovery_time", "recovery", "baseline"),
+    *("rise_time", "half_recovery_time", "recovery", "baseline", "edited"),
 )
 _STEP: Final = 0.25  # s from value to value
 _HUM: Final = 0.2  # s: whole periods of 50 and of 60 Hz
@@ -128,6 +128,7 @@ def _scrs(signal: WholeSignal, driver: Array, threshold: float) -> pd.DataFrame:
             "half_recovery_time": half,
             "recovery": at + rise + half,
             "baseline": level,
+            "edited": False,
         },
         columns=list(SCR_COLUMNS),
     )

@@ -28,6 +28,7 @@ from physio.core.recording import (
 from physio.core.stage import Chain, Stage, StageRunner
 from physio.online.chain_runner import ChainConfig, ChainRunner
 from physio.online.interval_rows import LATE, IntervalRows, readable
+from physio.online.rules import Rule, RuleRunner
 
 STATUS = event_stream("session.status")
 """Status of the session: losses, late samples, failures, reason of the end."""
@@ -51,6 +52,8 @@ class PipelineConfig:
         Time without a sample after which a stream is declared silent (s).
     estimators
         Estimators by participant code, for participants with another estimator.
+    rules
+        Rules on the features and estimates of each participant.
     """
 
     chains: Mapping[str, ChainConfig] = field(default_factory=dict)
@@ -58,6 +61,7 @@ class PipelineConfig:
     estimator: Stage = Chain()
     stall_timeout: float = 1.0
     estimators: Mapping[str, Stage] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
 
     @property
     def participants(self) -> tuple[str, ...]:
@@ -83,7 +87,9 @@ class PipelineConfig:
             if chain.participant == participant
         }
         estimator = self.estimators.get(participant, self.estimator)
-        return PipelineConfig(chains, self.join, estimator, self.stall_timeout)
+        return PipelineConfig(
+            chains, self.join, estimator, self.stall_timeout, rules=self.rules
+        )
 
 
 def check_chains(plan: PipelineConfig, known: Mapping[str, StreamInfo]) -> None:
@@ -221,6 +227,9 @@ class PersonPipeline:
         self._features = addressed(features, participant)
         self.estimator = self._start_estimator(plan.estimator)
         """The running estimator; None if it did not start."""
+        computed = () if self.estimator is None else (self._estimates,)
+        self._rules = RuleRunner(plan.rules, (*computed, self._features), participant)
+        self.notices += self._rules.notices
         self._rejected: set[str] = set()
         self._muted: set[str] = set()
         self._failed = self.estimator is None  # the estimator was stopped
@@ -239,6 +248,7 @@ class PersonPipeline:
         self._wear.reset()
         if self.estimator is not None:
             self.estimator.reset()
+        self._rules.restart()
         self.aligner = StreamAligner(self._join, self._inputs, begin)
         self._rows = {n: IntervalRows(r.info, begin) for n, r in self._rows.items()}
         self._rejected, self._muted, self._wear_failed = set(), set(), False
@@ -254,12 +264,15 @@ class PersonPipeline:
         )
         estimates = () if self.estimator is None else (self._estimates,)
         events = (addressed(info, self.participant) for info in points)
-        return (self._features, *estimates, *events)
+        rules = (self._rules.info,) if self._rules.is_active else ()
+        return (self._features, *estimates, *events, *rules)
 
     def push(self, item: Item) -> list[Item]:
         """Take in the next item; return what can now be computed, in order."""
         out = self._push(item)
-        return [*out, *self._follow()] if self._rows else out
+        if self._rows:
+            out = [*out, *self._follow()]
+        return [*out, *(fired for x in out for fired in self._rules.push(x))]
 
     def _push(self, item: Item) -> list[Item]:
         if isinstance(item, Block):

@@ -21,7 +21,14 @@ from physio.core.protocols import (
     Sink,
     WallClock,
 )
-from physio.core.recording import STREAM_TIMEOUT, addressed, mute, stream_rejected
+from physio.core.recording import (
+    RULES,
+    STREAM_TIMEOUT,
+    addressed,
+    base_name,
+    mute,
+    stream_rejected,
+)
 from physio.inference.self_report import RATINGS
 from physio.online.commands import validate
 from physio.online.computation import Computation
@@ -405,7 +412,19 @@ class Session:
         """Compute what waits, for a slice of time; record and yield the results."""
         for item in self.computation.advance():
             self._write(item)
+            if isinstance(item, Events) and base_name(item.info.name) == RULES:
+                self._set_rule_markers(item)
             yield item
+
+    def _set_rule_markers(self, firings: Events) -> None:
+        """Set the markers of rules that fired; a replay has them as input already."""
+        if self._is_replay or any(device.is_replay for device in self._devices):
+            return
+        markers = {rule.name: rule.marker for rule in self.plan.rules}
+        code = firings.info.participant if len(self.participants) > 1 else ""
+        for time, name in zip(firings.times.tolist(), firings.labels, strict=True):
+            if markers[name]:
+                self.execute(Command("mark", time, markers[name], (), code))
 
     def _finish(self) -> Iterator[Item]:
         """Compute what still waits at the end, unless the session was interrupted."""

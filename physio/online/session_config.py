@@ -22,13 +22,27 @@ from physio.online.chain_runner import ChainConfig
 from physio.online.corrected_device import corrected_devices
 from physio.online.default_pipeline import default_estimator, on_demand_chains
 from physio.online.engine import PipelineConfig
+from physio.online.rules import Rule, parse_rules
 from physio.online.shipped_chains import default_chains, import_stages
 from physio.online.weights_chains import named_weights, weights_chains
 
 XDF: Final = "physio.sinks.xdf:Xdf"
 EXAMPLE: Final = {"devices": "devices.board:Board", "sinks": XDF}
 _SECRET: Final = "token"  # setting of a sink that is stored nowhere
-TABLES: Final = ("session", "devices", "channels", "chains", "estimator", "sinks")
+TABLES: Final = (
+    "session", "devices", "channels", "chains", "estimator", "rules", "sinks",
+)  # fmt: skip
+SINKS: Final = {
+    "callback": "physio.sinks.callback:Callback",
+    "http": "physio.view.http_api:Http",
+    "jsonl": "physio.sinks.jsonl:JsonLines",
+    "lsl": "physio.sinks.lsl:Lsl",
+    "osc": "physio.sinks.osc:Osc",
+    "ttl": "physio.sinks.ttl:Ttl",
+}
+"""Short names of sinks: ``[sinks.osc]`` needs no ``use``, another name ``use = "osc"``.
+"""
+
 _ESTIMATOR: Final = "physio.inference.estimator:Estimator"
 COMPUTING: Final = (
     "physio.core.aligner",
@@ -142,6 +156,8 @@ class SessionConfig:
         table = self.tables.get(name, {})
         if not isinstance(table, Mapping):
             raise ValueError(f"{self.at}: {name} = {table!r} must be a table, [{name}]")
+        if name == "sinks":
+            return {key: _with_use(key, value) for key, value in table.items()}
         return table
 
     def with_session(self, **settings: Any) -> Self:
@@ -213,6 +229,11 @@ class SessionConfig:
         at = self.channels_at or f"{self.at}: channels"
         return ChannelTable.parse(self.table("channels"), at)
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The ``[rules]`` table."""
+        return parse_rules(self.table("rules"), f"{self.at}: rules")
+
     def devices(self, clock: Clock) -> list[Device]:
         """Return the devices, not yet open, with the clock ``clock``.
 
@@ -255,8 +276,12 @@ class SessionConfig:
         tables = {**self._weights_chains(streams), **tables}
         chains = {name: self._reader(name, table) for name, table in tables.items()}
         settings = self.session
-        join = TickGrid(rate=settings.rate)
-        plan = PipelineConfig(chains, join, stall_timeout=settings.stall_timeout)
+        plan = PipelineConfig(
+            chains,
+            TickGrid(rate=settings.rate),
+            stall_timeout=settings.stall_timeout,
+            rules=self.rules,
+        )
         estimators = {
             participant: self._estimator(
                 plan.of(participant), streams, participant, demo_weights=demo_weights
@@ -339,6 +364,7 @@ class SessionConfig:
             **({"channels": self.channels.to_table()} if self.channels else {}),
             "chains": chains,
             "estimator": estimators or config.describe(plan.estimator),
+            **({"rules": _rule_tables(plan.rules)} if plan.rules else {}),
             "sinks": {
                 name: {k: v for k, v in sink.items() if k != _SECRET}
                 for name, sink in self.table("sinks").items()
@@ -356,7 +382,7 @@ class SessionConfig:
             if "use" not in value:
                 raise ValueError(
                     f"{self.at}: {kind}.{key} needs a key 'use', an import path like "
-                    f"{EXAMPLE[kind]!r}"
+                    f"{EXAMPLE[kind]!r}{_or_short(kind)}"
                 )
         return [
             config.build(
@@ -422,6 +448,8 @@ def recorded(recording: Recording, trust: tuple[str, ...] = ()) -> SessionConfig
         computed |= {k: tables[k] for k in parts if k in tables}
         for part in parts:
             _only_computing(computed.get(part, {}), f"{at}: {part}", trust)
+    if "rules" in tables:
+        computed["rules"] = tables["rules"]  # plain texts and numbers
     return SessionConfig(computed, at, trust)
 
 
@@ -447,6 +475,32 @@ def _only_computing(
             f"{at}: use = {value['use']!r} is no stage, and a recording may name "
             f"nothing else; {_INSTEAD}"
         )
+
+
+def _with_use(key: str, table: Any) -> Any:
+    """Return the table of a sink whose ``use`` is an import path, not a short name."""
+    if not isinstance(table, Mapping):
+        return table
+    use = table.get("use", key if key in SINKS else None)
+    if use is None:
+        return table
+    return {
+        "use": SINKS.get(use, use) if isinstance(use, str) else use,
+        **{k: v for k, v in table.items() if k != "use"},
+    }
+
+
+def _or_short(kind: str) -> str:
+    return f" or one of {', '.join(SINKS)}" if kind == "sinks" else ""
+
+
+def _rule_tables(rules: Sequence[Rule]) -> dict[str, dict[str, Any]]:
+    """Return the tables that `physio.online.rules.parse_rules` reads."""
+    tables = {}
+    for rule in rules:
+        table = config.describe(rule)
+        tables[rule.name] = {k: v for k, v in table.items() if k not in {"use", "name"}}
+    return tables
 
 
 def _names(kind: str, table: Mapping[str, Any]) -> list[str]:

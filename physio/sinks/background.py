@@ -1,6 +1,7 @@
 """Background sink: another sink in a thread of its own, so that nothing waits."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Full, Queue
 from threading import Thread
@@ -37,6 +38,8 @@ class BackgroundSink(Sink):
     threaded = True
     dropped: int = field(default=0, init=False)
     fault: BaseException | None = field(default=None, init=False, repr=False)
+    _is_stop_reported: bool = field(default=False, init=False, repr=False)
+    _are_drops_reported: bool = field(default=False, init=False, repr=False)
     _queue: Queue[Callable[[], None] | None] = field(init=False, repr=False)
     _thread: Thread = field(init=False, repr=False)
 
@@ -53,8 +56,16 @@ class BackgroundSink(Sink):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._queue.put(None)
-        self._thread.join()
+        grace = self.sink.grace
+        try:
+            self._queue.put(None, timeout=grace)
+        except Full:
+            pass
+        else:
+            self._thread.join(grace)
+        if self._thread.is_alive():
+            late = TimeoutError(f"it did not end within {grace:g} s")
+            self.fault = self.fault or late
         try:
             self.sink.__exit__(kind, error, trace)
         except Exception as failure:  # reported at the end, like one of `write`
@@ -62,22 +73,42 @@ class BackgroundSink(Sink):
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Pass it on."""
-        self._queue.put(lambda: self.sink.open_streams(streams))
+        self._put(lambda: self.sink.open_streams(streams))
 
     def end(self, outcome: str) -> None:
         """Pass it on."""
-        self._queue.put(lambda: self.sink.end(outcome))
+        self._put(lambda: self.sink.end(outcome))
+
+    def _put(self, job: Callable[[], None]) -> None:
+        """Put a call into the queue; one that waits longer than `Sink.grace` is lost.
+
+        It may wait, as it is at the beginning or the end of a session.
+        """
+        with suppress(Full):
+            self._queue.put(job, timeout=self.sink.grace)
 
     def write(self, item: Item) -> None:
         """Put an item into the queue, or count it as dropped."""
+        grace = self.sink.grace if self.wait else None
         try:
-            self._queue.put(lambda: self.sink.write(item), block=self.wait)
+            self._queue.put(lambda: self.sink.write(item), self.wait, grace)
         except Full:
             self.dropped += 1
+            if self.wait and self.fault is None:
+                self.fault = TimeoutError(f"it took nothing for {grace:g} s")
+                self.wait = False
 
     def notices(self) -> Sequence[str]:
-        """Return the notices of the other sink."""
-        return self.sink.notices()
+        """Return the notices of the other sink, and once that it stopped or drops."""
+        notices = list(self.sink.notices())
+        name = type(self.sink).__name__
+        if self.fault is not None and not self._is_stop_reported:
+            self._is_stop_reported = True
+            notices.append(f"{name} stopped: {self.fault}; the session continues")
+        elif self.dropped and not self._are_drops_reported:
+            self._are_drops_reported = True
+            notices.append(f"{name} is too slow: items are dropped and counted")
+        return notices
 
     def commands(self) -> Sequence[Command]:
         """Return the commands of the other sink."""

@@ -1,7 +1,7 @@
 """Export of a study to BIDS, and sessions read from a BIDS dataset."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -14,8 +14,10 @@ from physio.datasets.open_recording import read
 from physio.io.bids import bids_export
 from physio.io.bids.event_tables import NAME
 from physio.offline.conditions import recorded_conditions
+from physio.offline.edits_file import EditsChoice, edits_of
 from physio.study.contrasts import RecordedSession
 from physio.study.outcomes import questionnaire_scores
+from physio.study.questionnaires import Questionnaire
 from physio.study.study_folder import Study
 
 TASK: Final = "study"
@@ -35,22 +37,25 @@ def export(study: Study, root: Path) -> int:
     for code in study.participants:
         for number, folder in enumerate(study.sessions(code), 1):
             recording = read(folder / "recording.xdf")
+            edits, _ = edits_of(folder, recording.begin, EditsChoice())
             bids_export.export(
                 recording, root, session=f"{number:02d}", task=TASK,
-                answers=answers(recording),
+                answers=answers(recording, study.design.scored), edits=edits,
             )  # fmt: skip
             count += 1
     return count
 
 
-def answers(recording: Recording) -> dict[str, dict[str, float]]:
+def answers(
+    recording: Recording, known: Mapping[str, Questionnaire] | None = None
+) -> dict[str, dict[str, float]]:
     """Return a participant's answers by instrument and measure, for ``phenotype/``.
 
     The scores of each questionnaire by condition, ``stress_positive``, and the mean of
     the ratings given during the session.
     """
     instruments: dict[str, dict[str, float]] = {}
-    for condition, scores in questionnaire_scores(recording).items():
+    for condition, scores in questionnaire_scores(recording, known).items():
         for measure, outcome in scores.items():
             name, _, scale = measure.partition(".")
             column = re.sub(r"\W+", "_", f"{condition}_{scale}").strip("_")
@@ -65,8 +70,10 @@ def answers(recording: Recording) -> dict[str, dict[str, float]]:
     return instruments
 
 
-def read_sessions(root: Path) -> Iterator[RecordedSession]:
-    """Yield the sessions of a BIDS dataset.
+def read_sessions(
+    root: Path, known: Mapping[str, Questionnaire]
+) -> Iterator[RecordedSession]:
+    """Yield the sessions of a BIDS dataset, with the scores of known questionnaires.
 
     Raises
     ------
@@ -80,8 +87,12 @@ def read_sessions(root: Path) -> Iterator[RecordedSession]:
         recording = _with_markers(dataset.load(trial))
         name = "-".join(filter(None, trial[:2]))
         segments = recorded_conditions(recording)
-        scores = questionnaire_scores(recording)
-        yield RecordedSession(trial.subject, name, recording, segments, scores)
+        scores = questionnaire_scores(recording, known)
+        task, _, run = trial.trial.partition(" ")
+        entities = f"sub-{trial.subject}_ses-{trial.session}_task-{task}"
+        entities += f"_run-{run}" if run else ""
+        edits, _ = edits_of(root, recording.begin, EditsChoice(), entities)
+        yield RecordedSession(trial.subject, name, recording, segments, scores, edits)
 
 
 def _with_markers(recording: Recording) -> Recording:

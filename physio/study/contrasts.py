@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from physio.core.baseline_choice import BaselineChoice
+from physio.core.edits import Edits
 from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan
 from physio.offline.condition_baseline import SENSITIVITY
@@ -20,6 +21,7 @@ from physio.offline.condition_table import (
     wide_table,
 )
 from physio.offline.conditions import recorded_conditions
+from physio.offline.edits_file import EditsChoice, edits_of
 from physio.offline.exclusions import MISSING, Exclusion, by_condition
 from physio.study.design import Contrast
 from physio.study.outcomes import Outcome, questionnaire_scores
@@ -29,7 +31,8 @@ from physio.study.study_folder import Study
 class RecordedSession(NamedTuple):
     """A recording with its completed conditions.
 
-    ``scores``: questionnaire scores by condition, from `questionnaire_scores`.
+    ``scores``: questionnaire scores by condition, from `questionnaire_scores`;
+    ``edits``: edits by eye, on the session clock.
     """
 
     participant: str
@@ -37,6 +40,7 @@ class RecordedSession(NamedTuple):
     recording: Recording
     segments: Sequence[ConditionSpan]
     scores: Mapping[str, Mapping[str, Outcome]]
+    edits: Edits | None = None
 
 
 def read_sessions(study: Study, codes: Iterable[str]) -> Iterator[RecordedSession]:
@@ -50,9 +54,9 @@ def read_sessions(study: Study, codes: Iterable[str]) -> Iterator[RecordedSessio
         for folder in study.sessions(code):
             recording = read(folder / "recording.xdf")
             segments = recorded_conditions(recording)
-            yield RecordedSession(
-                code, folder.name, recording, segments, questionnaire_scores(recording)
-            )
+            scores = questionnaire_scores(recording, study.design.scored)
+            edits, _ = edits_of(folder, recording.begin, EditsChoice())
+            yield RecordedSession(code, folder.name, recording, segments, scores, edits)
 
 
 def completed_conditions(study: Study, code: str) -> list[str]:
@@ -120,7 +124,8 @@ def _session_rows(session: RecordedSession, settings: TableSettings) -> pd.DataF
     """Return the measures and the scores of a session."""
     recording = session.recording
     try:
-        rows, _ = measure_recording(recording, session.segments, settings)
+        edits = session.edits
+        rows, _ = measure_recording(recording, session.segments, settings, edits)
     except ValueError:  # no sensor at all
         rows = pd.DataFrame(columns=["condition"])
     scores = pd.DataFrame(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -26,6 +26,9 @@ from physio.study.design import Design
 from physio.study.methods_text import StudyRecord, methods_text, study_record
 from physio.study.outcomes import questionnaire_scores
 from physio.study.study_folder import DERIVED, Study, replace_folder
+
+EDITS: Final = "edits"
+"""Key of ``provenance.json`` with a sentence on the edits by eye of each session."""
 
 
 def compute_results(study: Study) -> tuple[Path, pd.DataFrame, list[ContrastEstimate]]:
@@ -81,7 +84,9 @@ def compute_results_of_dataset(
         raise ValueError(f"{out} is not empty: give a new folder to --out")
     design = Design.read(plan)
     described = (root / "dataset_description.json").is_file()
-    recorded = list(bids.read_sessions(root) if described else _wesad(root))
+    recorded = list(
+        bids.read_sessions(root, design.scored) if described else _wesad(root)
+    )
     if not recorded:
         raise ValueError(f"{root} has no recording with conditions")
     table = _table(recorded, design)
@@ -121,7 +126,9 @@ def write_results(
     contrasts = estimate_contrasts(table, design.contrasts)
     with replace_folder(folder) as new:
         write_table(table, new)
-        write_up.codebook(table).to_csv(new / "codebook.csv", index=False)
+        write_up.codebook(table, design.scored).to_csv(
+            new / "codebook.csv", index=False
+        )
         text = write_up.results_json(
             contrasts,
             flow=flow,
@@ -135,7 +142,10 @@ def write_results(
         write_up.plot_contrasts(
             table, contrasts, new / "contrasts.png", simulated=record.simulated
         )
-        about = {"source": "physio study table", "plan": design.hash}
+        about = {
+            "source": "physio study table", "plan": design.hash,
+            EDITS: list(record.edits),
+        }  # fmt: skip
         (new / "provenance.json").write_text(json.dumps(about) + "\n", "utf-8")
     return contrasts
 

@@ -2,20 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from physio import config
+from physio.core.affect import DIMENSIONS
 from physio.core.filename import valid_name
 from physio.offline.exclusions import Exclusion
 from physio.offline.table_methods import is_measure
 from physio.study import questionnaires
 from physio.study.questionnaires import Questionnaire
+from physio.study.stimuli import StimulusFile, StimulusSet, read_files
 
 SHOWN: Final = ("scl", "scr_per_minute", "mean_heart_rate", "prv_rmssd")
-TABLES: Final = ("study", "conditions", "contrasts", "exclusions")
+TABLES: Final = ("study", "conditions", "stimuli", "contrasts", "exclusions")
+_TEXT: Final = 20_000  # characters of a text for participants
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,10 @@ class Settings:
         True to begin sessions with the checks of `physio.study.preflight`.
     baseline
         Condition from which the differences in the table are taken; empty for none.
+    instructions
+        Text file beside the study file, shown first in the browser; empty for none.
+    consent_text
+        Text file that participants agree to in the browser; empty for none.
     """
 
     name: str
@@ -50,6 +58,8 @@ class Settings:
     session: str = "session.toml"
     preflight: bool = True
     baseline: str = ""
+    instructions: str = ""
+    consent_text: str = ""
 
     def __post_init__(self) -> None:
         if self.participants < 1:
@@ -64,6 +74,12 @@ class Settings:
                 f"session = {self.session!r} must be another TOML file beside the "
                 "study file"
             )
+        for key in ("instructions", "consent_text"):
+            name = getattr(self, key)
+            if name and not valid_name(name, f"a file of {key}").endswith(".txt"):
+                raise ValueError(
+                    f"{key} = {name!r} must be a .txt file beside the study file"
+                )
 
 
 @dataclass(frozen=True)
@@ -73,23 +89,52 @@ class Condition:
     Parameters
     ----------
     seconds
-        Duration (s).
+        Duration (s); none with stimuli, whose durations add up.
     prompt
         Instruction shown to the participant.
     place
         ``first`` or ``last`` for all participants, or ``balanced`` over them.
     questionnaires
         Questionnaires after the condition.
+    stimuli
+        Table of ``[stimuli]`` that is presented in the browser; empty for none.
+    show
+        Content of the participant's page without stimuli: ``prompt``, ``cross`` or
+        ``countdown``.
+    rate
+        Dimensions that the participant rates continuously during the condition, two at
+        most: ``valence``, ``arousal``, ``dominance``.
+    break_seconds
+        Longest break after the condition (s), which the participant may end; 0: none.
     """
 
-    seconds: float
+    seconds: float = 0.0
     prompt: str = ""
     place: Literal["first", "balanced", "last"] = "balanced"
     questionnaires: tuple[str, ...] = ()
+    stimuli: str = ""
+    show: Literal["prompt", "cross", "countdown"] = "prompt"
+    rate: tuple[str, ...] = ()
+    break_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.seconds <= 0:
+        if self.stimuli and self.seconds:
+            raise ValueError(
+                f"seconds = {self.seconds:g}, but its stimuli last as long as they do: "
+                "leave seconds out here, and give seconds to the stimuli"
+            )
+        if self.seconds <= 0 and not self.stimuli:
             raise ValueError(f"a condition lasts more than 0 s, not {self.seconds:g}")
+        if not 0 <= self.break_seconds <= 86_400:
+            raise ValueError(
+                f"break_seconds = {self.break_seconds:g} must be from 0 to 86400"
+            )
+        unknown = [d for d in self.rate if d not in DIMENSIONS]
+        if unknown or len(set(self.rate)) != len(self.rate) or len(self.rate) > 2:
+            raise ValueError(
+                f"rate = {list(self.rate)} must name at most two different dimensions "
+                f"of {', '.join(DIMENSIONS)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -115,7 +160,7 @@ class Design:
 
     Parameters
     ----------
-    study, conditions, contrasts, exclusions
+    study, conditions, contrasts, exclusions, stimuli
         The tables of the study file.
     tables
         The content of the study file.
@@ -129,6 +174,7 @@ class Design:
     exclusions: tuple[Exclusion, ...] = ()
     tables: Mapping[str, Any] = field(default_factory=dict, repr=False)
     folder: Path = Path()
+    stimuli: Mapping[str, StimulusSet] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.conditions:
@@ -142,12 +188,18 @@ class Design:
                     f"{kind} names the condition {name!r}; the study has "
                     f"{', '.join(self.conditions)}"
                 )
+        for name, condition in self.conditions.items():
+            if condition.stimuli and condition.stimuli not in self.stimuli:
+                raise ValueError(
+                    f"conditions.{name}: stimuli = {condition.stimuli!r} names no "
+                    f"table [stimuli.{condition.stimuli}]; there is "
+                    f"{', '.join(self.stimuli) or 'none'}"
+                )
+        for asked in self._asked:
+            self.questionnaire(asked)
         for contrast in self.contrasts:
             for name in contrast.outcomes:
-                _check_measure(name)
-        for condition in self.conditions.values():
-            for name in condition.questionnaires:
-                self.questionnaire(name)
+                _check_measure(name, self._asked)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -181,11 +233,16 @@ class Design:
                     for i, parts in enumerate(rows)
                 )
             )
+        if not isinstance(tables.get("stimuli", {}), dict):
+            raise ValueError(f"{at}: stimuli are tables, [stimuli.NAME]")
+        stimuli = {
+            name: _from_table(StimulusSet, parts, f"{at}: stimuli.{name}")
+            for name, parts in tables.get("stimuli", {}).items()
+        }
         settings = _from_table(Settings, tables["study"], f"{at}: study")
+        rest = (several[0], several[1], tables, path.parent, stimuli)
         try:
-            return cls(
-                settings, conditions, several[0], several[1], tables, path.parent
-            )
+            return cls(settings, conditions, *rest)
         except ValueError as error:
             raise ValueError(f"{at}: {error}") from None
 
@@ -194,20 +251,100 @@ class Design:
         return questionnaires.with_wording(name, self.folder)
 
     @property
+    def _asked(self) -> tuple[str, ...]:
+        """Names of all questionnaires, after conditions and after stimuli."""
+        after = {n for c in self.conditions.values() for n in c.questionnaires}
+        after |= {n for s in self.stimuli.values() for n in s.questionnaires}
+        return tuple(sorted(after))
+
+    @property
     def worded(self) -> tuple[str, ...]:
-        """Names of the questionnaires whose wording lies beside the study file."""
-        asked = {n for c in self.conditions.values() for n in c.questionnaires}
-        return tuple(n for n in sorted(asked) if questionnaires.load(n).rights)
+        """Names of the questionnaires that have a file beside the study file."""
+        shipped = questionnaires.questionnaire_names()
+        return tuple(
+            n for n in self._asked if n not in shipped or questionnaires.load(n).rights
+        )
+
+    @property
+    def scored(self) -> dict[str, Questionnaire]:
+        """All questionnaires, shipped or of the study, without others' wording."""
+        shipped = questionnaires.questionnaire_names()
+        users = {n: self.questionnaire(n) for n in self._asked if n not in shipped}
+        return {n: questionnaires.load(n) for n in shipped} | users
+
+    @cached_property
+    def stimulus_files(self) -> dict[str, tuple[StimulusFile, ...]]:
+        """Checked files of each table of ``[stimuli]``; errors as of `read_files`."""
+        return {
+            name: read_files(stimuli, self.folder, f"study.toml: stimuli.{name}")
+            for name, stimuli in self.stimuli.items()
+        }
+
+    def text(self, key: Literal["instructions", "consent_text"]) -> str:
+        """Return a text for participants; empty if the plan names none.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is empty, too long, or not in UTF-8.
+        """
+        name = getattr(self.study, key)
+        if not name:
+            return ""
+        path = self.folder / name
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"study.toml: {key} = {name!r}: there is no such file in {self.folder}"
+            )
+        try:
+            text = path.read_text("utf-8").strip()
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} is not in UTF-8: save it as such") from None
+        if not 0 < len(text) <= _TEXT:
+            raise ValueError(
+                f"{path} has {len(text)} characters, and needs 1 to {_TEXT}"
+            )
+        return text
+
+    def seconds(self, condition: str) -> float:
+        """Return the planned duration of a condition (s), without questionnaires."""
+        planned = self.conditions[condition]
+        if not planned.stimuli:
+            return planned.seconds
+        files = self.stimulus_files[planned.stimuli]
+        gaps = len(files) * self.stimuli[planned.stimuli].gap
+        return gaps + sum(file.seconds for file in files)
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the content and wording, without white space and comments."""
+        """SHA-256 of the plan: content, wording, texts and the files of stimuli.
+
+        White space and comments of the study file do not change it.
+        """
         content = dict(self.tables)
+        shipped = questionnaires.questionnaire_names()
         for name in self.worded:
             asked = self.questionnaire(name)
-            content[f"{name}.toml"] = [*asked.anchors, *asked.items.values()]
+            wording: Any = [*asked.anchors, *asked.items.values()]
+            if name not in shipped:
+                wording = [wording, config.read(self.folder / f"{name}.toml")]
+            content[f"{name}.toml"] = wording
+        if instructions := self.text("instructions"):
+            content["text of instructions"] = instructions
+        if consent := self.text("consent_text"):
+            content["text of consent"] = consent
+        if self.stimuli:
+            content["files of stimuli"] = self.file_hashes
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def file_hashes(self) -> dict[str, str]:
+        """SHA-256 of the file of each stimulus, by its name."""
+        sets = self.stimulus_files.values()
+        return {file.name: file.sha256 for files in sets for file in files}
 
     def placed(self, place: str) -> tuple[str, ...]:
         """Return the conditions of a place."""
@@ -221,10 +358,11 @@ def _from_table(kind: type, parts: Any, at: str) -> Any:
     return config.make(kind, config.build(parts, at), at)
 
 
-def _check_measure(name: str) -> None:
+def _check_measure(name: str, asked: Sequence[str]) -> None:
     """Raise ValueError if a name is neither a measure nor a score."""
     stem = name.partition(".")[0]
-    if is_measure(name) or stem in questionnaires.questionnaire_names():
+    scored = (*questionnaires.questionnaire_names(), *asked)
+    if is_measure(name) or stem in scored:
         return
     raise ValueError(
         f"a contrast names the outcome {name!r}, which is no measure of a table "

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from physio.core.edits import Edits
 from physio.core.recording import Recording
 from physio.offline.condition_measures import Measures, MeasureSettings
 from physio.view.convert import to_mne
@@ -15,13 +16,16 @@ _ICA_ITERATIONS: Final = 500
 _EOG_CORRELATION: Final = 0.7  # with few electrodes no z-score is an outlier
 
 
-def event_related_responses(recording: Recording, label: str) -> pd.DataFrame:
+def event_related_responses(
+    recording: Recording, label: str, edits: Edits | None = None
+) -> pd.DataFrame:
     """Return the event-related responses of the markers that begin with a label.
 
-    A row per event: see `physio.offline.condition_measures.Measures.events`.
+    A row per event: see `physio.offline.condition_measures.Measures.events`. Edits by
+    eye are applied.
     """
     settings = MeasureSettings(estimates=False)
-    return Measures.of(recording, settings).events((label,))
+    return Measures.of(recording, settings, (), edits).events((label,))
 
 
 def summary(frame: pd.DataFrame) -> dict[str, float]:

@@ -15,7 +15,6 @@ from physio.offline.table_methods import signal_sentences
 from physio.study.contrasts import ContrastEstimate, RecordedSession, value_counts
 from physio.study.counterbalancing import williams_design
 from physio.study.design import Design
-from physio.study.questionnaires import load
 
 LIBRARIES: Final = ("physio-affect", "numpy", "scipy", "pandas", "statsmodels")
 
@@ -27,7 +26,8 @@ class StudyRecord(NamedTuple):
     ``durations``: recorded durations of each condition (s). ``frozen``: time at which
     the plan was frozen, None if it was not. ``early``: number of sessions that began
     before that, or at an unknown time. ``deviations``: reasons of logged deviations.
-    ``simulated``: whether a participant is simulated.
+    ``simulated``: whether a participant is simulated. ``edits``: a sentence on the
+    edits by eye of each session that has some.
     """
 
     orders: Mapping[str, Sequence[str]]
@@ -36,6 +36,7 @@ class StudyRecord(NamedTuple):
     early: int
     deviations: Sequence[str]
     simulated: bool
+    edits: Sequence[str] = ()
 
 
 def study_record(
@@ -68,7 +69,8 @@ def study_record(
     at = datetime.fromisoformat(frozen) if frozen else None
     dates = [session.recording.date for session in recorded]
     early = sum(date is None or date < at for date in dates) if at else 0
-    return StudyRecord(orders or {}, durations, at, early, deviations, simulated)
+    edits = [f"{s.name}: {s.edits.sentence}" for s in recorded if s.edits is not None]
+    return StudyRecord(orders or {}, durations, at, early, deviations, simulated, edits)
 
 
 def methods_text(
@@ -103,6 +105,7 @@ def methods_text(
         _order(design, table, record),
         _questionnaires(design, table),
         *signal_sentences(_with_values(table), MeasureSettings().scr_threshold),
+        f"Sessions were {'; '.join(record.edits)}." if record.edits else "",
         _exclusions(design, table),
         _contrasts(contrasts),
         _plan(design, record),
@@ -177,12 +180,13 @@ def _order(design: Design, table: pd.DataFrame, record: StudyRecord) -> str:
 def _questionnaires(design: Design, table: pd.DataFrame) -> str:
     planned = sorted({q for c in design.conditions.values() for q in c.questionnaires})
     present = {str(name).partition(".")[0] for name in _with_values(table)}
+    known = design.scored
     scored = [q for q in planned if q in present]
     text = ""
     if scored:
-        named = "; ".join(f"{load(q).title} ({load(q).citation})" for q in scored)
+        named = "; ".join(f"{known[q].title} ({known[q].citation})" for q in scored)
         text = f"Self-reports: {named}."
-    if missing := [load(q).title for q in planned if q not in present]:
+    if missing := [known[q].title for q in planned if q not in present]:
         text += f" No answers were recorded to {'; '.join(missing)}."
     return text.strip()
 

@@ -1,12 +1,12 @@
 """Scores of questionnaires, from the markers of a recording or its ratings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from physio.core.events import Events
 from physio.core.recording import MARKERS, Recording
 from physio.study.protocol_runner import END
-from physio.study.questionnaires import load, questionnaire_names
+from physio.study.questionnaires import Questionnaire, load, questionnaire_names
 
 RATINGS: Final = "study.ratings"
 """Name of the stream with the ratings of a data set."""
@@ -20,12 +20,23 @@ class Outcome(NamedTuple):
     coverage: float
 
 
-def questionnaire_scores(recording: Recording) -> dict[str, dict[str, Outcome]]:
+def questionnaire_scores(
+    recording: Recording, known: Mapping[str, Questionnaire] | None = None
+) -> dict[str, dict[str, Outcome]]:
     """Return the scores of questionnaires: ``{"stress": {"sam.arousal": ...}}``.
 
     Scores are assigned to the last condition that ended before them. For a data set,
     they are its ratings on the scale of the self-assessment manikin.
+
+    Parameters
+    ----------
+    recording
+        Recording with the markers of the answers.
+    known
+        Questionnaires by name; default: those that are shipped.
     """
+    if known is None:
+        known = {name: load(name) for name in questionnaire_names()}
     rated = recording.events.get(RATINGS)
     if rated is not None:
         names = [n for n in rated.info.names if n.endswith(".sam")]
@@ -42,7 +53,7 @@ def questionnaire_scores(recording: Recording) -> dict[str, dict[str, Outcome]]:
     for _, label in iter_markers(recording):
         if label.startswith(END):
             condition = label.removeprefix(END)
-        answer = _answer(label)
+        answer = _answer(label, known)
         if answer is not None and condition:
             name, item, value = answer
             responses = answered.setdefault(condition, {}).setdefault(name, {})
@@ -51,23 +62,25 @@ def questionnaire_scores(recording: Recording) -> dict[str, dict[str, Outcome]]:
         condition: {
             f"{name}.{scale}": Outcome(score, "1", 1.0)
             for name, items in questionnaires.items()
-            if len(items) == len(load(name).items)
-            for scale, score in load(name).scores(items).items()
+            if len(items) == len(known[name].items)
+            for scale, score in known[name].scores(items).items()
         }
         for condition, questionnaires in answered.items()
     }
 
 
-def _answer(label: str) -> tuple[str, str, float] | None:
+def _answer(
+    label: str, known: Mapping[str, Questionnaire]
+) -> tuple[str, str, float] | None:
     """Return questionnaire, item and value of an answer; None for another marker."""
     parts = label.split(" ")
-    if parts[0] != "answer" or len(parts) != 4 or parts[1] not in questionnaire_names():
+    if parts[0] != "answer" or len(parts) != 4 or parts[1] not in known:
         return None
     try:
         value = float(parts[3])
     except ValueError:
         return None
-    return (parts[1], parts[2], value) if parts[2] in load(parts[1]).items else None
+    return (parts[1], parts[2], value) if parts[2] in known[parts[1]].items else None
 
 
 def iter_markers(recording: Recording) -> Iterator[tuple[float, str]]:

@@ -17,7 +17,7 @@ from physio.study.questionnaires import Questionnaire
 BEGIN, END = "begin ", "end "
 """Beginning of the markers of a condition; its name follows."""
 
-State = Literal["waiting", "condition", "asking", "paused", "over"]
+State = Literal["waiting", "condition", "asking", "break", "paused", "over"]
 PAUSE: Final = 2.0  # s between two conditions
 TAIL: Final = 20.0  # s after the last condition: delay of the last SCRs
 
@@ -63,6 +63,7 @@ class ProtocolRunner(Device):
         self._since = 0.0
         self._seconds_remaining = 0.0  # remaining time of a paused condition (s)
         self._pending: list[Command] = []
+        self._known: dict[str, Questionnaire] = {}
 
     def __enter__(self) -> Self:
         self._since = self.clock.now()
@@ -95,7 +96,7 @@ class ProtocolRunner(Device):
     @property
     def remaining(self) -> float:
         """Remaining time of the present condition (s)."""
-        if self.state != "condition":
+        if self.state not in ("condition", "break"):
             return self._seconds_remaining
         return max(0.0, self._since + self._seconds_remaining - self.clock.now())
 
@@ -104,7 +105,10 @@ class ProtocolRunner(Device):
         """The questionnaire and the present item, if any."""
         if self.state != "asking":
             return None
-        questionnaire = self.design.questionnaire(self.questionnaires[0])
+        name = self.questionnaires[0]
+        if name not in self._known:
+            self._known[name] = self.design.questionnaire(name)
+        questionnaire = self._known[name]
         item = next(i for i in questionnaire.items if i not in self.answers)
         return questionnaire, item
 

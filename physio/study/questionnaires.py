@@ -1,15 +1,23 @@
 """Questionnaires as data: items, scales, scores."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import physio.assets
 from physio import config
 
 HOME: Final = Path(physio.assets.__file__).parent / "questionnaires"
+
+ResponseKind = Literal["likert", "visual analogue", "sam"]
+"""Kinds of response scales: buttons, a line, or figures with buttons below."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_HEAD: Final = ("title", "citation", "low", "high", "anchors", "labels", "kind")
+_MOST: Final = 11  # points of a scale with buttons
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,10 @@ class Questionnaire:
         Scales by name.
     rights
         Owner of the wording if it is not shipped: see `with_wording`.
+    kind
+        Kind of the response scale.
+    labels
+        Label of each response, from the lowest; none for labels at both ends alone.
     """
 
     name: str
@@ -60,6 +72,8 @@ class Questionnaire:
     items: Mapping[str, str]
     scales: Mapping[str, Scale]
     rights: str = ""
+    kind: ResponseKind = "likert"
+    labels: tuple[str, ...] = ()
 
     def check(self, answers: Mapping[str, float]) -> None:
         """Check that answers are complete and within the response range.
@@ -138,6 +152,7 @@ def load(name: str) -> Questionnaire:
         items,
         scales,
         head.get("rights", ""),
+        head.get("kind", "likert"),
     )
 
 
@@ -153,10 +168,12 @@ def with_wording(name: str, folder: Path) -> Questionnaire:
     Parameters
     ----------
     name
-        Name of the questionnaire.
+        Name of a shipped questionnaire, or of a file of the user.
     folder
-        Folder with the file ``NAME.toml``: ``anchors``, the labels of both ends of the
-        response scale, and the table ``[items]``.
+        Folder with the file ``NAME.toml``. For a shipped questionnaire: ``anchors``,
+        the labels of both ends of the response scale, and the table ``[items]``. For
+        the user's questionnaire: the tables ``[questionnaire]``, ``[items]`` and,
+        optionally, ``[scales]``, as docs/study.md shows.
 
     Raises
     ------
@@ -165,7 +182,10 @@ def with_wording(name: str, folder: Path) -> Questionnaire:
     ValueError
         If no questionnaire has this name, or the file is incomplete.
     """
-    questionnaire, path = load(name), folder / f"{name}.toml"
+    path = folder / f"{name}.toml"
+    if name not in questionnaire_names() and path.is_file():
+        return _user_questionnaire(path)
+    questionnaire = load(name)
     if not questionnaire.rights:
         return questionnaire
     if not path.is_file():
@@ -191,6 +211,83 @@ def with_wording(name: str, folder: Path) -> Questionnaire:
         questionnaire,
         anchors=(anchors[0], anchors[1]),
         items={item: items[item] for item in wanted},
+    )
+
+
+def _user_questionnaire(path: Path) -> Questionnaire:
+    """Return the questionnaire of a user's file; ValueError if it is incomplete."""
+    tables, at = config.read(path), path.name
+    config.allow(tables, ("questionnaire", "items", "scales"), at, "a questionnaire")
+    head, items = tables.get("questionnaire"), tables.get("items")
+    if not isinstance(head, dict):
+        raise ValueError(f"{path} needs a table [questionnaire]")
+    config.allow(head, _HEAD, f"{at}: questionnaire", "a questionnaire")
+    if not (isinstance(items, dict) and items and _texts(items.values())):
+        raise ValueError(f"{path} needs a table [items] of texts")
+    if bad := [n for n in (path.stem, *items) if not _NAME.fullmatch(n)]:
+        raise ValueError(
+            f"{path}: the name {bad[0]!r} must be of letters, digits, '-' and '_'"
+        )
+    scales: dict[str, Any] = tables.get("scales") or {i: {"items": [i]} for i in items}
+    built = {
+        key: config.make(Scale, config.build(parts, at), f"{at}: scales.{key}")
+        for key, parts in scales.items()
+    }
+    for key, scale in built.items():
+        if unknown := [i for i in (*scale.items, *scale.reverse) if i not in items]:
+            raise ValueError(f"{path}: scales.{key} names no item {unknown[0]!r}")
+    return _with_responses(path, head, items, built)
+
+
+def _with_responses(
+    path: Path,
+    head: Mapping[str, Any],
+    items: Mapping[str, str],
+    scales: Mapping[str, Scale],
+) -> Questionnaire:
+    """Return a questionnaire after checking its response scale."""
+    kind, title = head.get("kind", "likert"), head.get("title", "")
+    if kind not in get_args(ResponseKind):
+        known = ", ".join(map(repr, get_args(ResponseKind)))
+        raise ValueError(f"{path}: kind = {kind!r} must be one of {known}")
+    ends = {"likert": (1, 7), "visual analogue": (0, 100), "sam": (1, 9)}[kind]
+    low, high = head.get("low", ends[0]), head.get("high", ends[1])
+    if not (type(low) is type(high) is int and low < high):
+        raise ValueError(
+            f"{path}: low = {low!r} and high = {high!r} must be whole numbers, the "
+            "lower one first"
+        )
+    if kind == "sam" and (low, high) != (1, 9):
+        raise ValueError(f"{path}: figures are rated from 1 to 9, not {low} to {high}")
+    if kind == "likert" and high - low >= _MOST:
+        raise ValueError(
+            f"{path}: a scale from {low} to {high} has more than {_MOST} buttons: use "
+            'kind = "visual analogue"'
+        )
+    anchors, labels = head.get("anchors"), head.get("labels", [])
+    if not (isinstance(anchors, list) and len(anchors) == 2 and _texts(anchors)):
+        raise ValueError(f"{path}: anchors must be two texts, not {anchors!r}")
+    if labels and not (
+        isinstance(labels, list) and len(labels) == high - low + 1 and _texts(labels)
+    ):
+        raise ValueError(
+            f"{path}: labels must be {high - low + 1} texts, one for each response "
+            f"from {low} to {high}, not {labels!r}"
+        )
+    if not (isinstance(title, str) and title.strip()):
+        raise ValueError(f"{path}: title = {title!r} must be a text")
+    return Questionnaire(
+        path.stem,
+        title,
+        str(head.get("citation", "")) or "the study's own",
+        low,
+        high,
+        (anchors[0], anchors[1]),
+        items,
+        scales,
+        "",
+        kind,
+        tuple(labels),
     )
 
 

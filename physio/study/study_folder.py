@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from physio.core.output_file import flush_to_disk
 from physio.core.private_file import open_private
 from physio.study.counterbalancing import draw_orders
 from physio.study.design import Design
+from physio.study.stimuli import draw_stimuli
 
 FILE: Final = "study.toml"
 FROZEN: Final = "frozen.json"
@@ -67,14 +69,18 @@ class Study:
                 f"{source} names the session file {design.study.session!r}, which is "
                 f"not in {source.parent}"
             )
+        plan_hash = design.hash  # reads and checks every file of the plan
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         copies = [(source, FILE), (session, design.study.session)]
-        copies += [(source.parent / f, f) for f in map("{}.toml".format, design.worded)]
+        texts = [*map("{}.toml".format, design.worded)]
+        texts += filter(None, (design.study.instructions, design.study.consent_text))
+        copies += [(source.parent / name, name) for name in texts]
         for path, name in copies:
             if path.resolve() != (root / name).resolve():
                 _write(root / name, path.read_text("utf-8"))
-        frozen = {
-            "hash": design.hash,
+        _copy_stimuli(design, root)
+        frozen: dict[str, Any] = {
+            "hash": plan_hash,
             "seed": design.study.seed,
             "orders": draw_orders(
                 design.placed("first"),
@@ -85,9 +91,12 @@ class Study:
             ),
             "frozen": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+        if design.stimuli:
+            frozen["files"] = design.file_hashes
+            frozen["stimuli"] = _stimulus_orders(design, design.study.seed)
         _write(root / FROZEN, json.dumps(frozen, indent=1) + "\n")
-        study = cls(root, design, frozen)
-        study.write_log("frozen", hash=design.hash)
+        study = cls.open(root)
+        study.write_log("frozen", hash=plan_hash)
         return study
 
     @classmethod
@@ -126,12 +135,22 @@ class Study:
         if self.design.hash == accepted[-1]:
             return
         if not deviation:
+            if changed := self._changed_files():
+                raise ValueError(
+                    f"{self.root / changed[0]} is not the file of the frozen plan: "
+                    'restore it, or log the change with --deviation "reason"'
+                )
             raise ValueError(
                 f"{self.root / FILE} differs from the frozen plan (hash "
                 f"{self.design.hash[:12]}, not {accepted[-1][:12]}): undo the "
                 'change, or log it with --deviation "reason"'
             )
         self.write_log("deviation", hash=self.design.hash, why=deviation)
+
+    def _changed_files(self) -> list[str]:
+        """Return the names of the files of stimuli that differ from the frozen ones."""
+        frozen, now = self.frozen.get("files", {}), self.design.file_hashes
+        return [name for name, digest in now.items() if frozen.get(name) != digest]
 
     def log(self) -> list[dict[str, Any]]:
         """Return the log in order of time."""
@@ -213,6 +232,22 @@ class Study:
             )
         return plans[number]
 
+    def stimuli(self, code: str) -> dict[str, list[str]]:
+        """Return the stimuli of an enrolled participant, by condition, in order.
+
+        The frozen order holds as long as the plan has the same stimuli.
+        """
+        number = self.participants[code]
+        frozen = self.frozen.get("stimuli", {})
+        orders = _stimulus_orders(self.design, self.frozen["seed"])
+        return {
+            condition: frozen[condition][number]
+            if number < len(frozen.get(condition, ()))
+            and sorted(frozen[condition][number]) == sorted(drawn[number])
+            else drawn[number]
+            for condition, drawn in orders.items()
+        }
+
     def assign(self, code: str, order: int | None = None) -> list[str]:
         """Return the order of conditions of a participant, assigned at the first call.
 
@@ -280,8 +315,6 @@ class Study:
 @contextmanager
 def replace_folder(folder: Path) -> Iterator[Path]:
     """Yield a new folder that replaces ``folder`` when the block ends without error."""
-    import shutil
-
     new = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700, parents=True)
@@ -293,6 +326,32 @@ def replace_folder(folder: Path) -> Iterator[Path]:
         new.rename(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _stimulus_orders(design: Design, seed: int) -> dict[str, list[list[str]]]:
+    """Return the stimuli of each condition in the order of every participant."""
+    orders = {}
+    for name, condition in design.conditions.items():
+        if condition.stimuli:
+            names = [file.name for file in design.stimulus_files[condition.stimuli]]
+            order = design.stimuli[condition.stimuli].order
+            planned = design.study.participants
+            orders[name] = draw_stimuli(names, order, planned, seed, name)
+    return orders
+
+
+def _copy_stimuli(design: Design, root: Path) -> None:
+    """Copy the files of stimuli into a study's folder; overwrite none."""
+    for files in design.stimulus_files.values():
+        for file in files:
+            target = root / file.name
+            if target.resolve() == file.path.resolve():
+                continue
+            if target.exists():
+                raise ValueError(f"{target} exists, and is not overwritten: remove it")
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with open_private(target, "xb") as copy, file.path.open("rb") as original:
+                shutil.copyfileobj(original, copy)
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,6 +1,7 @@
 """Deletion of the data of a participant, and its verification."""
 
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -11,7 +12,13 @@ from typing import NamedTuple
 
 from physio.core.counted_nouns import counted
 from physio.core.output_file import flush_to_disk
-from physio.study.study_folder import DERIVED, LOG, SESSIONS, Study
+from physio.study.study_folder import (
+    DERIVED,
+    FROZEN,
+    LOG,
+    SESSIONS,
+    Study,
+)
 
 
 class WithdrawalReport(NamedTuple):
@@ -66,7 +73,8 @@ def find_code(root: Path, code: str) -> list[Path]:
     """Return the files under a folder with a code in their name or content.
 
     Compressed files and Parquet tables are read. A code matches only if no letter or
-    digit is adjacent to it, so that ``p1`` does not match ``p10``.
+    digit is adjacent to it, so that ``p1`` does not match ``p10``. Files of stimuli are
+    skipped if they are those of the frozen plan.
     """
     import pandas as pd
 
@@ -74,15 +82,27 @@ def find_code(root: Path, code: str) -> list[Path]:
         rb"(?<![A-Za-z0-9])" + re.escape(code.encode()) + rb"(?![A-Za-z0-9])"
     )
     matches = []
+    frozen = _frozen_files(root)
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
-        content = path.read_bytes()
+        name, content = path.relative_to(root).as_posix(), path.read_bytes()
+        if frozen.get(name) == hashlib.sha256(content).hexdigest():
+            continue
         if path.suffix == ".gz":
             content = gzip.decompress(content)
         elif path.suffix == ".parquet":
             content += pd.read_parquet(path).to_csv().encode()
-        if word.search(str(path.relative_to(root)).encode()) or word.search(content):
+        if word.search(name.encode()) or word.search(content):
             matches.append(path)
     return matches
+
+
+def _frozen_files(root: Path) -> dict[str, str]:
+    """Return the hashes of the stimuli of a study's frozen plan, by their names."""
+    path = root / FROZEN
+    if not path.is_file():
+        return {}
+    files: dict[str, str] = json.loads(path.read_text("utf-8")).get("files", {})
+    return files
 
 
 def _removed(folder: Path) -> int:

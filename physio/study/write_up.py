@@ -1,7 +1,7 @@
 """Codebook, results and plot of a study."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -11,12 +11,12 @@ import pandas as pd
 
 from physio.offline.table_methods import describe_measures, is_measure
 from physio.study.contrasts import ContrastEstimate
-from physio.study.questionnaires import load
+from physio.study.questionnaires import Questionnaire
 
 _PANELS_PER_ROW: Final = 4  # panels in a row
 
 
-def codebook(table: pd.DataFrame) -> pd.DataFrame:
+def codebook(table: pd.DataFrame, known: Mapping[str, Questionnaire]) -> pd.DataFrame:
     """Return the codebook of a table: measure, unit, definition, source."""
     rows = []
     measures = table[table["measure"] != ""].drop_duplicates("measure")
@@ -26,7 +26,7 @@ def codebook(table: pd.DataFrame) -> pd.DataFrame:
             ((_, words),) = describe_measures([name]).itertuples(index=False)
             rows.append((name, units[name], words, "physio-affect"))
             continue
-        questionnaire = load(name.partition(".")[0])
+        questionnaire = known[name.partition(".")[0]]
         scale = questionnaire.scales[name.partition(".")[2]]
         meaning = f"{questionnaire.title}: sum of the items {', '.join(scale.items)}"
         if scale.reverse:

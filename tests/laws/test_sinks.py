@@ -19,8 +19,9 @@ from physio.sinks.background import BackgroundSink
 from physio.sinks.jsonl import JsonLines
 from physio.testing import check_sink, sink_laws
 
-NETWORKED = {"Lsl": "test_lsl_live.py"}
-"""Sinks of networks, and the tests in real time that cover them."""
+NETWORKED = dict.fromkeys(("Callback", "Osc", "Ttl"), "test_program_outputs_live.py")
+NETWORKED["Lsl"] = "test_lsl_live.py"
+"""Sinks of other programs, and the tests in real time that cover them."""
 
 WRAPPERS = {"BackgroundSink"}
 

@@ -270,6 +270,22 @@ def _(world: World) -> Lines:
     yield ["view", path, "--no-open"]
 
 
+@case("app")
+def _(world: World) -> Lines:
+    world.xdf()
+    yield ["app", world.root / "in", "--no-open"]
+
+
+@case("edit")
+def _(world: World) -> Lines:
+    path = world.xdf()
+    yield ["edit", path, "--no-open"]
+    for code in NAMES:
+        yield ["edit", path, "--no-open", f"--rater={code}"]
+    world.precious("in/r.xdf.edits.a.jsonl")
+    yield ["edit", path, "--compare", "a", "b", "--output", world.out]
+
+
 @case("repair")
 def _(world: World) -> Lines:
     path = world.xdf()
@@ -664,8 +680,8 @@ def test_every_command_is_in_the_table() -> None:
 
 
 SLOW: Final = frozenset((
-    "audit", "bench", "calibrate", "demo", "evaluate", "study rehearse", "train",
-    "view",
+    "app", "audit", "bench", "calibrate", "demo", "edit", "evaluate",
+    "study rehearse", "train", "view",
 ))  # fmt: skip
 """Commands that take seconds, for `make long`."""
 
@@ -749,7 +765,7 @@ def _allowed(path: str, world: World) -> bool:
 
 def _run(line: list[str], world: World) -> str | None:
     """Run a command; return its output, or None if it refused its input."""
-    if line[0] == "view":
+    if line[0] in ("app", "edit", "view") and len(line) == 3:
         return interrupted(line, world)
     result = CliRunner().invoke(app, line)
     error = result.exception

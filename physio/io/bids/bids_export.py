@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.edits import MARKS, Edits
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording, computed
 from physio.core.stream_layout import describe_stream
@@ -96,6 +97,7 @@ def export(
     task: str = "rest",
     eeg_format: str = "auto",
     answers: Mapping[str, Mapping[str, float]] | None = None,
+    edits: Edits | None = None,
 ) -> list[RecordingKey]:
     """Write a recording into a new or existing BIDS dataset.
 
@@ -124,6 +126,9 @@ def export(
         EEGLAB.
     answers
         Scores of the participant for ``phenotype/``, by instrument and measure.
+    edits
+        Edits by eye, on the session clock: a table among the derivatives, which changes
+        no sample.
 
     Returns
     -------
@@ -165,6 +170,8 @@ def export(
         _write_streams(target, measured, eeg_format)
         _write_all_events(target, measured, sorted(subjects))
         _write_derived(target, filled)
+        if edits is not None:
+            _write_edits(target, edits)
         _write_people(target, answers or {})
     return list(every.values())
 
@@ -419,6 +426,51 @@ def _write_derived(target: _Target, filled: Mapping[str, tuple[Block, ...]]) -> 
         text = kind if kinds.count(kind) == 1 else several[name]
         stem = f"{target.key.stem}_recording-{text}_physio"
         _write_physio(filled[name], folder / stem, target.zero, target.key.task)
+
+
+def _write_edits(target: _Target, edits: Edits) -> None:
+    """Write the edits by eye as a table of events among the derivatives."""
+    root = target.root / "derivatives" / PIPELINE
+    folder = root / target.key.folder / target.kind
+    folder.mkdir(parents=True, exist_ok=True)
+    _describe(root, "derivative")
+    stem = f"{target.key.stem}_desc-edits_events"
+    others = {i.name for i in target.recording.infos
+              if i.participant not in ("", target.participant)}  # fmt: skip
+    write_table(
+        folder / f"{stem}.tsv",
+        tuple(_EDIT_COLUMNS),
+        (
+            (
+                f"{e.begin - target.zero:.6f}",
+                f"{e.end - e.begin:.6f}" if e.kind in MARKS else MISSING,
+                e.kind,
+                e.stream or MISSING,
+                ", ".join(e.channels) or MISSING,
+                f"{e.end - target.zero:.6f}" if "move" in e.kind else MISSING,
+                e.rater,
+                e.why or MISSING,
+                e.at or MISSING,
+            )
+            for e in sorted(edits.active, key=lambda e: e.begin)
+            if e.stream not in others
+        ),
+    )
+    table = {c: {"Description": text} for c, text in _EDIT_COLUMNS.items()}
+    write_json(folder / f"{stem}.json", {**table, KEY: {"edits": edits.sentence}})
+
+
+_EDIT_COLUMNS: Final = {
+    "onset": "begin of a span, or time of a beat or of the onset of a response (s)",
+    "duration": "length of a span (s)",
+    "trial_type": "kind of the edit: bad, exclude, or what was added, deleted or moved",
+    "stream": "stream",
+    "channels": "channels; n/a for all of the stream",
+    "new_onset": "new time of what was moved (s)",
+    "rater": "code of the rater",
+    "why": "reason",
+    "date": "date and time of the edit",
+}
 
 
 def _write_people(target: _Target, answers: Mapping[str, Mapping[str, float]]) -> None:

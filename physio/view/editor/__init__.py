@@ -1,0 +1,1 @@
+"""Correction of a recording by eye, in a page of the browser."""

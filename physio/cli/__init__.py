@@ -27,6 +27,7 @@ from physio.cli import (
     report,
     sessions,
     study,
+    synchrony_command,
     system,
     table_command,
     train,
@@ -75,6 +76,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     "Analysis": (
         table_command.table,
         analyze.analyze,
+        synchrony_command.synchrony,
         extract.extract,
         extract.audit,
         evaluate.evaluate,

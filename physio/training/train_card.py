@@ -16,6 +16,7 @@ from physio.training.train_run import (
     PreparedTraining,
     TrainingOutcome,
     rating_prior,
+    resuming,
     write_results,
 )
 
@@ -51,7 +52,7 @@ def write_weights(
     prior = moments.prior(rows)
     z, _ = moments.inputs(prior)
     samples = moments.samples(rows, z)
-    model = file.learner.fit(samples, progress)
+    model = resuming(prepared).fit(samples, progress)
     ratings = rating_prior(moments)
     names = moments.settings.names
     extra = calibrate(moments, outcome.fits.held_out, model, z, names)
@@ -68,7 +69,8 @@ def write_weights(
         protocol=f"{_protocol(prepared, outcome)} {_trained_on(file.learner, samples)}",
         figures=results_text(
             [r for r in outcome.evaluation.rows if np.isfinite(r["mean"])]
-        ),
+        )
+        | extra.figures,
         limits=(*_limits(prepared, outcome), *extra.sentences, *outcome.notes),
         command=command,
         participant=prepared.file.personal,

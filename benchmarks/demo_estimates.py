@@ -7,12 +7,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from physio.cli.demo_session import TruthAgreement, demo_session, truth_agreement
-from physio.cli.run_session import RunOptions, run_session
 from physio.core.affect import DIMENSIONS
 from physio.core.protocols import FastClock
 from physio.core.recording import Recording
 from physio.io import xdf
+from physio.online.demo_session import (
+    SECONDS,
+    TruthAgreement,
+    demo_session,
+    truth_agreement,
+)
+from physio.online.session import Session
+from physio.sinks.xdf import Xdf
 
 SEEDS: Final = range(20)
 
@@ -33,10 +39,13 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
 
 def _recording(seed: int) -> Recording:
     file, clock = demo_session(seed=seed), FastClock()
-    options = RunOptions(seconds=300.0, poll=0.25)
-    with tempfile.TemporaryDirectory() as folder:
-        run_session(file, file.devices(clock), clock, Path(folder), options)
-        return xdf.read(Path(folder) / "recording.xdf")
+    devices = file.devices(clock)
+    with tempfile.TemporaryDirectory() as name:
+        sinks = [Xdf(Path(name), {})]
+        with Session(file.plan, devices, sinks, clock, 0.25, SECONDS) as session:
+            for _ in session:
+                pass
+        return xdf.read(Path(name) / "recording.xdf")
 
 
 def _ratings_inside(recording: Recording) -> list[float]:

@@ -15,10 +15,10 @@ from threading import Thread
 from tornado.ioloop import IOLoop
 
 from physio.cli import dashboard as dashboards
-from physio.cli.demo_session import SECONDS, demo_session
 from physio.cli.run_session import RunOptions, run_session
 from physio.cli.summary import draw_overview
 from physio.core.protocols import FastClock
+from physio.online.demo_session import SECONDS, demo_session
 from physio.online.session import Session
 from physio.view.dashboard import playback
 from physio.view.dashboard.session_state import SessionState

@@ -15,7 +15,6 @@ from physio.cli import dashboard as dashboards
 from physio.cli import propose_session
 from physio.cli.baseline_option import Baseline, chosen_times
 from physio.cli.channel_option import Channels, with_channels
-from physio.cli.demo_session import SECONDS, SPEED, demo_session, truth_sentences
 from physio.cli.device_words import is_word
 from physio.cli.output import (
     Board,
@@ -32,6 +31,7 @@ from physio.cli.output import (
 from physio.cli.propose_session import DeviceNames
 from physio.core.counted_nouns import counted
 from physio.core.installation import install_hint
+from physio.online.demo_session import SECONDS, SPEED, demo_session, truth_sentences
 
 if TYPE_CHECKING:
     from physio.cli.run_session import SessionOutcome

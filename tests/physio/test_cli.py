@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from physio.cli.demo_session import truth_agreement, truth_sentences
 from physio.io import xdf
+from physio.online.demo_session import truth_agreement, truth_sentences
 from tables import table
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -739,3 +739,18 @@ def test_the_estimators_own_intervals_are_drawn() -> None:
     course.update(state)
     heights = [float(np.max(y)) for y in course._bands.data["y"]]
     assert heights == pytest.approx([0.25, 0.1])
+
+
+def test_a_slow_page_hears_each_text_that_changes() -> None:
+    """Texts are updated twice a cycle; a frame that comes late holds both."""
+    state = session_state()
+    state.take(block(EEG, 64 * 95, np.ones((64 * 5, 2))), 100.0)
+    page = ViewerPage(Document(), state)
+    page.open()
+    page.ack.data = {"v": [1.0, 40.0]}
+    page._update_texts(state)
+    clock = iter(range(100, 200))
+    state.tick = lambda: float(next(clock))  # the time in the texts moves on, too
+    state.take(mute("head.eeg", 100.0, on=True), 100.0)
+    page.draw()
+    assert "badges" in page.outbox.data["id"]

@@ -271,8 +271,12 @@ class ViewerPage:
         slow = self.figures.slow_updates
         parts = [*slow[:4], self._update_texts, *slow[4:], self._update_texts]
         step = int(now / _CYCLE * len(parts))
-        for k in range(max(self._step + 1, step + 1 - len(parts)), step + 1):
-            parts[k % len(parts)](self.session)
+        first = max(self._step + 1, step + 1 - len(parts))
+        # Once each: of two updates of the texts, one message would hold the last alone.
+        for part in dict.fromkeys(
+            parts[k % len(parts)] for k in range(first, step + 1)
+        ):
+            part(self.session)
         self._step = step
 
     def _update_texts(self, session: SessionState) -> None:

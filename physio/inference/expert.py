@@ -170,7 +170,8 @@ class FeatureBinding:
             lacking = [name for name in needed if name not in given]
             raise ValueError(
                 f"the weights {expert.name!r} want {_first(needed)}; given are "
-                f"{_first(given)}, without {_first(lacking)}"
+                f"{_first(given)}, without {_first(lacking)}: train weights on "
+                "features that this device gives"
             )
         index = [info.names.index(n) if n in needed else -1 for n in names]
         memory = np.array([info.channels[i].memory if i >= 0 else 0.0 for i in index])

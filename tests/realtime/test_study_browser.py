@@ -277,7 +277,7 @@ def test_a_participant_is_led_to_the_end(
     spans = {s.name: s.end - s.begin for s in recorded_conditions(recording)}
     assert spans["rest"] == pytest.approx(6.0, abs=0.5)
     assert spans["recovery"] == pytest.approx(6.0, abs=0.5)
-    assert spans["sounds"] == pytest.approx(2 * (3 + 1), abs=3.0)
+    assert 2 * (3 + 1) - 0.5 < spans["sounds"] < 30.0  # and the way of each message
     shown = [
         f"stimulus {n}" for c in conditions for n in study.stimuli("p1").get(c, ())
     ]

@@ -298,6 +298,8 @@ def test_an_answer_is_a_point_of_its_scale(value: Any, study: Study) -> None:
     with pytest.raises((ValueError, OverflowError)):
         taking.give("answer", value=value)
     assert taking.runner.answers == {}
+    with pytest.raises(ValueError, match="answers on the page, not here by 3"):
+        taking.runner.take(3)
 
 
 class Served:

@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from physio.cli import app
 from physio.core.recording import MARKERS, RATINGS, Recording
 from physio.datasets.open_recording import read
 from physio.offline.conditions import recorded_conditions
-from physio.study.contrasts import completed_conditions
-from physio.study.example_stimuli import write_stimuli
+from physio.study.contrasts import completed_conditions, read_sessions
+from physio.study.example_stimuli import EXAMPLE, write_stimuli
 from physio.study.page_rehearsal import SimulatedParticipant
+from physio.study.stimulus_table import stimulus_table
 from physio.study.study_folder import Study
 from study_session import Presented, until
 
@@ -336,6 +339,34 @@ def test_every_step_fits_can_be_touched_and_is_accessible(
         seen = set(participant.counts)
         assert {"text", "timed", "stimulus", "rating", "Are you calm?"} <= seen
         assert participant.problems == []
+
+
+@pytest.mark.long
+def test_a_rehearsal_uses_the_page_and_resumes_a_killed_session(
+    study: Study, tmp_path: Path
+) -> None:
+    """The second loses the wristband; the session of the third is killed."""
+    plan = tmp_path / "plan"
+    others = shutil.ignore_patterns("sessions", "*.json*")
+    shutil.copytree(study.root, plan, ignore=others)
+    text = PLAN.replace("participants = 2", "participants = 3")
+    (plan / "study.toml").write_text(text, "utf-8")
+    shutil.copyfile(EXAMPLE / "session.toml", plan / "session.toml")
+    root = tmp_path / "rehearsed"
+    lines = ["init", "--plan", str(plan / "study.toml")], ["rehearse", "--browser"]
+    for line in lines:
+        result = CliRunner().invoke(app, ["study", line[0], str(root), *line[1:]])
+        assert result.exit_code == 0, (result.output, result.exception)
+    rehearsed = Study.open(root)
+    for code in ("sim1", "sim2", "sim3"):
+        done = set(completed_conditions(rehearsed, code))
+        assert done == set(rehearsed.conditions(code))
+    assert [len(rehearsed.sessions(f"sim{k}")) for k in (1, 2, 3)] == [1, 1, 2]
+    table = stimulus_table(read_sessions(rehearsed, ["sim1", "sim3"]))
+    assert table.groupby("participant").size().tolist() == [5, 5]
+    assert np.isfinite(table["uncertainty_ms"]).all()
+    agreed = [line["agreed"] for line in rehearsed.log() if line["event"] == "consent"]
+    assert agreed == [True, True, True]  # the resumed session does not ask again
 
 
 @pytest.fixture(scope="module")

@@ -27,10 +27,12 @@ from physio.cli import (
     report,
     sessions,
     study,
+    synchrony_command,
     system,
     table_command,
     train,
     weights,
+    workbench_command,
 )
 from physio.cli.baseline_option import BaselineCommand
 from physio.cli.output import routed, say
@@ -74,6 +76,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     "Analysis": (
         table_command.table,
         analyze.analyze,
+        synchrony_command.synchrony,
         extract.extract,
         extract.audit,
         evaluate.evaluate,
@@ -105,6 +108,7 @@ train.init.command("session")(routed(propose_session.init_session))
 app.add_typer(train.init, rich_help_panel="Models")
 app.add_typer(study.study, rich_help_panel="Study")
 app.add_typer(weights.weights, rich_help_panel="Models")
+app.command("app", rich_help_panel="Files")(routed(workbench_command.workbench))
 for command in (system.devices, system.doctor, bench.bench):
     app.command(rich_help_panel="System")(routed(command))
 

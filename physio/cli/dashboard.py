@@ -5,6 +5,7 @@ import os
 import sys
 import webbrowser
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from physio.core.recording import Recording
     from physio.online.session_config import SessionConfig
     from physio.view.dashboard.session_state import SessionState
-    from physio.view.dashboard.sink import Dashboard
+    from physio.view.dashboard.sink import Dashboard, ServerProcess
 
 USE: Final = "physio.view.dashboard:Dashboard"
 
@@ -60,9 +61,7 @@ def announcer(*, open_it: bool) -> Callable[["Dashboard"], str]:
 
     def announce(board: "Dashboard") -> str:
         if open_it:
-            # Some browsers return when they are closed.
-            page = leading_page(board.page).as_uri()
-            Thread(target=webbrowser.open, args=(page,), daemon=True).start()
+            open_page(board.page)
         if not sys.stdout.isatty():  # a log must not hold the tokens
             return f"dashboard: its addresses are in {board.write_addresses()}"
         viewer, participant = (board.urls[role] for role in ("look", "participant"))
@@ -71,6 +70,30 @@ def announcer(*, open_it: bool) -> Callable[["Dashboard"], str]:
         )
 
     return announce
+
+
+def open_page(url: str) -> None:
+    """Open a page in the browser; some browsers return when they are closed."""
+    page = leading_page(url).as_uri()
+    Thread(target=webbrowser.open, args=(page,), daemon=True).start()
+
+
+@contextmanager
+def early_server(*, enabled: bool) -> "Iterator[ServerProcess | None]":
+    """Start the server of a dashboard before its session; stop it if none begins."""
+    if not enabled:
+        yield None
+        return
+    from physio.view.dashboard.sink import ServerProcess
+    from physio.view.web.access import ServerAddress
+
+    server = ServerProcess(ServerAddress())
+    server.send([server.encoder.note(progress="looking for devices")])
+    try:
+        yield server
+    finally:
+        server.stop()
+        server.close()
 
 
 def view(
@@ -103,17 +126,25 @@ def view(
 
     Example: `physio view sessions/p07-20260412-101500`
     """
+    say(f"reading {path}", err=True)
+    if not path.exists() and not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no file {path}")
     from physio.view.dashboard import playback
 
     options = {
         "board": board, "columns": columns, "session": session,
         "participant": participant, "task": task,
     }  # fmt: skip
-    state, sentences = make_state(path, config, channels, baseline, **options)
-    for sentence in sentences:
-        say(sentence)
 
-    playback.serve(state, page_announcer(path, open_it=open_it, role="view"))
+    def load(report: "Callable[[str], None]") -> "SessionState":
+        state, sentences = make_state(
+            path, config, channels, baseline, report, **options
+        )
+        for sentence in sentences:
+            say(sentence)
+        return state
+
+    playback.serve(load, page_announcer(path, open_it=open_it, role="view"))
 
 
 def make_state(
@@ -121,17 +152,21 @@ def make_state(
     config: Path | None,
     channels: Path | None,
     baseline: str,
+    report: "Callable[[str], None]" = lambda _: None,
     **options: Any,
 ) -> "tuple[SessionState, list[str]]":
     """Return the state of a recording with its features and estimates, and sentences.
 
     The sentences name the seconds that served as the baselines of the estimates.
+    ``report`` takes texts on the progress.
     """
+    report(f"reading {path.name}")
     from physio.core.json_table import stored_config
     from physio.inference.baseline_use import BaselineObserver
     from physio.view.dashboard.session_state import state_of_recording
 
     recording, items = _computed(path, config, channels, baseline, **options)
+    report(f"computing features of {path.name}")
     observer = BaselineObserver(stored_config(recording.metadata))
     for events in recording.events.values():
         observer.take(events)
@@ -142,6 +177,9 @@ def make_state(
     def observed() -> "Iterator[Item]":
         for item in items:
             observer.take(item)
+            share = (item.complete_until - recording.begin) / recording.seconds
+            percent = 100 * min(max(share, 0.0), 1.0) if share == share else 0.0
+            report(f"computing features of {path.name}: {percent:.0f} %")
             yield item
 
     state = state_of_recording(recording, observed())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from physio.cli.device_words import EVERYWHERE, WORDS, target
 from physio.core.block import Origin, StreamInfo
 from physio.online.session_config import RESERVED
 
@@ -88,62 +89,6 @@ class SearchResult(NamedTuple):
     hints: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class DeviceWord:
-    """Word for a device on the command line.
-
-    Parameters
-    ----------
-    target
-        Phrase on what is looked for.
-    sources
-        Searches of `_SEARCHES` that can answer.
-    pattern
-        Expression that the description of a device must match, in any case.
-    """
-
-    target: str
-    sources: tuple[str, ...]
-    pattern: str = ""
-
-
-WORDS: Final[Mapping[str, DeviceWord]] = {
-    "demo": DeviceWord("the simulated participant", ("demo",)),
-    "synthetic": DeviceWord("the synthetic board", ("synthetic",)),
-    "lsl": DeviceWord("LSL streams", ("lsl",)),
-    "muse": DeviceWord("a Muse", ("lsl", "bluetooth"), "muse"),
-    "openbci": DeviceWord(
-        "a board of OpenBCI", ("lsl", "serial"), "openbci|obci|cyton|ganglion"
-    ),
-    "e4": DeviceWord("an Empatica E4", ("lsl", "e4"), r"\be4|empatica"),
-    "polar": DeviceWord("a sensor of Polar", ("lsl", "bluetooth"), "polar"),
-}
-"""Words for devices; the name of any board of BrainFlow is another."""
-
-_EVERYWHERE: Final = DeviceWord(
-    "LSL streams, wristbands, Bluetooth sensors and boards",
-    ("lsl", "e4", "bluetooth", "serial"),
-)
-
-
-def is_word(text: str) -> bool:
-    """Return whether a text is a word for a device: of `WORDS`, or a board's name."""
-    if text in WORDS:
-        return True
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
-        return False
-    from devices.board import available_boards
-
-    return text in available_boards()
-
-
-def target(word: str) -> str:
-    """Return a phrase on what a search looks for."""
-    if word and word not in WORDS:
-        return f"the board {word!r}"
-    return WORDS.get(word, _EVERYWHERE).target
-
-
 def search(word: str = "", seconds: float = 1.0, port: int = E4_PORT) -> SearchResult:
     """Search for devices, in all places at the same time.
 
@@ -158,7 +103,7 @@ def search(word: str = "", seconds: float = 1.0, port: int = E4_PORT) -> SearchR
     """
     if word and word not in WORDS:
         return SearchResult((_board(word),), (target(word),))
-    asked = WORDS.get(word, _EVERYWHERE)
+    asked = WORDS.get(word, EVERYWHERE)
     settings = _Search(
         seconds, port, is_alone="bluetooth" in asked.sources and word != ""
     )

@@ -17,6 +17,7 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.cli.report": "dashboard",
     "physio.cli.sessions": "session",
     "physio.cli.study": "study",
+    "physio.cli.synchrony_command": "synchrony",
     "physio.core": "signal-chain",
     "physio.core.clock_check": "data",
     "physio.core.input_file": "data",
@@ -41,13 +42,19 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.offline.analysis_files": "analyze",
     "physio.offline.event_responses": "analyze",
     "physio.offline.span_measures": "analyze",
+    "physio.offline.synchrony": "synchrony",
     "physio.online.personal_calibration": "affect",
+    "physio.online.rules": "send",
     "physio.online.remote_control": "affect",
     "physio.quality": "signal-chain",
     "physio.sinks": "recording",
+    "physio.sinks.callback": "send",
+    "physio.sinks.osc": "send",
+    "physio.sinks.ttl": "send",
     "physio.study": "study",
     "physio.training": "evaluate",
     "physio.view": "dashboard",
+    "physio.view.http_api": "send",
 }
 """Pages by the package that raised the error; the longest matching name counts."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from physio.cli.device_words import WORDS, is_word, target
 from physio.cli.output import say
 
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ def proposal(word: str, names: Sequence[str], command: str) -> "SessionDraft":
 
     Errors as of `draft`, and ValueError if the word is unknown.
     """
-    say(f"looking for {word or 'devices'} ...", err=True)
-    from physio.cli.device_search import is_word, search
-
     if word and not is_word(word):
         raise ValueError(unknown_word(word))
+    say(f"looking for {target(word)} ...", err=True)
+    from physio.cli.device_search import search
+
     # What the session computes with is imported while devices answer.
     Thread(target=_import_chains, name="import", daemon=True).start()
     result = search(word)
@@ -82,8 +83,6 @@ def _import_chains() -> None:
 
 def unknown_word(word: str) -> str:
     """Return the sentence on a word that is neither a file nor a device."""
-    from physio.cli.device_search import WORDS
-
     return (
         f"there is no file {word}, and it is no word for a device: "
         f"{', '.join(WORDS)}, or a board of `physio devices`"
@@ -214,8 +213,6 @@ def terminal() -> Callable[[str], str] | None:
 
 def _nothing(result: "SearchResult") -> str:
     """Return the sentence on a search without a device."""
-    from physio.cli.device_search import WORDS
-
     problems = [d.problem for d in result.devices]
     text = f"no device answers; looked for {', '.join(result.targets) or 'none'}"
     more = "; ".join([*problems, *result.hints])

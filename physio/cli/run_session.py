@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -43,7 +43,7 @@ from physio.online.session_table import SessionTable
 from physio.online.shipped_chains import chain_notes
 from physio.sinks.background import BackgroundSink
 from physio.sinks.channel_status import ChannelStatusFile
-from physio.view.dashboard.sink import Dashboard
+from physio.view.dashboard.sink import Dashboard, ServerProcess
 from physio.view.labels import CONDITION, SCALE, condition_names, scale_names
 from physio.view.threaded_view import ThreadedView
 
@@ -78,8 +78,10 @@ class RunOptions:
     notes
         Sentences of the reader of a recording, on what it does not read.
     pages
-        Function called with each dashboard; returns a line that the view keeps in
-        sight.
+        Function called with each dashboard, before the devices open; returns a line
+        that the view keeps in sight.
+    server
+        Server of the dashboard, if it was started before the session.
     """
 
     demo_weights: bool = False
@@ -91,6 +93,7 @@ class RunOptions:
     baseline: tuple[float, float] | None = None
     notes: Sequence[str] = ()
     pages: Callable[[Dashboard], str] | None = None
+    server: ServerProcess | None = None
 
 
 @dataclass
@@ -160,9 +163,10 @@ class _Run:
             self._plan, devices, self.sinks, self.clock, options.poll, options.seconds
         )
         session.prepare = self.config.prepare
-        session.on_waiting = _announce_waiting
+        session.on_waiting = self._announce_waiting
         began = time.perf_counter()
         with (
+            self._pages() as lines,
             _StopOnSignal(session),
             fine_timer(),
             _compilation_announced(enabled=self.fast),
@@ -183,7 +187,9 @@ class _Run:
             observers.add("the baseline", summary.baseline(self.resolved).take)
             if view is not None:
                 observers.add("the view", view.take)
-            self._announce_pages(view)
+            if view is not None:
+                for line in lines:
+                    view.tell(line)
             for item in session:
                 observers.take(item)
         figures = self._figures(summary, table, time.perf_counter() - began)
@@ -210,6 +216,7 @@ class _Run:
             "about": self.about,
             "wait": self.fast,
             "clock": self.clock,
+            "server": self.options.server,
         }
         sinks = self.config.sinks(given)
         if not self.fast:  # else `physio check` computes it faster from the recording
@@ -247,12 +254,24 @@ class _Run:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         session_folder.describe(self.folder, self.resolved, **about)
 
-    def _announce_pages(self, view: "_Shown | None") -> None:
+    @contextmanager
+    def _pages(self) -> Iterator[list[str]]:
+        """Open the dashboards before the devices; yield a line on each."""
+        boards = [sink for sink in self.sinks if isinstance(sink, Dashboard)]
+        with ExitStack() as stack:
+            for board in boards:
+                stack.callback(board.cancel)
+                board.start()
+                board.show_progress("opening the devices")
+            announce = self.options.pages
+            yield [announce(board) for board in boards] if announce else []
+
+    def _announce_waiting(self, names: Sequence[str]) -> None:
+        text = f"waiting for {', '.join(names)}"
+        say(text)
         for sink in self.sinks:
-            if isinstance(sink, Dashboard) and self.options.pages is not None:
-                line = self.options.pages(sink)
-                if view is not None:
-                    view.tell(line)
+            if isinstance(sink, Dashboard):
+                sink.show_progress(text)
 
     def _figures(
         self, summary: "_Summary", table: SessionTable, taken: float
@@ -446,10 +465,6 @@ def _compilation_announced(*, enabled: bool) -> Iterator[None]:
     lines = ["compiling kernels, once on this computer: up to some minutes"]
     with before_compilation(lambda: say(lines.pop()) if lines else None):
         yield
-
-
-def _announce_waiting(names: Sequence[str]) -> None:
-    say(f"waiting for {', '.join(names)}")
 
 
 def _durations(session: Session, taken: float) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from physio.cli import dashboard as dashboards
 from physio.cli import propose_session
 from physio.cli.baseline_option import Baseline, chosen_times
 from physio.cli.channel_option import Channels, with_channels
+from physio.cli.device_words import is_word
 from physio.cli.output import (
     Board,
     Columns,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from physio.core.recording import Recording
     from physio.online.session import Session
     from physio.online.session_config import SessionConfig
+    from physio.view.dashboard.sink import ServerProcess
 
 REPLAYED_METADATA: Final = (
     "source", "citation", "licence", "participant", "begin_unix", "consent", "channels",
@@ -189,27 +191,32 @@ def live(
 
     Example: `physio live configs/synthetic-board.toml --seconds 60 --open`
     """
-    file, draft = _source(
-        config, device, save, "physio live", participant, consent, tuple(trust)
-    )
+    times = chosen_times(baseline)
     shown = bool(dashboard) or open_it
-    if draft is not None and dashboard is None and not open_it:
+    if not is_file(config) and dashboard is None and not open_it:
         shown = open_it = dashboards.has_display()
-    run_devices(
-        DeviceSession(
-            file,
-            out,
-            json_path,
-            seconds,
-            demo_weights=demo_weights,
-            calibrations=tuple(calibration),
-            baseline=chosen_times(baseline),
-            dashboard=shown,
-            open_it=open_it,
-            draft=draft,
-            save=save,
+    with dashboards.early_server(enabled=shown and not is_file(config)) as server:
+        if server is not None and open_it:
+            dashboards.open_page(server.urls["control"])
+        file, draft = _source(
+            config, device, save, "physio live", participant, consent, tuple(trust)
         )
-    )
+        run_devices(
+            DeviceSession(
+                file,
+                out,
+                json_path,
+                seconds,
+                demo_weights=demo_weights,
+                calibrations=tuple(calibration),
+                baseline=times,
+                dashboard=shown,
+                open_it=open_it and server is None,
+                draft=draft,
+                save=save,
+                server=server,
+            )
+        )
 
 
 def record(
@@ -399,6 +406,11 @@ def session_file(
     return file
 
 
+def is_file(config: Path | None) -> bool:
+    """Return whether an argument names a session file, there or not, not a device."""
+    return config is not None and (config.is_file() or not is_word(str(config)))
+
+
 def _source(
     config: Path | None,
     names: list[str],
@@ -409,10 +421,8 @@ def _source(
     trust: tuple[str, ...],
 ) -> "tuple[SessionConfig, SessionDraft | None]":
     """Return the session of a file, or the one proposed for the devices that answer."""
-    from physio.cli.device_search import is_word
-
     word = "" if config is None else str(config)
-    if config is not None and (config.is_file() or not is_word(word)):
+    if config is not None and is_file(config):
         if not config.is_file() and "." not in word and "/" not in word:
             raise FileNotFoundError(propose_session.unknown_word(word))
         if names or save:
@@ -451,6 +461,7 @@ class DeviceSession:
     open_it: bool = False
     draft: "SessionDraft | None" = None
     save: Path | None = None
+    server: "ServerProcess | None" = None
 
     def file(self) -> "SessionConfig":
         """Return the session file with these options in place."""
@@ -501,6 +512,7 @@ def run_devices(session: DeviceSession) -> Path:
             calibrations=session.calibrations,
             baseline=session.baseline,
             pages=dashboards.announcer(open_it=session.open_it),
+            server=session.server,
         )
         outcome = run_session(file, devices, clock, folder, options)
     _finish(outcome, session.json_path)

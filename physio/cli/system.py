@@ -53,7 +53,8 @@ def devices(
         _simulate(simulate, port)
         return
     say("looking for devices ...", err=True)
-    from physio.cli.device_search import WORDS, search
+    from physio.cli.device_search import search
+    from physio.cli.device_words import WORDS
     from physio.cli.propose_session import draft
     from physio.cli.session_draft import SessionDraft
 

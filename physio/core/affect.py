@@ -13,7 +13,7 @@ SAM_POINTS: Final = 9
 """Points of the Self-Assessment Manikin scale (1 to 9)."""
 
 
-def places(scales: Sequence[str]) -> list[int]:
+def scale_places(scales: Sequence[str]) -> list[int]:
     """Return the place of each scale in the arrays of a model, shape (3,).
 
     Valence, arousal and dominance have their own place; any other scale, as ``stress``,

@@ -62,6 +62,9 @@ class BidsRatings:
     scales
         Ends of the scale of each rating; by default those that the JSON file of the
         table states, as ``Levels`` or as ``Minimum`` and ``Maximum``.
+    columns
+        Column of each rating, ``{"stress": "Q7"}``; by default the columns named as
+        above.
 
     Notes
     -----
@@ -71,6 +74,7 @@ class BidsRatings:
 
     root: Path
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     name: ClassVar[str] = "BIDS with ratings"
 
@@ -110,6 +114,13 @@ class BidsRatings:
         events |= rated_events(segments, scales, trial.subject, recording.end)
         return replace(recording, events=events)
 
+    def _rated(self, rows: Sequence[Row]) -> dict[str, str]:
+        """Return the columns of ratings of a table, by rating."""
+        if not self.columns:
+            return _ratings(rows)
+        known = rows[0] if rows else ()
+        return {name: c for name, c in self.columns.items() if c in known}
+
     @property
     def _bids(self) -> Bids:
         return Bids(self.root)
@@ -120,7 +131,7 @@ class BidsRatings:
         """Return the rated parts of a recording, and the scale of each rating."""
         path = self._events(trial)
         rows = _timed(read_table(path)) if path is not None else []
-        if path is not None and (columns := _ratings(rows)):
+        if path is not None and (columns := self._rated(rows)):
             scales = self._scales(path, columns)
             return [_segment(row, columns, row) for row in rows], scales
         behaviour = self._behaviour(trial)
@@ -128,10 +139,11 @@ class BidsRatings:
             return self._joined(behaviour, rows)
         whole = self._whole(trial)
         if whole is None:
+            wanted = ", ".join(self.columns.values() or RATED)
             raise ValueError(
                 f"{self.root} has no ratings of {' '.join(filter(None, trial))}: no "
-                f"column {', '.join(RATED)} in events.tsv (rows with a duration), "
-                "beh.tsv, participants.tsv or phenotype"
+                f"column {wanted} in events.tsv (rows with a duration), beh.tsv, "
+                "participants.tsv or phenotype"
             )
         table, row, columns = whole
         name = trial.trial or trial.subject
@@ -144,7 +156,7 @@ class BidsRatings:
     ) -> tuple[list[Segment], dict[str, RatingScale]]:
         """Return the events with the ratings of a table of behaviour."""
         answers = read_table(path)
-        columns = _ratings(answers)
+        columns = self._rated(answers)
         by = joining_columns(rows, answers)
         if by is None:
             raise ValueError(
@@ -187,7 +199,7 @@ class BidsRatings:
             for p in sorted((folder / "beh").glob("*_beh.tsv"))
             if (file := BidsFile.of(p)) and file.entities.get("task", task) == task
         ] or sorted((folder / "beh").glob("*_beh.tsv"))
-        paths = [p for p in paths if _ratings(read_table(p))]
+        paths = [p for p in paths if self._rated(read_table(p))]
         if len(paths) > 1:
             raise ValueError(
                 f"{folder / 'beh'} has several tables of ratings, {paths[0].name} and "
@@ -207,7 +219,7 @@ class BidsRatings:
                 and row.get("session_id", f"ses-{trial.session}").removeprefix("ses-")
                 == trial.session
             ]
-            columns = _ratings(rows)
+            columns = self._rated(rows)
             if not columns:
                 continue
             if len(rows) > 1 and any(row != rows[0] for row in rows):

@@ -1,11 +1,12 @@
 """Data sets by name: those of the library, of installed packages, of one's code."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from types import MappingProxyType
 from typing import Any, Final
 
 from physio import config
@@ -28,7 +29,12 @@ def dataset_classes() -> dict[str, Callable[[Path], Dataset]]:
     return classes
 
 
-def open_dataset(name: str, root: Path, trust: tuple[str, ...] = ()) -> Dataset:
+def open_dataset(
+    name: str,
+    root: Path,
+    trust: tuple[str, ...] = (),
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> Dataset:
     """Return the data set of a name, as ``wesad``, or of an import path.
 
     Parameters
@@ -40,6 +46,8 @@ def open_dataset(name: str, root: Path, trust: tuple[str, ...] = ()) -> Dataset:
         Folder of the data set.
     trust
         Packages, beside this library, that ``name`` may belong to.
+    options
+        Further settings of the data set, as the columns of `BidsRatings`.
 
     Raises
     ------
@@ -47,8 +55,10 @@ def open_dataset(name: str, root: Path, trust: tuple[str, ...] = ()) -> Dataset:
         If there is no data set of that name, or its package is not trusted.
     """
     if ":" not in name:
-        if (cls := dataset_classes().get(name)) is not None:
-            return cls(root)
+        cls: Any = dataset_classes().get(name)
+        if cls is not None:
+            built: Dataset = config.make(cls, {"root": root, **options}, name)
+            return built
         plugins = {p.name: p.use for p in installed("physio.datasets")}
         if name not in plugins:
             raise ValueError(
@@ -56,7 +66,9 @@ def open_dataset(name: str, root: Path, trust: tuple[str, ...] = ()) -> Dataset:
                 "one of your own is package.module:Class with --trust package"
             )
         name = plugins[name]
-    loaded: Dataset = config.build({"use": name, "root": root}, "DATASET", trust)
+    loaded: Dataset = config.build(
+        {"use": name, "root": root, **options}, "DATASET", trust
+    )
     return loaded
 
 

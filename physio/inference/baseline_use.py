@@ -178,6 +178,8 @@ def expert_baselines(config: Mapping[str, Any]) -> dict[str, ExpertReading]:
             names = [n for n, _ in card.columns]
             read = [n for n in names if not chains or n.partition(".")[0] in chains]
             name = weights.rstrip("/").rpartition("/")[2]
+            if not seconds:  # its features are relative to nothing
+                continue
             baselines[name] = ExpertReading(seconds, tuple(read), card.sd_limits)
     return baselines
 

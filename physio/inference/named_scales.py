@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from physio.core.affect import LEVELS, places
+from physio.core.affect import LEVELS, scale_places
 from physio.core.block import Array, Channel
 from physio.models.model_card import ModelCard
 
@@ -42,7 +42,7 @@ class NamedScales:
     @classmethod
     def of(cls, card: ModelCard) -> Self:
         """Return the scales of a card."""
-        at = dict(zip(card.targets, places(card.targets), strict=True))
+        at = dict(zip(card.targets, scale_places(card.targets), strict=True))
         names = tuple(card.scales)
         low, high = ([float(card.scales[n][k]) for n in names] for k in (0, 1))
         return cls(names, tuple(at[n] for n in names), tuple(low), tuple(high))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from physio.core.affect import places
+from physio.core.affect import scale_places
 from physio.inference.expert import Expert
 from physio.models import model_card
 from physio.models.error_bars import ClassReliability, ErrorBars
@@ -18,7 +18,7 @@ def prior_only_notes(experts: Sequence[Expert]) -> list[str]:
         targets = stored.card.targets
         names = [
             name
-            for name, k in zip(targets, places(targets), strict=True)
+            for name, k in zip(targets, scale_places(targets), strict=True)
             if bars is not None and bars.prior_only[k]
         ]
         if odds is not None and odds.prior_only:

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, Self
 
 import numpy as np
 
-from physio.core.affect import DIMENSIONS, places
+from physio.core.affect import DIMENSIONS, scale_places
 from physio.core.block import Array
 from physio.core.missing import MissingReason
 from physio.inference.onnx import open_graph
@@ -90,7 +90,7 @@ class StoredGraph(Model):
         self._inputs = {i.name: i for i in self._session.get_inputs()}
         self._columns = _columns(config, list(self._inputs.values()))
         self._output = _output(config, [o.name for o in self._session.get_outputs()])
-        self._at = places(config.dimensions)
+        self._at = scale_places(config.dimensions)
 
     def run(self, z: Array) -> Array:
         """Return the outputs for features or a window, shape (outputs,)."""

@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from physio.core.affect import DIMENSIONS
+from physio.core.affect import DIMENSIONS, scale_places
 from physio.core.block import Array
 from physio.core.missing import MissingReason
 from physio.models.base import Arrays, Model
@@ -59,7 +59,7 @@ class TokenModel(Model):
     ) -> None:
         self.config, self.network = config, network.eval()
         self.center, self.scale = center, scale
-        self._trained = np.isin(DIMENSIONS, config.dimensions)
+        self._trained = np.isin(range(len(DIMENSIONS)), scale_places(config.dimensions))
 
     def predict(self, z: Array, spread: Array) -> tuple[Array, Array]:  # noqa: ARG002
         """Return mean and standard deviation of the ratings: see the base class."""

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from physio import config as settings_file
-from physio.core.affect import DIMENSIONS, places
+from physio.core.affect import DIMENSIONS, scale_places
 from physio.core.block import Array
 from physio.core.missing import MissingReason
 from physio.inference.braindecode_import import braindecode_models
@@ -82,7 +82,7 @@ class TorchModel(Model):
     ) -> None:
         self.config, self.network = config, network.eval()
         self.center, self.scale, self.sd = center, scale, sd
-        self._at = places(config.dimensions)
+        self._at = scale_places(config.dimensions)
 
     def run(self, z: Array) -> Array:
         """Return the outputs for features or a window, shape (outputs,)."""

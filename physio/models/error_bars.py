@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.affect import DIMENSIONS, places
+from physio.core.affect import DIMENSIONS, scale_places
 from physio.core.block import Array
 
 GAUSSIAN: Final = np.array([0.67449, 1.28155, 1.95996])
@@ -81,7 +81,7 @@ class ErrorBars:
             "gain": np.ones(d),
             "widths": np.tile(GAUSSIAN, (d, 1)),
         }
-        for i, place in enumerate(places(dimensions)):
+        for i, place in enumerate(scale_places(dimensions)):
             for key, values in out.items():
                 values[place] = getattr(self, key)[i]
         return {f"{INTERVAL}{key}": values for key, values in out.items()}

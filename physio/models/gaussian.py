@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.affect import DIMENSIONS, places
+from physio.core.affect import DIMENSIONS, scale_places
 from physio.core.block import Array
 from physio.core.missing import MissingReason
 from physio.models.base import Model
@@ -77,7 +77,7 @@ class Gaussian(Model):
             )
         if np.linalg.eigvalsh(self.cov)[0] <= 0:
             raise ValueError("the covariance of a joint Gaussian must be definite")
-        self._at = places(config.dimensions)
+        self._at = scale_places(config.dimensions)
         self._gains: dict[bytes, tuple[Array, Array]] = {}
 
     @property

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from physio.core.affect import DIMENSIONS, places
+from physio.core.affect import DIMENSIONS, scale_places
 from physio.core.block import Array
 from physio.core.missing import MissingReason
 from physio.models.base import Model
@@ -77,7 +77,7 @@ class Linear(Model):
                 f"of shape ({size}, {f}) and ({size},), not {self.slope.shape} and "
                 f"{self.intercept.shape}"
             )
-        self._at = places(config.dimensions)
+        self._at = scale_places(config.dimensions)
 
     def predict(self, z: Array, spread: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of the ratings: see the base class."""

@@ -88,7 +88,7 @@ class ModelCard:
     scales
         Rated scales beside valence, arousal and dominance, as ``stress``, with the
         lowest and the highest rating. A model has them at the free places of its
-        outputs, on [-1, 1]: see `physio.core.affect.places`.
+        outputs, on [-1, 1]: see `physio.core.affect.scale_places`.
     """
 
     use: str

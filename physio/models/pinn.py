@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  as everybody calls it
 
-from physio.core.affect import DIMENSIONS
+from physio.core.affect import DIMENSIONS, scale_places
 from physio.core.block import Array
 from physio.core.missing import MissingReason, missing_reason
 from physio.models.base import Forecast, ForecastSpec, Model
@@ -444,7 +444,7 @@ class Pinn(nn.Module, Model):
         if np.isnan(z).all():
             return np.full(len(DIMENSIONS), z[0]), np.full(len(DIMENSIONS), z[0])
         _, mean, log_sd = self(torch.from_numpy(z.astype(np.float32))[None])
-        at = [DIMENSIONS.index(d) for d in self.config.dimensions]
+        at = scale_places(self.config.dimensions)
         rating = np.zeros((2, len(DIMENSIONS)))
         rating[1] = 1.0
         rating[0, at] = mean[0].double().numpy()

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.affect import DIMENSIONS, LEVELS, places
+from physio.core.affect import DIMENSIONS, LEVELS, scale_places
 from physio.core.block import Array
 from physio.evaluation.statistics import ParticipantWeights, bootstrap_ci
 from physio.models.error_bars import ErrorBars
@@ -131,7 +131,7 @@ class FittedErrorBars:
         The prior of a dimension that is no target is NaN.
         """
         prior = np.full((2, len(DIMENSIONS)), np.nan)
-        prior[:, places(self.targets)] = self.prior
+        prior[:, scale_places(self.targets)] = self.prior
         named = {"prior.mean": prior[0], "prior.sd": prior[1]}
         return self.bars.arrays(self.targets) | named
 

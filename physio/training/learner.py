@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.affect import DIMENSIONS, places
+from physio.core.affect import DIMENSIONS, scale_places
 from physio.core.block import Array
 from physio.evaluation.models.baselines import FoldData, SklearnModel, select_features
 from physio.models.base import Model, Numbers
@@ -174,9 +174,10 @@ class Learner(Protocol):
     """Settings of a model and of its fit; a frozen dataclass.
 
     A learner knows nothing of folds or cards. It may be stopped between two steps, by a
-    callback that raises `Stopped`. Two parts are optional: a class variable ``files``
-    names the settings that are files, relative to the training file; a method
-    ``trained_on(samples)`` returns the sentence of the card on the rows that train.
+    callback that raises `Stopped`. Three parts are optional: a class variable
+    ``files`` names the settings that are files, relative to the training file; a method
+    ``trained_on(samples)`` returns the sentence of the card on the rows that train; a
+    method ``resuming(folder)`` returns a copy that resumes a stopped fit from there.
     """
 
     def fit(self, samples: Samples, progress: ProgressOf) -> Model:
@@ -240,7 +241,7 @@ def outputs(model: Model, samples: Samples) -> tuple[Array, Array]:
     """
     width = len(samples.targets or samples.classes)
     first, second = np.full((2, len(samples), width), np.nan)
-    picks = places(samples.targets)
+    picks = scale_places(samples.targets)
     spread = np.zeros(samples.x.shape[1])
     for i, row in enumerate(np.asarray(samples.x, np.float64)):
         if samples.classes:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from physio.core.affect import places
+from physio.core.affect import scale_places
 from physio.core.block import Array
 from physio.models.base import Model
 from physio.models.baseline import BaselinePrior
@@ -158,7 +158,7 @@ class MomentSet:
         if self.classes:
             odds = [model.condition_odds(z[i], extra[i]) for i in rows]
             return np.array(odds).reshape(len(rows), len(self.classes))
-        picks = places(self.targets)
+        picks = scale_places(self.targets)
         answers = np.empty((len(rows), len(picks), 2))
         for k, i in enumerate(rows):
             mean, sd = model.predict(z[i], extra[i])

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 
-from physio.core.affect import DIMENSIONS
+from physio.core.affect import DIMENSIONS, scale_places
 from physio.core.block import Array
 from physio.inference.token_model import (
     TokenModel,
@@ -194,7 +194,7 @@ def _targets(samples: Samples) -> Array:
     if samples.classes:
         return np.asarray(samples.y)
     y = np.full((len(samples), len(DIMENSIONS)), np.nan)
-    y[:, [DIMENSIONS.index(d) for d in samples.targets]] = samples.y
+    y[:, scale_places(samples.targets)] = samples.y
     return y
 
 

@@ -1,11 +1,11 @@
 """Sources of labelled recordings: data sets, BIDS folders, studies, sessions."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from physio.core.recording import Recording, base_name
 from physio.datasets import bids
@@ -45,6 +45,9 @@ class DataSource:
         Names of the trials that are used; by default all.
     licence
         Licence of the recordings, where the source does not state it.
+    options
+        Further settings of the data set, as ``{ columns = { stress = "Q7" } }`` of
+        ``bids_ratings``.
     """
 
     dataset: str
@@ -54,6 +57,7 @@ class DataSource:
     conditions: tuple[str, ...] = ()
     trials: tuple[str, ...] = ()
     licence: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def selects(self, participant: str) -> bool:
         """Return whether a participant is used."""
@@ -76,6 +80,8 @@ class RecordingEntry(NamedTuple):
         Function that reads the recording.
     files
         Files whose change makes stored features outdated.
+    options
+        Settings of the data set, whose change does the same.
     """
 
     dataset: str
@@ -84,6 +90,7 @@ class RecordingEntry(NamedTuple):
     trial: str
     load: Callable[[], Recording]
     files: tuple[Path, ...]
+    options: str = ""
 
     @property
     def name(self) -> str:
@@ -93,7 +100,7 @@ class RecordingEntry(NamedTuple):
 
     def fingerprint(self) -> str:
         """Return a hash of the name and of the sizes and times of the files."""
-        digest = hashlib.sha256(self.name.encode())
+        digest = hashlib.sha256((self.name + self.options).encode())
         for path in self.files:
             stat = path.stat()
             digest.update(f"{path}\n{stat.st_size}\n{stat.st_mtime_ns}\n".encode())
@@ -140,7 +147,8 @@ def open_source(
     elif source.dataset == RECORDINGS:
         data = _recordings(root, source)
     else:
-        data = _dataset(open_dataset(source.dataset, root, trust), root, source)
+        opened = open_dataset(source.dataset, root, trust, source.options)
+        data = _dataset(opened, root, source)
     entries = tuple(
         e
         for e in data.entries
@@ -222,6 +230,7 @@ def _dataset(dataset: Dataset, root: Path, source: DataSource) -> LabelledData:
         RecordingEntry(
             dataset.name, t.subject, t.session, t.trial,
             partial(dataset.load, t), mine[t.subject],
+            repr(dict(source.options)) if source.options else "",
         )
         for t in trials
     ))  # fmt: skip

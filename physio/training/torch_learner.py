@@ -1,6 +1,9 @@
 """Learner of torch modules: networks of one's own, of braindecode, frozen encoders."""
 
+import hashlib
 import json
+import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,11 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  as everybody calls it
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from physio.core.block import Array
 from physio.inference.torch_model import TorchConfig, TorchModel, build, standardized
 from physio.models.base import Numbers
 from physio.models.rbtransformer import single_thread
+from physio.training import checkpoint, trainer
+from physio.training.code_marks import trusted_code
 from physio.training.learner import (
     Progress,
     ProgressOf,
@@ -24,6 +30,9 @@ from physio.training.learner import (
     residual_sd,
 )
 from physio.training.linear_learner import refuse_classes, refuse_ratings
+
+STORED_EVERY: Final = 5.0
+"""Time between two stored epochs of a fit that can be resumed (s)."""
 
 _SHOWN: Final = 64  # rows in a batch of inference
 
@@ -77,6 +86,7 @@ class TorchLearner:
     unit: float = 0.0
     device: str = ""
     _trust: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    _store: Path | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 1:
@@ -88,6 +98,21 @@ class TorchLearner:
     def trusting(self, packages: Sequence[str]) -> Self:
         """Return a copy that trusts ``packages`` for its network."""
         return replace(self, _trust=tuple(packages))
+
+    def resuming(self, folder: Path) -> Self:
+        """Return a copy that stores its epochs in a folder, and resumes from them.
+
+        A fit that was stopped gives the same bits when it is called again.
+        """
+        return replace(self, _store=folder)
+
+    def stored_in(self, mark: str) -> Path | None:
+        """Return the folder of the epochs of a fit with a mark; None without one."""
+        if self._store is None:
+            return None
+        code = repr((mark, trusted_code(self._trust)))
+        name = hashlib.sha256(code.encode()).hexdigest()[:24]
+        return self._store / f"fit-{name}"
 
     def trained_on(self, samples: Samples) -> str:
         """Return which rows train: see `physio.training.learner.Learner`."""
@@ -172,9 +197,11 @@ class _Run:
         optimizer = torch.optim.AdamW(
             trained, lr=learner.rate, weight_decay=learner.decay
         )
-        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        cosine = CosineAnnealingLR(optimizer, steps)
         output = self._held_out()
-        for epoch in range(learner.epochs):
+        stored = self._stored(optimizer, cosine)
+        begin = stored.resumed() if stored is not None else 0
+        for epoch in range(begin, learner.epochs):
             self.module.train()
             for part in torch.split(rows[torch.randperm(len(rows))], learner.batch):
                 if len(part) == 1 and len(rows) > 1:
@@ -185,9 +212,29 @@ class _Run:
                 cosine.step()
             output = self._held_out()
             error = error_of(self.samples, output, self.test_rows)
+            if stored is not None:
+                stored.write(epoch + 1)
             progress(Progress(epoch + 1, learner.epochs, error, "held-out error"))
+        if begin == learner.epochs:
+            output = self._held_out()
+        if stored is not None:
+            shutil.rmtree(stored.folder, ignore_errors=True)
         self.network.eval()
         return output
+
+    def _stored(
+        self, optimizer: torch.optim.Optimizer, cosine: CosineAnnealingLR
+    ) -> "_StoredEpochs | None":
+        """Return the place of the epochs of this fit; None where none is wanted."""
+        mark = checkpoint.mark(
+            repr(self.learner), self.device, sorted(self.network.state_dict()),
+            *self.network.state_dict().values(), self.x, self.y, self.weights,
+            self.train_rows.tolist(), self.samples.seed,
+        )  # fmt: skip
+        folder = self.learner.stored_in(mark)
+        if folder is None:
+            return None
+        return _StoredEpochs(folder, mark, self.module, optimizer, cosine)
 
     def _loss(self, rows: Tensor) -> Tensor:
         out = _first(self.module(self.x[rows].to(self.device)))
@@ -227,6 +274,59 @@ class _Run:
                 self.network(self.x[part].to(self.device))
         hook.remove()
         return torch.cat(caught)
+
+
+@dataclass
+class _StoredEpochs:
+    """State of a fit after its epochs, in a folder.
+
+    The scheduler multiplies the rate step by step, so that its present value is stored.
+    """
+
+    folder: Path
+    mark: str
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    cosine: CosineAnnealingLR
+    _at: float = field(default_factory=time.monotonic)
+
+    def write(self, epochs: int) -> None:
+        """Store the state after some epochs, if the last one is a while ago."""
+        if time.monotonic() - self._at < STORED_EVERY:
+            return
+        self._at = time.monotonic()
+        tensors = {f"model.{k}": v for k, v in self.module.state_dict().items()}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"adam.{i}.{k}": v for k, v in state.items()}
+        rate = self.optimizer.param_groups[0]["lr"]
+        tensors["rate"] = torch.tensor(float(rate), dtype=torch.float64)
+        tensors["steps"] = torch.tensor([epochs, self.cosine.last_epoch])
+        tensors["random"] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        copies = {k: v.detach().cpu().clone() for k, v in tensors.items()}
+        checkpoint.write(self.folder, self.mark, copies, ())
+
+    def resumed(self) -> int:
+        """Load the stored state, if any; return the number of epochs so far."""
+        stored = checkpoint.read(self.folder, self.mark)
+        if stored is None:
+            return 0
+        tensors = stored[0]
+        self.module.load_state_dict(trainer.part(tensors, "model"))
+        states = self.optimizer.state_dict()
+        count = len(self.optimizer.param_groups[0]["params"])
+        states["state"] = {i: trainer.part(tensors, f"adam.{i}") for i in range(count)}
+        self.optimizer.load_state_dict(states)
+        epochs, steps = tensors["steps"].tolist()
+        for group in self.optimizer.param_groups:
+            group["lr"] = float(tensors["rate"])
+        place = {"last_epoch": steps, "_step_count": steps + 1}
+        self.cosine.load_state_dict(place)
+        torch.set_rng_state(tensors["random"])
+        if "random.cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["random.cuda"])
+        return int(epochs)
 
 
 def head_of(network: nn.Module, name: str = "") -> nn.Module:

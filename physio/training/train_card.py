@@ -16,6 +16,7 @@ from physio.training.train_run import (
     PreparedTraining,
     TrainingOutcome,
     rating_prior,
+    resuming,
     write_results,
 )
 
@@ -51,7 +52,7 @@ def write_weights(
     prior = moments.prior(rows)
     z, _ = moments.inputs(prior)
     samples = moments.samples(rows, z)
-    model = file.learner.fit(samples, progress)
+    model = resuming(prepared).fit(samples, progress)
     ratings = rating_prior(moments)
     names = moments.settings.names
     extra = calibrate(moments, outcome.fits.held_out, model, z, names)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from physio import config
-from physio.core.affect import DIMENSIONS, places
+from physio.core.affect import DIMENSIONS, scale_places
 from physio.core.filename import valid_name
 from physio.evaluation import splits
 from physio.evaluation.folds import PAPER
@@ -61,7 +61,7 @@ class TargetSettings:
     def __post_init__(self) -> None:
         if bool(self.ratings) == bool(self.conditions):
             raise ValueError("a target has either ratings or conditions")
-        places(tuple(self.columns))
+        scale_places(tuple(self.columns))
         for name in self.columns:
             if not name.strip() or name.endswith((".missing", *ENDS[1:])):
                 raise ValueError(

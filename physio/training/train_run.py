@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
-from physio.core.affect import DIMENSIONS, places
+from physio.core.affect import DIMENSIONS, scale_places
 from physio.core.block import Origin
 from physio.core.counted_nouns import counted
 from physio.datasets.base import ConditionSpan, natural
@@ -29,7 +29,7 @@ from physio.evaluation.models.baselines import (
 from physio.evaluation.models.baselines import Model as EvaluatedModel
 from physio.training.code_marks import learner_mark
 from physio.training.fold_fits import FoldFits, RelativeModel
-from physio.training.learner import Progress
+from physio.training.learner import Learner, Progress
 from physio.training.live_ticks import LabelledTicks, TickReader
 from physio.training.moment_set import MomentSet
 from physio.training.moments import moments_of, shared_columns
@@ -348,7 +348,7 @@ def _evaluated(
     # The table too: the text of a long pipeline is shortened by scikit-learn.
     mark = repr((file.tables.get("model"), learner_mark(file.learner, file.trust)))
     counter = _Counter(on_progress, name)
-    fits = FoldFits(moments, file.learner, mark, prepared.work, counter.learner)
+    fits = FoldFits(moments, resuming(prepared), mark, prepared.work, counter.learner)
     models = dict(_controls(moments)) if file.output.controls else {}
     options = EvaluationOptions(
         metric_names=() if moments.classes else _METRICS,
@@ -430,6 +430,14 @@ def _controls(moments: MomentSet) -> Iterator[tuple[str, EvaluatedModel]]:
     yield title, RelativeModel(moments, SklearnModel(linear), every)
 
 
+def resuming(prepared: PreparedTraining) -> Learner:
+    """Return the learner, which resumes a fit that was stopped if it can."""
+    learner: Any = prepared.file.learner
+    given = getattr(learner, "resuming", None)
+    resumed: Learner = learner if given is None else given(prepared.work)
+    return resumed
+
+
 def write_results(outcome: TrainingOutcome, folder: Path) -> None:
     """Write the results page and figures of a run into a folder."""
     notes = (*outcome.evaluation.notes, *outcome.notes)
@@ -442,7 +450,7 @@ def rating_prior(moments: MomentSet) -> Mapping[str, Any]:
     NaN for a place without a target.
     """
     mean, sd = np.full((2, len(DIMENSIONS)), np.nan)
-    for k, at in enumerate(places(moments.targets)):
+    for k, at in enumerate(scale_places(moments.targets)):
         y = moments.y[:, k]
         known = np.isfinite(y)
         _, of, count = np.unique(

@@ -279,10 +279,10 @@ class Run:
         if stored is None:
             return []
         tensors, losses = stored
-        self.model.load_state_dict(_part(tensors, "model"))
+        self.model.load_state_dict(part(tensors, "model"))
         states = self.optimizer.state_dict()
         count = len(list(self.model.parameters()))
-        states["state"] = {i: _part(tensors, f"adam.{i}") for i in range(count)}
+        states["state"] = {i: part(tensors, f"adam.{i}") for i in range(count)}
         self.optimizer.load_state_dict(states)
         torch.set_rng_state(tensors["random"])
         if "random.cuda" in tensors:
@@ -315,7 +315,8 @@ class RandomBits:
         self._bits.random_(-(2**63), None)
 
 
-def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint whose names begin with one, without it."""
     front = f"{name}."
     return {k[len(front) :]: v for k, v in tensors.items() if k.startswith(front)}
 

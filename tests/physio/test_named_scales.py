@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from physio.core.affect import DIMENSIONS, LEVELS, places
+from physio.core.affect import DIMENSIONS, LEVELS, scale_places
 from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Recording
@@ -60,7 +60,7 @@ def weights(
         scales=dict.fromkeys(scales, (0.0, 10.0)),
     )  # fmt: skip
     prior = np.full((2, 3), np.nan)
-    at = places(targets)
+    at = scale_places(targets)
     prior[:, at] = [[0.0] * d, [0.5] * d]
     widths = np.tile(GAUSSIAN, (3, 1))
     widths[at] = WIDTHS
@@ -89,11 +89,11 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Block:
 
 
 def test_places_leave_dimensions_theirs() -> None:
-    assert places(DIMENSIONS) == [0, 1, 2]
-    assert places(("arousal", "stress", "fatigue")) == [1, 0, 2]
-    assert places(("stress",)) == [0]
+    assert scale_places(DIMENSIONS) == [0, 1, 2]
+    assert scale_places(("arousal", "stress", "fatigue")) == [1, 0, 2]
+    assert scale_places(("stress",)) == [0]
     with pytest.raises(ValueError, match=r"at most 3 scales, not a, b, c, d: train"):
-        places(("a", "b", "c", "d"))
+        scale_places(("a", "b", "c", "d"))
 
 
 def test_a_scale_has_its_own_range_and_intervals(out: Block) -> None:

@@ -16,6 +16,8 @@ from physio.datasets.faced import Faced
 from physio.datasets.refed import ANNOTATION, Refed
 from physio.datasets.seed_v import SeedV
 from physio.datasets.seed_vii import SeedVii
+from physio.training.recording_labels import labelled_spans
+from physio.training.sources import DataSource, open_source
 
 
 @pytest.fixture(scope="module")
@@ -266,3 +268,25 @@ def test_ratings_join_by_the_column_of_the_same_name() -> None:
     unnamed = [{"number": a["trial"], "film": a["stimulus"]} for a in answers]
     with pytest.raises(ValueError, match="assign other ratings to the events"):
         joining_columns(events, unnamed)
+
+
+def test_columns_of_ratings_may_be_named(tmp_path: Path) -> None:
+    """A questionnaire's column of any name is a rating, on the scale that is given."""
+    miniatures.bids_ratings(tmp_path)
+    options = {"columns": {"anxiety": "self_valence"}, "scales": {"anxiety": (0, 100)}}
+    source = DataSource("bids_ratings", tmp_path.name, options=options)
+    entry = open_source(source, [tmp_path.parent]).entries[0]
+    spans = labelled_spans(entry.load())
+    assert [s.answers["sam.anxiety"] for s in spans] == [20, 80]
+    assert "arousal" not in spans[0].answers
+    plain = DataSource("bids_ratings", tmp_path.name)
+    other = open_source(plain, [tmp_path.parent]).entries[0]
+    assert other.fingerprint() != entry.fingerprint()
+    unknown = DataSource("bids_ratings", tmp_path.name, options={"columns": {"a": "b"}})
+    with pytest.raises(ValueError, match=r"no column b in events\.tsv"):
+        open_source(unknown, [tmp_path.parent]).entries[0].load()
+    with pytest.raises(ValueError, match="bids_ratings"):
+        open_source(
+            DataSource("bids_ratings", tmp_path.name, options={"wrong": 1}),
+            [tmp_path.parent],
+        )

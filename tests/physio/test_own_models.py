@@ -37,7 +37,8 @@ from physio.models.baseline import BaselinePrior
 from physio.online.chain_runner import ChainConfig
 from physio.online.engine import PipelineConfig, run
 from physio.testing import check_stage
-from physio.training.learner import LearnerModel, Samples, silent
+from physio.training import torch_learner
+from physio.training.learner import LearnerModel, Progress, Samples, silent
 from physio.training.onnx_learner import OnnxLearner
 from physio.training.save_weights import minimal_card, store
 from physio.training.sklearn_learner import SklearnLearner
@@ -325,6 +326,41 @@ def test_the_stage_of_newest_samples_obeys_its_laws() -> None:
     check_stage(NewestSamples(0.25), EEG)
     with pytest.raises(ValueError, match="a whole number of them, or resample"):
         NewestSamples(0.3).output_info(replace(EEG, rate=Fraction(5)))
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_stopped_fit_resumes_with_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, frozen: bool
+) -> None:
+    """A fit that Ctrl-C stopped after some epochs ends as one without a stop."""
+    monkeypatch.setattr(torch_learner, "STORED_EVERY", 0.0)
+    net = TorchLearner("my_net:Net", epochs=6, frozen=frozen, head="last", rate=3e-2)
+    net = net.trusting(("my_net",))
+    whole = net.fit(windows(), silent)
+    reported: list[int] = []
+
+    def stop(progress: Progress) -> None:
+        reported.append(progress.step)
+        if progress.step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        net.resuming(tmp_path).fit(windows(), stop)
+    assert len(list(tmp_path.glob("fit-*/checkpoint.safetensors"))) == 1
+    later: list[int] = []
+    again = net.resuming(tmp_path).fit(windows(), lambda p: later.append(p.step))
+    assert reported == [1, 2, 3, 4]
+    assert later == [5, 6]
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, again.network.state_dict()[name])
+    np.testing.assert_array_equal(whole.sd, again.sd)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyboardInterrupt):
+        net.resuming(tmp_path).fit(windows(), stop)
+    other = replace(net, rate=1e-2)  # other settings begin anew
+    later.clear()
+    other.resuming(tmp_path).fit(windows(), lambda p: later.append(p.step))
+    assert later == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_frozen_encoder_learns_only_its_head() -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import select
 import socket
 import sys
 import threading
@@ -217,7 +218,11 @@ def test_codes_of_rules_reach_a_serial_port() -> None:
             sink.write(single_event(STREAM, 1.0, "up", 7.0))
             sink.write(single_event(STREAM, 2.0, "no code", 0.0))
             sink.write(single_event(STREAM, 3.0, "down", 255.0))
-        assert os.read(box, 100) == b"\x07\x00\xff\x00"
+            codes = b""
+            while len(codes) < 4:
+                assert select.select([box], [], [], 5)[0], codes
+                codes += os.read(box, 100)
+        assert codes == b"\x07\x00\xff\x00"
     finally:
         os.close(box)
         os.close(port)

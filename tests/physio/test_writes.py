@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import pytest
 import tomli_w
@@ -270,6 +271,12 @@ def _(world: World) -> Lines:
     yield ["view", path, "--no-open"]
 
 
+@case("app")
+def _(world: World) -> Lines:
+    world.xdf()
+    yield ["app", world.root / "in", "--no-open"]
+
+
 @case("edit")
 def _(world: World) -> Lines:
     path = world.xdf()
@@ -324,6 +331,23 @@ def _(world: World) -> Lines:
     (world.root / "in" / "folder").symlink_to(world.root / "precious")
     for name in ("file_analysis", "folder"):
         yield ["analyze", path, "--output", world.root / "in" / name]
+
+
+@case("synchrony")
+def _(world: World) -> Lines:
+    one, two = (world.root / "in" / f"{name}.csv" for name in ("one", "two"))
+    for i, path in enumerate((one, two)):
+        path.parent.mkdir(exist_ok=True)
+        wave = 3 + 0.1 * np.sin(np.arange(4 * 300) / (30 + i))
+        frame = pd.DataFrame({"time (s)": np.arange(4 * 300) / 4, "EDA (uS)": wave})
+        frame.to_csv(path, index=False)
+    table, figure = world.out, world.out.with_suffix(".png")
+    world.targets += [table, figure]
+    quick = ["--shifts", "19", "--output", table, "--plot", figure]
+    yield ["synchrony", one, two, *quick]
+    world.precious("in/link.csv")
+    yield ["synchrony", one, two, "--output", world.root / "in" / "link.csv"]
+    yield ["synchrony", world.xdf(), "--output", world.root / "in" / "link.csv"]
 
 
 @case("delete")
@@ -676,8 +700,8 @@ def test_every_command_is_in_the_table() -> None:
 
 
 SLOW: Final = frozenset((
-    "audit", "bench", "calibrate", "demo", "edit", "evaluate", "study rehearse",
-    "train", "view",
+    "app", "audit", "bench", "calibrate", "demo", "edit", "evaluate",
+    "study rehearse", "train", "view",
 ))  # fmt: skip
 """Commands that take seconds, for `make long`."""
 
@@ -761,7 +785,7 @@ def _allowed(path: str, world: World) -> bool:
 
 def _run(line: list[str], world: World) -> str | None:
     """Run a command; return its output, or None if it refused its input."""
-    if line[0] in ("view", "edit") and len(line) == 3:
+    if line[0] in ("app", "edit", "view") and len(line) == 3:
         return interrupted(line, world)
     result = CliRunner().invoke(app, line)
     error = result.exception

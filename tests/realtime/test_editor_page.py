@@ -5,12 +5,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from typer.testing import CliRunner
 
 from physio.cli import app
+from physio.core.recording import Recording
 from physio.io import xdf
 from physio.offline.conditions import recorded_conditions
 from physio.offline.edit_marks import EditMarks
@@ -23,7 +25,7 @@ from physio.offline.edits_file import (
 from physio.view.editor.edit_session import EditorSource, EditSession
 from physio.view.editor.editor_site import editor_site
 from physio.view.web.page_server import PageServer
-from synthetic_signals import session
+from synthetic_signals import beat_times, block, recording, session, skin, waves
 
 CHROMIUM = "/usr/bin/chromium"
 PATIENCE = 45_000  # ms: the machine may be busy with all else
@@ -40,6 +42,16 @@ def browser() -> Iterator[Any]:
         )
         yield opened
         opened.close()
+
+
+def served(path: Path, whole: Recording) -> PageServer:
+    """Return the server of a page that corrects a recording."""
+    place = EditedRecording.of(path)
+    source = EditorSource(
+        whole, recorded_conditions(whole), EditMarks(whole),
+        partial(write_history, place.path("r1")), now,
+    )  # fmt: skip
+    return PageServer(editor_site(EditSession(source, place.begin())))
 
 
 def table(path: Path, folder: Path) -> pd.DataFrame:
@@ -59,13 +71,8 @@ def test_a_recording_is_corrected_by_keys_and_the_table_changes(
     whole = session()
     xdf.write(path, whole)
     before = path.read_bytes()
-    place = EditedRecording.of(path)
-    file = place.path("r1")
-    source = EditorSource(
-        whole, recorded_conditions(whole), EditMarks(whole),
-        partial(write_history, file), now,
-    )  # fmt: skip
-    with PageServer(editor_site(EditSession(source, place.begin()))) as server:
+    file = EditedRecording.of(path).path("r1")
+    with served(path, whole) as server:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         context.set_default_timeout(PATIENCE)
         page = context.new_page()
@@ -156,3 +163,62 @@ def check_page(page: Any) -> None:
     press(page, "?")
     assert page.is_visible("#key-table")
     page.click("#close")
+
+
+RECORD_FRAMES = """() => {
+  window.frameTimes = []
+  let last = null
+  const note = now => {
+    if (last !== null) window.frameTimes.push(now - last)
+    last = now
+    requestAnimationFrame(note)
+  }
+  requestAnimationFrame(note)
+}"""
+
+
+def hour(seconds: int = 3600) -> Recording:
+    """Return 32 channels at 512 Hz, an ECG and skin conductance."""
+    minute = np.random.default_rng(1).normal(size=(60 * 512, 32)).cumsum(0)
+    eeg = np.tile(minute - minute[::-1], (seconds // 60, 1))
+    ecg = np.tile(waves(beat_times(60.0), 60.0, 256, "ecg"), seconds // 60)
+    eda = skin([20.0, 50.0, 80.0], seconds)
+    return recording(
+        block("head.eeg", "eeg", "uV", 512, eeg, *(f"E{i}" for i in range(32))),
+        block("chest.ecg", "ecg", "uV", 256, ecg),
+        block("band.eda", "gsr", "uS", 4, eda),
+    )
+
+
+@pytest.mark.long
+def test_an_hour_at_full_rate_scrolls_and_zooms_smoothly(
+    browser: Any, tmp_path: Path
+) -> None:
+    """A frame costs the page a part of 1/60 s, whatever else the machine does."""
+    path = tmp_path / "p07.xdf"
+    path.write_bytes(b"any")
+    with served(path, hour()) as server:
+        page = browser.new_context().new_page()
+        page.goto(server.urls["edit"], timeout=PATIENCE)
+        page.wait_for_selector("#channels label", timeout=PATIENCE)
+        page.wait_for_timeout(4000)
+        link = page.context.new_cdp_session(page)
+        link.send("Performance.enable", {"timeDomain": "threadTicks"})
+        page.evaluate(RECORD_FRAMES)
+        for key in ("ArrowRight", "[", "ArrowLeft", "]"):
+            page.evaluate("window.frameTimes.length = 0")
+            before = busy_seconds(link)
+            page.keyboard.down(key)
+            page.wait_for_timeout(4000)
+            times = page.evaluate("window.frameTimes.slice()")
+            cost = 1e3 * (busy_seconds(link) - before) / len(times)
+            page.keyboard.up(key)
+            worst = np.percentile(times, 95)
+            assert cost < 10.0, f"{key}: {cost:.1f} ms of work, p95 {worst:.1f} ms"
+            assert np.median(times) < 34.0, f"{key}: p95 {worst:.1f} ms"
+
+
+def busy_seconds(link: Any) -> float:
+    """Return the processor time that the page's thread has used (s)."""
+    metrics = link.send("Performance.getMetrics")["metrics"]
+    return float({m["name"]: m["value"] for m in metrics}["TaskDuration"])

@@ -105,7 +105,7 @@ def test_the_session_runs_and_its_file_runs_again(tmp_path: Path) -> None:
         took = time.monotonic() - began
         text = process.stdout.read().decode()
     assert process.returncode == 0, text
-    assert first == b"looking for lsl ...\n"
+    assert first == b"looking for LSL streams ...\n"
     assert took < 3.0  # 0.3 s on an idle machine
     again = tmp_path / "s.toml"
     assert f"session file: {again}; again: physio live {again}" in text

@@ -1,12 +1,8 @@
-"""Process that serves a dashboard, started by `physio.view.dashboard.sink`."""
+"""Server of a dashboard: its pages, and the messages of its session."""
 
-import asyncio
-import json
 import secrets
 import socket
-import ssl
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -17,28 +13,24 @@ from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
-from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.ioloop import IOLoop
 from tornado.web import OutputTransform
 
 from physio.core.block import Block, StreamInfo
 from physio.core.protocols import Command
-from physio.view.dashboard import server_link
 from physio.view.dashboard.codec import Decoder
-from physio.view.dashboard.commands import PAGES_BY_ROLE, ROLES
+from physio.view.dashboard.commands import ROLES
 from physio.view.dashboard.document import ViewerPage
 from physio.view.dashboard.figures.theme import THEMES
+from physio.view.dashboard.opening_page import MAX_MESSAGE, OpeningPage
 from physio.view.dashboard.participant import ParticipantPage
 from physio.view.dashboard.session_state import SessionState
-from physio.view.message_limit import limit_logs
-from physio.view.web.access import SECURITY_HEADERS, AccessControl, ServerAddress
+from physio.view.web.access import SECURITY_HEADERS, ServerAddress
 
 VIEWERS: Final = 8
 """Maximum number of simultaneous viewers of a session."""
 
-_MAX_MESSAGE: Final = 64 * 1024  # bytes of one message of a page
-_BODY: Final = 3.0  # s for the body of a request
 _IDLE: Final = 5_000  # ms after which an unused browser session is removed
 _SLICE: Final = 200  # messages read before other tasks of the loop run
 
@@ -174,15 +166,10 @@ def _argument(document: Document, name: str) -> str:
     return values[0].decode("utf-8", "replace")
 
 
-def create_server(
-    dashboard: DashboardServer,
-    address: ServerAddress,
-    tokens: Mapping[str, str],
-    listening: socket.socket,
-) -> BaseServer:
-    """Return a server, not started yet, on a listening socket."""
-    port = listening.getsockname()[1]
-    hosts = address.hosts(port)
+def create_application(
+    dashboard: DashboardServer, hosts: Iterable[str]
+) -> BokehTornado:
+    """Return the application that serves the pages to requests at some hosts."""
     app = BokehTornado(
         dashboard.applications(),
         extra_websocket_origins=sorted(hosts),
@@ -193,28 +180,25 @@ def create_server(
         keep_alive_milliseconds=5_000,
         check_unused_sessions_milliseconds=1_000,
         unused_session_lifetime_milliseconds=_IDLE,
-        websocket_max_message_size_bytes=_MAX_MESSAGE,
+        websocket_max_message_size_bytes=MAX_MESSAGE,
         include_headers=["none"],
         include_cookies=["none"],
     )
     app.add_transform(_SecureHeaders)
-    context = None
-    if address.certificate:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(address.certificate, address.key)
-    http = HTTPServer(
-        AccessControl(app, tokens, PAGES_BY_ROLE, hosts, address.scheme, port),
-        ssl_options=context,
-        max_header_size=16 * 1024,
-        max_body_size=_MAX_MESSAGE,
-        idle_connection_timeout=60,
-        body_timeout=_BODY,
-    )
-    # Frames of several small parts must not wait for acknowledgements.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listening.setblocking(False)  # noqa: FBT003 the standard library's
-    http.add_sockets([listening])
-    return BaseServer(IOLoop.current(), app, http)
+    return app
+
+
+def create_server(
+    dashboard: DashboardServer,
+    address: ServerAddress,
+    tokens: Mapping[str, str],
+    listening: socket.socket,
+) -> BaseServer:
+    """Return a server, not started yet, on a listening socket."""
+    opening = OpeningPage(address, tokens, listening)
+    app = create_application(dashboard, opening.hosts)
+    opening.install(app)
+    return BaseServer(IOLoop.current(), app, opening.http)
 
 
 class SessionFeed:
@@ -223,6 +207,8 @@ class SessionFeed:
     def __init__(self, pipe: Connection, session: SessionState, loop: IOLoop) -> None:
         self.pipe, self.session, self.loop = pipe, session, loop
         self._decoder = Decoder()
+        self.progress = ""
+        """Text on what the session waits for before its streams are known."""
         loop.add_handler(pipe.fileno(), self._ready, loop.READ)
 
     def _ready(self, *_: Any) -> None:
@@ -241,38 +227,9 @@ class SessionFeed:
         """Add a message to the session's state."""
         content, at = self._decoder.read(message)
         if isinstance(content, dict):
+            self.progress = content.get("progress", self.progress)
             self.session.update(content)
         elif isinstance(content, StreamInfo):
             self.session.add_stream(content)
         else:
             self.session.take(content, at)
-
-
-def main(listening: socket.socket, pipe: socket.socket) -> None:
-    """Serve until the session has ended."""
-    limit_logs("dashboard")
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    loop = IOLoop.current()
-    link = Connection(pipe.detach())
-    first, _ = Decoder().read(link.recv_bytes())
-    if not isinstance(first, dict):
-        raise TypeError("the first message must hold the address and the tokens")
-    address, tokens = ServerAddress(**first["place"]), first["tokens"]
-    session = SessionState()
-
-    def submit(command: Command) -> None:
-        link.send_bytes(json.dumps(command).encode())
-
-    dashboard = DashboardServer(session, submit)
-    http_server = create_server(dashboard, address, tokens, listening)
-    SessionFeed(link, session, loop)
-    http_server.start()
-    warm_up()
-    try:
-        loop.start()
-    except KeyboardInterrupt:  # Ctrl-C reaches all processes; the session ends this one
-        loop.start()
-
-
-if __name__ == "__main__":
-    main(*server_link.sockets(sys.argv[1:]))

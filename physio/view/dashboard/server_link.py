@@ -16,7 +16,7 @@ from typing import Final
 
 from physio.core.operating_system import separate_group
 
-_SERVER: Final = (sys.executable, "-m", "physio.view.dashboard.server")
+_SERVER: Final = (sys.executable, "-m", "physio.view.dashboard.serve_session")
 _HOST: Final = "127.0.0.1"
 _TOKEN: Final = 16  # bytes
 _START: Final = 60.0  # s that the server may take until it connects

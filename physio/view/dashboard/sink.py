@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -73,7 +74,8 @@ class ServerProcess:
 
     def stop(self) -> None:
         """Close the link, and wait until the process has ended."""
-        self._link.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # it is stopped already
+            self._link.shutdown(socket.SHUT_RDWR)
         try:
             self.process.wait(_GRACE)
         except subprocess.TimeoutExpired:
@@ -158,8 +160,9 @@ class Dashboard(Sink):
 
     Parameters
     ----------
-    folder, about, clock
-        Folder, metadata and clock of the session; set by the session.
+    folder, about, clock, server
+        Folder, metadata and clock of the session, and a server that was started before
+        it; set by the session.
     address, port, token, certificate, key
         Address and credentials: see `physio.view.web.access.ServerAddress`.
     capacity
@@ -175,6 +178,7 @@ class Dashboard(Sink):
     certificate: str = ""
     key: str = ""
     capacity: int = 2048
+    server: ServerProcess | None = field(default=None, repr=False, compare=False)
     threaded = True
 
     def __post_init__(self) -> None:
@@ -183,7 +187,7 @@ class Dashboard(Sink):
         self.place = ServerAddress(
             self.address, self.port, self.token, self.certificate, self.key
         )
-        self._server: ServerProcess | None = None
+        self._server = self.server
         self._outbox = Outbox(self.capacity)
         self._timer = ComputeTimer()
         self._commands: deque[Command] = deque(maxlen=1000)
@@ -191,7 +195,7 @@ class Dashboard(Sink):
         self._threads: list[Thread] = []
 
     def __enter__(self) -> Self:
-        server = self._server = ServerProcess(self.place)
+        server = self.start()
         self._threads = [
             Thread(target=work, args=(server,), name="dashboard", daemon=True)
             for work in (self._send, self._receive)
@@ -214,6 +218,26 @@ class Dashboard(Sink):
         self._server.stop()
         self._threads[1].join(_GRACE)
         self._server.close()
+
+    def start(self) -> ServerProcess:
+        """Start the server before the session, unless it is there; return it."""
+        if self._server is None:
+            self._server = ServerProcess(self.place)
+        return self._server
+
+    def show_progress(self, text: str) -> None:
+        """Show what the session waits for, until its streams are known."""
+        if self._server is not None:
+            with suppress(OSError):
+                self._server.send([self._server.encoder.note(progress=text)])
+
+    def cancel(self) -> None:
+        """Stop a server whose session did not begin."""
+        if self._server is not None and not self._threads:
+            (self.folder / ADDRESSES).unlink(missing_ok=True)
+            self._server.stop()
+            self._server.close()
+            self._server = None
 
     @property
     def urls(self) -> Mapping[str, str]:

@@ -56,8 +56,28 @@ class PageRequest:
     content: Mapping[str, Any]
 
 
-Reply = str | bytes | dict[str, Any] | list[Any]
-"""Text as HTML, bytes as they are, and everything else as JSON."""
+@dataclass(frozen=True)
+class FileReply:
+    """Content of a file, shown by the browser under a policy of its own.
+
+    Parameters
+    ----------
+    content
+        The content.
+    kind
+        Its type, such as ``image/png``.
+    policy
+        Content security policy. It must hold ``sandbox`` for pages of the user, so that
+        none of their scripts runs with the rights of this site.
+    """
+
+    content: bytes
+    kind: str
+    policy: str
+
+
+Reply = str | bytes | FileReply | dict[str, Any] | list[Any]
+"""Text as HTML, bytes and files as they are, and everything else as JSON."""
 
 
 @dataclass(frozen=True)
@@ -319,6 +339,10 @@ class _RouteHandler(_SecureHandler):
             self.set_header("Content-Type", HTML)
         elif isinstance(reply, bytes):
             self.set_header("Content-Type", BINARY)
+        elif isinstance(reply, FileReply):
+            self.set_header("Content-Type", reply.kind)
+            self.set_header("Content-Security-Policy", reply.policy)
+            reply = reply.content
         else:
             self.set_header("Content-Type", "application/json")
             reply = json.dumps(reply, allow_nan=False)

@@ -145,14 +145,15 @@ export class Drawing {
 
   drawResponses({ c, x, begin, end }, state) {
     const r = this.ratio
-    for (const scr of state.scrs) {
-      if (scr.peak + 1 < begin || scr.onset - 1 > end) continue
+    const shown = state.scrs.filter(s => s.peak + 1 >= begin && s.onset - 1 <= end)
+    const size = Math.max(Math.min(6, this.width / r / (3 * shown.length + 1)), 1) * r
+    for (const scr of shown) {
       const row = this.rows.find(q => q.streamName === scr.stream && q.name === scr.channel)
       if (!row) continue
       c.fillStyle = scr.edited ? this.colour.accent : this.colour.mark
       const at = x(scr.onset), y = row.centre + this.lane / 2 - 3 * r
       c.beginPath()
-      c.moveTo(at, y - 11 * r); c.lineTo(at - 6 * r, y); c.lineTo(at + 6 * r, y)
+      c.moveTo(at, y - 11 * r); c.lineTo(at - size, y); c.lineTo(at + size, y)
       c.fill()
       c.fillRect(at, y, Math.max(x(scr.peak) - at, r), 2 * r)
     }

@@ -135,10 +135,10 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     code, url = sys.argv[1], sys.stdin.readline().strip()
-    is_touch = crc32(code.encode()) % 2 == 1
+    is_touch, path = crc32(code.encode()) % 2 == 1, find_chromium()
     with sync_playwright() as play:
         browser = play.chromium.launch(
-            executable_path=find_chromium() or None, args=list(ARGUMENTS)
+            executable_path=path or None, args=list(ARGUMENTS)
         )
         context = browser.new_context(
             viewport=_PHONE if is_touch else _VIEW, has_touch=is_touch

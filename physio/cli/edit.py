@@ -130,7 +130,8 @@ def _serve(
     session = EditSession(source, history, history if file.exists() else None)
     subject = f"{path}, edits in {file.name}"
     serve(editor_site(session), page_announcer(subject, open_it=open_it, role="edit"))
-    say(session.history.sentence(file.name))
+    if session.history.entries:
+        say(session.history.sentence(file.name))
 
 
 def _rated(

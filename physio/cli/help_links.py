@@ -8,6 +8,7 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.cli.analyze": "analyze",
     "physio.cli.dashboard": "devices",
     "physio.cli.check": "signal-chain",
+    "physio.cli.edit": "correct",
     "physio.cli.extract": "extract",
     "physio.cli.recordings": "recording",
     "physio.cli.session_folder": "session",
@@ -19,6 +20,7 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.cli.study": "study",
     "physio.cli.synchrony_command": "synchrony",
     "physio.core": "signal-chain",
+    "physio.core.edits": "correct",
     "physio.core.clock_check": "data",
     "physio.core.input_file": "data",
     "physio.datasets": "data",
@@ -40,7 +42,9 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.offline": "extract",
     "physio.offline.analysis": "analyze",
     "physio.offline.analysis_files": "analyze",
+    "physio.offline.edits_file": "correct",
     "physio.offline.event_responses": "analyze",
+    "physio.offline.rater_agreement": "correct",
     "physio.offline.span_measures": "analyze",
     "physio.offline.synchrony": "synchrony",
     "physio.online.personal_calibration": "affect",
@@ -54,6 +58,7 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.study": "study",
     "physio.training": "evaluate",
     "physio.view": "dashboard",
+    "physio.view.editor": "correct",
     "physio.view.http_api": "send",
 }
 """Pages by the package that raised the error; the longest matching name counts."""

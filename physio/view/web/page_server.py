@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from pathlib import Path
@@ -240,7 +241,7 @@ def serve(
         Beginning of the lines that the server logs.
     """
     limit_logs(name)
-    with PageServer(site, address, name) as server:
+    with PageServer(site, address, name) as server, suppress(KeyboardInterrupt):
         announce(next(iter(server.urls.values())))
         server.wait()
 

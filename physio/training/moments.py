@@ -124,6 +124,8 @@ class RecordingMoments(NamedTuple):
         Time of tick 0 (s, session clock).
     memory
         Longest window of the features (s).
+    device
+        Names of the devices.
     """
 
     names: tuple[str, str, str, str]
@@ -139,6 +141,7 @@ class RecordingMoments(NamedTuple):
     rate: float
     t0: float
     memory: float
+    device: str = ""
 
     @property
     def participant(self) -> str:
@@ -203,7 +206,7 @@ def moments_of(
         x, span[at], at, settled[at], of_tick[at],
         np.array([s.total for s in sums]), np.array([s.seconds for s in sums]),
         resting[:: max(ceil(memory * rate), 1)], ticks.spans, rate,
-        float(times[0]) if len(times) else 0.0, memory,
+        float(times[0]) if len(times) else 0.0, memory, ticks.device,
     )  # fmt: skip
 
 

@@ -318,7 +318,7 @@ def test_the_version_and_the_groups_of_commands() -> None:
         "Live", "Files", "Analysis", "Models", "Study", "System",
     }  # fmt: skip
     verbs = re.findall(r"^│ (\w+) ", text, flags=re.MULTILINE)
-    assert len(verbs) == len(set(verbs)) == 26
+    assert len(verbs) == len(set(verbs)) == 29
     assert "--install-completion" in text
 
 

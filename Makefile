@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint long docs lock peers clean
+.PHONY: demo test lint long docs pictures lock peers clean
 
-demo: $(READY)  ## a simulated participant for a minute, from signals to estimates
+demo: $(READY)  ## five minutes of a simulated participant in one, from signals to estimates
 	$(BIN)/physio demo
 
 test: $(READY)  ## all tests but the long ones
@@ -23,6 +23,9 @@ long: $(READY)  ## tests that take minutes: every cut of a file, soaks
 
 docs: $(READY)  ## the documentation as HTML in build/docs
 	$(BIN)/sphinx-build -W -q --keep-going docs build/docs
+
+pictures: $(READY)  ## the pictures of the README and of the dashboard's page, in docs/images
+	$(BIN)/python docs/pictures.py
 
 lock: $(READY)  ## requirements.lock: the core with hashes, for installs of the wheel
 	$(BIN)/python .ci/lock

@@ -1,8 +1,14 @@
 """Functions that several experiments use."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from physio.core.filename import to_filename
 from physio.datasets.wesad import Wesad
+from physio.evaluation.results import dumped
+from physio.models import model_card
 
 
 def open_wesad(root: Path | None) -> Wesad:
@@ -26,3 +32,34 @@ def open_wesad(root: Path | None) -> Wesad:
         )
     inside = root / "wesad"
     return Wesad(inside if inside.is_dir() else root)
+
+
+def stored_part(
+    run: Path, name: str, config: Any, compute: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a part of a long run, computed, or read from the run's folder.
+
+    Parameters
+    ----------
+    run
+        Folder of the run, as ``--out`` names it; nothing is stored if it is the folder
+        of the shipped weights, the default of ``--out``.
+    name
+        Name of the part, of which its file's name is made.
+    config
+        Settings of the part, which JSON can hold; a file of others is overwritten.
+    compute
+        Function that computes the part, which JSON can hold.
+    """
+    if run == model_card.STORE:
+        return json.loads(dumped(compute()))
+    path = run / f"{to_filename(name)}.json"
+    mark = json.loads(dumped({"config": config}))
+    if path.is_file():
+        stored = json.loads(path.read_text("utf-8"))
+        if stored["config"] == mark["config"]:
+            return dict(stored["part"])
+    part = dict(json.loads(dumped(compute())))
+    run.mkdir(parents=True, exist_ok=True)
+    path.write_text(dumped({**mark, "part": part}), "utf-8")
+    return part

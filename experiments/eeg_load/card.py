@@ -18,6 +18,10 @@ LIMITS: Final = (
     "At rest the eyes were closed; the description does not say whether they were "
     "during the task. Occipital alpha alone tells the two apart to some degree.",
     "The ECG channel, which never enters, tells task from rest about as well.",
+    "Rest and task were apparently cleaned by ICA apart: in 19 of 24 participants "
+    "their covariances lack different numbers of directions. The four smallest "
+    "eigenvalues alone reach AUC 0.827 (0.687 to 0.946); after a linear regression on "
+    "them, logistic regression keeps 0.801 (0.698 to 0.893).",
     "The rule by which the weights ship, a gain over equal odds above 0 with one-sided "
     "95 %, was adopted after the results. The rule before, a two-sided interval above "
     "0, left 19 electrodes without weights.",

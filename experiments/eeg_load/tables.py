@@ -53,7 +53,7 @@ def eegmat(root: Path | None, seconds: float) -> tuple[Task, pd.DataFrame]:
     Task, DataFrame
         The rows, and what was subtracted from those of each participant.
     """
-    table = _table(Eegmat(folder_of(root, "eegmat")), "neurocom")
+    table = feature_rows(Eegmat(folder_of(root, "eegmat")), "neurocom")
     names = features(table)
     whole = np.isfinite(table[names].to_numpy(np.float64)).all(axis=1)
     resting = (table[LABEL] == "rest").to_numpy()
@@ -81,7 +81,7 @@ def sam40(root: Path | None) -> pd.DataFrame | None:
     """
     if root is None or not (root / "sam40").is_dir():
         return None
-    table = _table(Sam40(root / "sam40"), "emotiv")
+    table = feature_rows(Sam40(root / "sam40"), "emotiv")
     ends = {c: str(c).rpartition(".") for c in table.columns}
     table = table.rename(
         columns={
@@ -97,9 +97,21 @@ def sam40(root: Path | None) -> pd.DataFrame | None:
     return rows[whole & ~baseline & (table["trial"] != RESTING)].reset_index(drop=True)
 
 
-def _table(dataset: Dataset, device: str) -> pd.DataFrame:
-    """Return the features of all trials of a data set, as in a live session."""
-    text = SESSION.read_text("utf-8").replace("neurocom.", f"{device}.")
+def feature_rows(
+    dataset: Dataset, device: str, session: Path = SESSION
+) -> pd.DataFrame:
+    """Return the features of all trials of a data set, as in a live session.
+
+    Parameters
+    ----------
+    dataset
+        The data set.
+    device
+        First part of the names of its streams, in place of ``neurocom``.
+    session
+        Session file with the chains.
+    """
+    text = session.read_text("utf-8").replace("neurocom.", f"{device}.")
     tables = tomllib.loads(text)
     parts, windowed = [], None
     for trial in dataset.trials():

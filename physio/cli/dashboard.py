@@ -163,7 +163,9 @@ def make_state(
     report(f"reading {path.name}")
     from physio.core.json_table import stored_config
     from physio.inference.baseline_use import BaselineObserver
+    from physio.offline.conditions import recorded_conditions
     from physio.view.dashboard.session_state import state_of_recording
+    from physio.view.plots.time_axes import ConditionInterval
 
     recording, items = _computed(path, config, channels, baseline, **options)
     report(f"computing features of {path.name}")
@@ -183,6 +185,9 @@ def make_state(
             yield item
 
     state = state_of_recording(recording, observed())
+    if spans := recorded_conditions(recording):
+        conditions = [ConditionInterval(s.name, s.begin, s.end) for s in spans]
+        state.stated_conditions = {"recording": conditions}
     return state, [use.sentence(recording.begin) for use in observer.uses()]
 
 

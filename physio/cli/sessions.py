@@ -31,6 +31,7 @@ from physio.cli.output import (
 from physio.cli.propose_session import DeviceNames
 from physio.core.counted_nouns import counted
 from physio.core.installation import install_hint
+from physio.online.demo_session import SECONDS, SPEED, demo_session, truth_sentences
 
 if TYPE_CHECKING:
     from physio.cli.run_session import SessionOutcome
@@ -52,7 +53,6 @@ Out = Annotated[
     Path | None,
     typer.Option(help="Folder of the session; default: a new one under ./sessions."),
 ]
-Seconds = Annotated[float, typer.Option(min=1.0, help="Duration of the session (s).")]
 DemoWeights = Annotated[
     bool,
     typer.Option(
@@ -110,51 +110,57 @@ Recorded = Annotated[
 
 
 def demo(
-    seconds: Seconds = 60.0,
+    seconds: Annotated[
+        float, typer.Option(min=1.0, help="Duration of the simulated session (s).")
+    ] = SECONDS,
     out: Out = None,
     json_path: JsonPath = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="Run as fast as possible.")
     ] = False,
+    speed: Annotated[
+        float, typer.Option(min=0.5, max=10.0, help="Speed; 1 is real time.")
+    ] = SPEED,
     seed: Annotated[int, typer.Option(help="Seed of the simulated participant.")] = 7,
     dashboard: Dashboard = None,
     open_it: Open = False,
 ) -> None:
     """Run a session with a simulated participant wearing a headset and a wristband.
 
-    Writes a session folder: the recording (XDF), tables of features and estimates
-    (Parquet) and a plot of signals, estimates and ground truth.
+    Five minutes pass in one: a condition lasts a minute of the session. Writes a
+    session folder: the recording (XDF), tables of features and estimates (Parquet) and
+    a plot of signals, estimates and true values; prints how well estimates agree with
+    the true values.
 
-    Example: `physio demo --seconds 30 --out mydemo`
+    Example: `physio demo --seconds 60 --speed 1 --out mydemo`
     """
-    from physio import config
     from physio.cli.run_session import RunOptions, run_session
     from physio.core.protocols import FastClock, WallClock
-    from physio.online.session_config import SessionConfig
 
-    tables = config.read(ASSETS / "demo.toml")
     if find_spec("torch") is None:
-        tables["estimator"]["experts"] = [{"weights": "wrist-demo"}]
         say(f"No estimate from EEG without torch{install_hint('torch')}")
-    for device in tables["devices"].values():
-        device.update(seed=seed, seconds=float(seconds))
-    file = SessionConfig(tables, "demo.toml")
+    file = demo_session(seconds, seed)
     if not fast and (
         dashboards.has_display() if dashboard is None else dashboard or open_it
     ):
         file = dashboards.with_dashboard(file)
-    clock = FastClock() if fast else WallClock()
+    clock = FastClock() if fast else WallClock(speed)
     say("Simulated participant with headset and wristband; no measured signal.")
+    if not fast and speed != 1:
+        say(f"{seconds:g} s of signals pass in {seconds / speed:g} s.")
     with _folder(out, file.session.participant) as folder:
         options = RunOptions(
             seconds=seconds,
-            poll=0.25 if fast else 0.02,
+            poll=0.25 if fast else 0.02 * speed,
             view=None if fast else _view,
             pages=dashboards.announcer(open_it=open_it or dashboard is None),
         )
         outcome = run_session(file, file.devices(clock), clock, folder, options)
     _finish(outcome, json_path)
-    say("Next: physio replay FILE --fast replays a recording;")
+    for sentence in truth_sentences(outcome.folder):
+        say(sentence)
+    say("Next: physio view FOLDER shows the session in the browser;")
+    say("      physio replay FILE --fast replays a recording;")
     say("      physio live CONFIG.toml runs your devices: see configs/.")
 
 

@@ -572,3 +572,70 @@ def together(evaluations: Mapping[str, Evaluation], config: Any = None) -> Evalu
         config=config,
         seconds=sum(e.seconds for e in evaluations.values()),
     )
+
+
+def side_by_side(
+    evaluations: Mapping[str, Evaluation], options: EvaluationOptions
+) -> Evaluation:
+    """Return the models of several evaluations of one target in one table.
+
+    All are scored on the moments that every evaluation tested, so that models with
+    other inputs, as features and windows, are compared on the same rows.
+
+    Parameters
+    ----------
+    evaluations
+        Evaluations by name, of the same target and protocol. Of models with the same
+        name, as of controls, those of the first evaluation are scored.
+    options
+        Metrics, reference of the differences, seed.
+
+    Raises
+    ------
+    ValueError
+        If they have other classes, targets or protocols, or no common moment.
+    """
+    first = next(iter(evaluations.values()))
+    # Models with other inputs rest on other samples before the same moment.
+    other_support = ("support_start_sample", "y")
+    place = [c for c in first.tested.columns if c not in other_support]
+    common = first.tested
+    for name, other in evaluations.items():
+        if (other.classes, other.protocol) != (first.classes, first.protocol):
+            raise ValueError(
+                f"the evaluation {name!r} is of {other.protocol} and the classes "
+                f"{', '.join(other.classes) or 'none'}, not of {first.protocol} and "
+                f"{', '.join(first.classes) or 'none'}"
+            )
+        common = common.merge(other.tested[[*place, "y"]], on=[*place, "y"])
+    if common.empty:
+        raise ValueError(
+            f"the evaluations {', '.join(evaluations)} tested no moment in common"
+        )
+    outputs: dict[str, Array] = {}
+    for other in evaluations.values():
+        numbered = other.tested[[*place, "y"]].assign(row=np.arange(len(other.tested)))
+        at = common.merge(numbered, on=[*place, "y"])["row"].to_numpy(np.intp)
+        outputs = {**{k: o[at] for k, o in other.outputs.items()}, **outputs}
+    rows, y = RowIndex(common), common["y"].to_numpy()
+    names = _metric_names(options.metric_names, first.classes)
+    kinds = [(n, metrics.measure(n, classes=bool(first.classes))) for n in names]
+    y = y.astype(np.intp) if first.classes else y
+    codes = _participants(rows)
+    results, _ = _rows(
+        outputs, (y, codes, rows.segments), kinds, options.seed,
+        per_segment=options.per_segment,
+    )  # fmt: skip
+    paired: list[dict[str, Any]] = []
+    if options.reference:
+        paired = statistics.paired_differences(results, options.reference, options.seed)
+    return replace(
+        first,
+        participants=tuple(dict.fromkeys(codes.tolist())),
+        rows=tuple(results),
+        paired=tuple(paired),
+        balance={c: int((y == k).sum()) for k, c in enumerate(first.classes)},
+        outputs=outputs,
+        tested=common,
+        seconds=sum(e.seconds for e in evaluations.values()),
+    )

@@ -70,10 +70,11 @@ class Estimator(Stage):
     ``arousal.sd`` its standard deviation. The other columns are ``arousal.missing`` (a
     `MissingReason`, 0 where there is an estimate); ``support.window_start`` and
     ``support.window_end``, the first and last time of the samples that it rests on (s,
-    session clock); and the estimate of each expert alone, ``wrist.arousal`` and
-    ``wrist.arousal.sd``. ``arousal.ci80`` is the half-width of the interval about the
-    mean that holds 80 % of ratings, calibrated on held-out participants; the same for
-    50 and 95. ``arousal.contribution.eda.scr_rate`` is the contribution of that feature
+    session clock; of a slow expert, the samples of its input); and the estimate of
+    each expert alone, ``wrist.arousal`` and ``wrist.arousal.sd``. ``arousal.ci80`` is
+    the half-width of the interval about the mean that holds 80 % of ratings, calibrated
+    on held-out participants; the same for 50 and 95.
+    ``arousal.contribution.eda.scr_rate`` is the contribution of that feature
     to the difference from the prior's mean, and
     ``arousal.contribution.participant`` that of the participant's own ratings: exact
     where the model is linear, Shapley values where it is not. With the prior and
@@ -195,10 +196,15 @@ class Estimator(Stage):
         odds = np.empty((len(x), runtime.further))
         # All rows are transformed together, as the transform works element by element.
         features = [expert.features.read(x) for expert in runtime.experts]
+        given = [expert.support(x, runtime.ends) for expert in runtime.experts]
+        support = np.full((len(x), len(runtime.experts), 2), np.nan)
         for i in range(len(x)):
             predictions = [
-                self._predict(state, k, z[i]) for k, z in enumerate(features)
+                self._predict(state, k, z[i], given[k][i])
+                for k, z in enumerate(features)
             ]
+            for k, prediction in enumerate(predictions):
+                support[i, k] = prediction.support
             by_expert[i] = runtime.answers(predictions)
             odds[i] = runtime.odds_and_scales(predictions)
             fused[i], contributions[i] = runtime.fuse(
@@ -209,7 +215,7 @@ class Estimator(Stage):
                 forecast[i] = self._forecast(state, state.eda, x[i], features[k][i])
         rows = [
             np.stack([fused[:, 0], fused[:, 1], missing_reason(fused[:, 0])], axis=2),
-            runtime.support(x, by_expert, fused),
+            runtime.support(support, by_expert, fused),
             fused[:, 1, :, None] * runtime.widths,
             by_expert.transpose(0, 1, 3, 2),
             contributions,
@@ -271,13 +277,14 @@ class Estimator(Stage):
         measured = expert.origin is Origin.MEASURED
         return measured or info.origin is not Origin.MEASURED or self.demo_weights
 
-    def _predict(self, state: "_State", k: int, x: Array) -> Prediction:
+    def _predict(self, state: "_State", k: int, x: Array, support: Array) -> Prediction:
         """Return the estimate of an expert, which is given up if it raises an error."""
         expert, present = state.runtime.experts[k], state.experts[k]
         if not present.failed[0]:
             try:
                 length = self._length(expert)
-                return expert.predict(present, x, state.runtime.tick, length)
+                tick = state.runtime.tick
+                return expert.predict(present, x, tick, length, support)
             except Exception as error:  # the other experts continue without it
                 present.failed[0] = True
                 text = " ".join(str(error).split())
@@ -469,19 +476,21 @@ class _Runtime(NamedTuple):
         contributions[missing] = out[0, missing, None]
         return np.stack([mean, sd]), contributions
 
-    def support(self, x: Array, by_expert: Array, fused: Array) -> Array:
-        """Return first and last time of the samples that were used, shape (n, 2)."""
-        used = np.zeros(x.shape, np.bool_)
-        for k in self.in_fusion:
-            answers = np.isfinite(by_expert[:, k, 0]).any(axis=1, keepdims=True)
-            used |= answers & self.experts[k].features.used(x)
+    def support(self, support: Array, by_expert: Array, fused: Array) -> Array:
+        """Return first and last time of the samples that were used, shape (n, 2).
+
+        ``support``: that of the answer of each expert, shape (n, k, 2).
+        """
+        rows = list(self.in_fusion)
+        answers = np.isfinite(by_expert[:, rows, 0]).any(axis=2)
+        times = support[:, rows]
+        used = answers & np.isfinite(times[:, :, 0])
         silent = ~np.isfinite(fused[:, 0]).any(axis=1)
         reasons = [primary_reason(row) for row in fused[silent, 0]]
         ends = []
         for end, pick, none in ((0, np.min, np.inf), (1, np.max, -np.inf)):
-            at = self.ends[:, end]
-            times = np.where(used & (at >= 0) & ~np.isnan(x[:, at]), x[:, at], none)
-            extreme = pick(times, axis=1, initial=none)
+            given = np.where(used, times[:, :, end], none)
+            extreme = pick(given, axis=1, initial=none)
             extreme[np.isinf(extreme)] = np.nan
             extreme[silent] = reasons
             ends.append(extreme)

@@ -48,6 +48,7 @@ _PRIORITY: Final = (  # the most temporary of several reasons is reported
 
 _NOTHING: Final = MissingReason.NO_SIGNAL.nan
 _NO_ODDS: Final = np.empty(0)
+_NO_SUPPORT: Final = np.full(2, np.nan)
 _NO_SCALES: Final = NamedScales()
 _UNTRAINED: Final = MissingReason.UNTRAINED.nan
 
@@ -170,7 +171,8 @@ class FeatureBinding:
             lacking = [name for name in needed if name not in given]
             raise ValueError(
                 f"the weights {expert.name!r} want {_first(needed)}; given are "
-                f"{_first(given)}, without {_first(lacking)}"
+                f"{_first(given)}, without {_first(lacking)}: train weights on "
+                "features that this device gives"
             )
         index = [info.names.index(n) if n in needed else -1 for n in names]
         memory = np.array([info.channels[i].memory if i >= 0 else 0.0 for i in index])
@@ -465,7 +467,8 @@ class Prediction(NamedTuple):
     ``mean`` and ``sd``, shape (3,); ``parts``, the contribution of each feature to the
     difference from the prior's mean, shape (3, f), 0 where the model has none;
     ``odds``, the probabilities of its conditions, shape (conditions,); ``scales``, the
-    columns of its further scales: see `physio.inference.named_scales`.
+    columns of its further scales: see `physio.inference.named_scales`; ``support``, the
+    first and last time of the samples that it rests on (s, session clock), shape (2,).
     """
 
     mean: Array
@@ -473,6 +476,7 @@ class Prediction(NamedTuple):
     parts: Array
     odds: Array = _NO_ODDS
     scales: Array = _NO_ODDS
+    support: Array = _NO_SUPPORT
 
 
 class ModelInput(NamedTuple):
@@ -589,7 +593,12 @@ class BoundExpert:
         return self
 
     def predict(
-        self, state: ExpertState, x: Array, tick: float, length: float
+        self,
+        state: ExpertState,
+        x: Array,
+        tick: float,
+        length: float,
+        support: Array = _NO_SUPPORT,
     ) -> Prediction:
         """Return the estimate at a tick.
 
@@ -601,11 +610,39 @@ class BoundExpert:
             Features of the tick, as `FeatureBinding.read` returns them, shape (f,).
         tick, length
             Duration of a tick and of a baseline (s).
+        support
+            First and last time of the samples of ``x``, shape (2,): a slow model
+            answers with that of its input.
         """
         given = self._input(state, x, tick, length)
-        if state.queue is not None:
-            return state.queue.step(lambda: self._answer(given, state.reasons))
-        return self._answer(given, state.reasons)
+
+        def answer() -> Prediction:
+            return self._answer(given, state.reasons)._replace(support=support)
+
+        return answer() if state.queue is None else state.queue.step(answer)
+
+    def support(self, x: Array, ends: npt.NDArray[np.int_]) -> Array:
+        """Return first and last time of the samples of rows that it reads, (n, 2).
+
+        Parameters
+        ----------
+        x
+            Rows of all features, shape (n, columns).
+        ends
+            Columns of begin and end of the window of each column, -1 for none, shape
+            (columns, 2).
+        """
+        used, times = self.features.used(x), []
+        for end, pick, none in ((0, np.min, np.inf), (1, np.max, -np.inf)):
+            at = ends[:, end]
+            given = np.where(used & (at >= 0) & ~np.isnan(x[:, at]), x[:, at], none)
+            times.append(pick(given, axis=1, initial=none))
+        if (spec := self.model.window) is not None:
+            step = (len(self.features.index) - 1) // len(spec.channels)
+            times[0] = times[0] - (spec.samples - step) / spec.rate
+        support = np.column_stack(times)
+        support[np.isinf(support)] = np.nan
+        return support
 
     def missing(self, reason: float) -> Prediction:
         """Return a missing estimate, for a reason given as its NaN."""

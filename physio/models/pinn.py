@@ -147,9 +147,9 @@ class PinnConfig:
     samples
         Number of input samples of skin conductance, 4 per second up to the present.
     classes
-        Names of the conditions; beta of the first is 0.
+        Names of the conditions; beta of the first is 0. Empty for none.
     dimensions
-        Ratings that the network is trained on.
+        Ratings that the network is trained on; empty for none.
     horizons
         Horizons (s) of the forecast of skin conductance.
     width
@@ -254,19 +254,21 @@ class Pinn(nn.Module, Model):
         super().__init__()
         self.config = config
         width, k = config.width, config.waves
+        # Without classes or ratings, an output that nothing reads.
+        classes, horizons = max(len(config.classes), 1), len(config.horizons)
+        dimensions = max(len(config.dimensions), 1)
         self.register_buffer("scale", torch.ones(config.features))
         self.register_buffer("alpha", torch.tensor(0.5))  # 1/min
-        self.register_buffer("beta", torch.zeros(len(config.classes)))  # uS/min
+        self.register_buffer("beta", torch.zeros(classes))  # uS/min
         # Calibrated on held-out participants: see `experiments.weights.wrist_network`.
-        classes, horizons = len(config.classes), len(config.horizons)
         self.register_buffer("common", torch.full((classes,), 1 / classes))
         self.register_buffer("temper", torch.tensor(1.0))  # of the odds
-        self.register_buffer("noise", torch.zeros(len(config.dimensions)))  # variance
+        self.register_buffer("noise", torch.zeros(dimensions))  # variance
         self.register_buffer("stretch", torch.zeros(horizons, 3))  # by `doubt`
         self.register_buffer("reach", torch.zeros(horizons, 2))  # low, high, stretched
         self.feel = nn.Sequential(nn.Linear(config.features, width), nn.Tanh())
-        self.classify = nn.Linear(width, len(config.classes))
-        self.rate = nn.Linear(width, 2 * len(config.dimensions))
+        self.classify = nn.Linear(width, classes)
+        self.rate = nn.Linear(width, 2 * dimensions)
         looks = len(LAGS) + len(_BINS) - 1
         self.look = nn.Sequential(nn.Linear(looks + 2 + width, width), nn.Tanh())
         # Linear part: most of the predictable variance is linear in the past.
@@ -447,8 +449,9 @@ class Pinn(nn.Module, Model):
         at = scale_places(self.config.dimensions)
         rating = np.zeros((2, len(DIMENSIONS)))
         rating[1] = 1.0
-        rating[0, at] = mean[0].double().numpy()
-        rating[1, at] = (log_sd[0].exp().square() + self.noise).sqrt().double().numpy()
+        sd = (log_sd[0].exp().square() + self.noise).sqrt()
+        rating[0, at] = mean[0, : len(at)].double().numpy()
+        rating[1, at] = sd[: len(at)].double().numpy()
         return rating[0], rating[1]
 
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:

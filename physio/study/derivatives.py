@@ -25,6 +25,7 @@ from physio.study.contrasts import (
 from physio.study.design import Design
 from physio.study.methods_text import StudyRecord, methods_text, study_record
 from physio.study.outcomes import questionnaire_scores
+from physio.study.stimulus_table import stimulus_table
 from physio.study.study_folder import DERIVED, Study, replace_folder
 
 EDITS: Final = "edits"
@@ -37,7 +38,7 @@ def compute_results(study: Study) -> tuple[Path, pd.DataFrame, list[ContrastEsti
     ``table.csv`` and ``.parquet``, ``table_wide.csv``, ``table_coverage.csv``,
     ``codebook.csv``, ``results.json`` (participant
     flow, planned contrasts, a mixed model for the first of them), ``methods.txt`` and
-    ``contrasts.png``.
+    ``contrasts.png``; ``stimuli.csv`` if stimuli were presented.
     """
     recorded = list(read_sessions(study, study.participants))
     table = _table(recorded, study.design)
@@ -57,6 +58,7 @@ def compute_results(study: Study) -> tuple[Path, pd.DataFrame, list[ContrastEsti
                 frozen=study.frozen["frozen"],
                 deviations=deviations,
             ),
+            stimulus_table(recorded),
         ),
     )
 
@@ -97,7 +99,8 @@ def compute_results_of_dataset(
         **value_counts(table),
     }
     record = study_record(recorded, simulated=_simulated(recorded))
-    return out, table, write_results(out, table, design, flow, record)
+    shown = stimulus_table(recorded)
+    return out, table, write_results(out, table, design, flow, record, shown)
 
 
 def _wesad(root: Path) -> Iterator[RecordedSession]:
@@ -121,11 +124,17 @@ def write_results(
     design: Design,
     flow: dict[str, int],
     record: StudyRecord,
+    stimuli: pd.DataFrame,
 ) -> list[ContrastEstimate]:
-    """Write table, codebook, results, methods and plot, all or nothing."""
+    """Write table, codebook, results, methods and plot, all or nothing.
+
+    ``stimuli.csv`` is written if stimuli were presented.
+    """
     contrasts = estimate_contrasts(table, design.contrasts)
     with replace_folder(folder) as new:
         write_table(table, new)
+        if len(stimuli):
+            stimuli.to_csv(new / "stimuli.csv", index=False)
         write_up.codebook(table, design.scored).to_csv(
             new / "codebook.csv", index=False
         )

@@ -75,7 +75,8 @@ class SimulatedParticipant:
         TimeoutError
             If the page does not change for a minute of its session.
         """
-        self.page.locator("#begin").click()
+        if self.page.locator("#enter").is_visible():
+            self.page.locator("#begin").click()
         before, since = "", time.monotonic()
         while not self.page.locator("#over").is_visible():
             if until is not None and until():
@@ -119,9 +120,10 @@ class SimulatedParticipant:
         if line.count():
             for _ in range(int(self.rng.integers(1, 9))):
                 line.press("ArrowRight", timeout=_CLICK)
-        elif points.count():
-            chosen = points.nth(int(self.rng.integers(points.count())))
-            self.answers[text] = float(chosen.get_attribute("value") or "nan")
+        elif count := points.count():
+            chosen = points.nth(int(self.rng.integers(count)))
+            value = chosen.get_attribute("value", timeout=_CLICK)
+            self.answers[text] = float(value or "nan")
             chosen.check(force=True, timeout=_CLICK)
         if button.is_enabled():
             button.click(timeout=_CLICK)
@@ -133,10 +135,10 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     code, url = sys.argv[1], sys.stdin.readline().strip()
-    is_touch = crc32(code.encode()) % 2 == 1
+    is_touch, path = crc32(code.encode()) % 2 == 1, find_chromium()
     with sync_playwright() as play:
         browser = play.chromium.launch(
-            executable_path=find_chromium() or None, args=list(ARGUMENTS)
+            executable_path=path or None, args=list(ARGUMENTS)
         )
         context = browser.new_context(
             viewport=_PHONE if is_touch else _VIEW, has_touch=is_touch

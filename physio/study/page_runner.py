@@ -163,6 +163,16 @@ class PageRunner(ProtocolRunner):
         elif self.state != "over":
             self._pause(now)
 
+    def take(self, value: float) -> None:
+        """Refuse an answer from the terminal.
+
+        Raises
+        ------
+        ValueError
+            Always: answers come from the participant's page.
+        """
+        raise ValueError(f"the participant answers on the page, not here by {value:g}")
+
     def repeat(self) -> None:
         """Repeat the present condition from its beginning.
 
@@ -370,7 +380,7 @@ class PageRunner(ProtocolRunner):
         whole = question is not None and question[0].kind != "visual analogue"
         if whole and value != int(value):
             raise ValueError(f"an answer is a whole number, not {value:g}")
-        self.take(float(value))
+        super().take(float(value))
         self._turn += 1
 
     def _take_rating(self, content: Mapping[str, Any], now: float) -> None:

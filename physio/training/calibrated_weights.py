@@ -1,6 +1,6 @@
 """Error bars, novelty and reasons of weights, from the answers to held-out moments."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,17 +9,32 @@ from physio.core.block import Array
 from physio.core.counted_nouns import counted
 from physio.models.base import Model
 from physio.training.class_reliability import fit_reliability
-from physio.training.intervals import HeldOutRatings, fit_error_bars, rating_step
+from physio.training.intervals import (
+    HeldOutRatings,
+    coverage_rows,
+    cross_check,
+    fit_error_bars,
+    rating_step,
+)
 from physio.training.moment_set import MomentSet
 from physio.training.novelty import novelty_limit
 from physio.training.reasons import group_reasons
 
+_FEWEST: Final = 5  # participants of whom one is left out, and four give 80 %
+_LEVEL: Final = 0.8
+_MOST: Final = 8  # groups whose coverage a card shows
+
 
 class CalibratedWeights(NamedTuple):
-    """Arrays of weights beside those of the model, and what a card says of them."""
+    """Arrays of weights beside those of the model, and what a card says of them.
+
+    ``figures``: the coverage of the intervals of 80 % on participants for whom they
+    were not fitted, of all moments and by condition, device and data set.
+    """
 
     arrays: dict[str, Array]
     sentences: tuple[str, ...]
+    figures: dict[str, str] = {}  # noqa: RUF012  never changed
 
 
 def calibrate(
@@ -46,6 +61,7 @@ def calibrate(
         Names of the features.
     """
     arrays: dict[str, Array] = {}
+    figures: dict[str, str] = {}
     sentences: list[str] = []
     units, noun = _units(moments)
     tested = np.isfinite(answers.reshape(len(answers), -1)).any(axis=1)
@@ -60,24 +76,34 @@ def calibrate(
         arrays |= fitted.calibration.arrays()
         sentences += _named(fitted.sentences(), noun)
     else:
-        bars, refused = _error_bars(moments, answers, units)
-        arrays |= bars
-        sentences += _named(refused, noun)
+        bars = _error_bars(moments, answers, units)
+        arrays |= bars.arrays
+        if bars.held_out is not None and noun == "participants":
+            figures = _coverage(bars.held_out, moments)
+        sentences += _named(bars.sentences, noun)
     if len(np.unique(units)) > 1:
         limit = novelty_limit(z, units)
         arrays |= limit.arrays()
         sentences += _named((limit.sentence(),), noun)
     if moments.classes or z.ndim > 2:
-        return CalibratedWeights(arrays, tuple(sentences))
+        return CalibratedWeights(arrays, tuple(sentences), figures)
     if reasons := group_reasons(model, columns, z):
         arrays |= reasons.arrays()
-    return CalibratedWeights(arrays, tuple(sentences))
+    return CalibratedWeights(arrays, tuple(sentences), figures)
+
+
+class _FittedTo(NamedTuple):
+    """Arrays of error bars, what a card says of them, and what they were fitted to."""
+
+    arrays: dict[str, Array]
+    sentences: tuple[str, ...]
+    held_out: HeldOutRatings | None = None
 
 
 def _error_bars(
     moments: MomentSet, answers: Array, units: npt.NDArray[np.str_]
-) -> tuple[dict[str, Array], tuple[str, ...]]:
-    """Return error bars of the dimensions with two units or more, and sentences."""
+) -> _FittedTo:
+    """Return error bars of the scales with two units or more."""
     y, sentences = moments.y, []
     known = np.isfinite(answers[:, :, 0]) & np.isfinite(y)
     picks = []
@@ -91,19 +117,52 @@ def _error_bars(
             f"are of {noun}"
         )
     if not picks:
-        return {}, tuple(sentences)
+        return _FittedTo({}, tuple(sentences))
     spread = answers[:, picks, 1]
-    bars = fit_error_bars(
-        HeldOutRatings(
-            answers[:, picks, 0],
-            y[:, picks],
-            units,
-            spread if np.isfinite(spread).any() else None,
-            tuple(moments.targets[k] for k in picks),
-            rating_step(y),
-        )
+    held_out = HeldOutRatings(
+        answers[:, picks, 0],
+        y[:, picks],
+        units,
+        spread if np.isfinite(spread).any() else None,
+        tuple(moments.targets[k] for k in picks),
+        rating_step(y),
     )
-    return bars.arrays(), (*sentences, *bars.sentences())
+    bars = fit_error_bars(held_out)
+    every = (*sentences, *bars.sentences())
+    return _FittedTo(bars.arrays(), every, held_out)
+
+
+def _coverage(held_out: HeldOutRatings, moments: MomentSet) -> dict[str, str]:
+    """Return the coverage of intervals of 80 %, by what the moments differ in.
+
+    Each participant's intervals are fitted to the others. It is empty with fewer than
+    five participants for a scale.
+    """
+    known = np.isfinite(held_out.mean) & np.isfinite(held_out.y)
+    if any(len(np.unique(held_out.participants[k])) < _FEWEST for k in known.T):
+        return {}
+    check = cross_check(held_out, (_LEVEL,))
+    parts = moments.recordings
+    owner = moments.owner.tolist()
+    spans = np.concatenate([r.span for r in parts]).tolist()
+    groups = {
+        "": [""] * len(owner),
+        "condition": [
+            parts[i].spans[k].name for i, k in zip(owner, spans, strict=True)
+        ],
+        "device": [parts[i].device for i in owner],
+        "data set": [parts[i].names[0] for i in owner],
+    }
+    figures = {}
+    for kind, of in groups.items():
+        if kind and not 1 < len(set(of)) <= _MOST:
+            continue
+        for row in coverage_rows(check, held_out, np.array(of), (_LEVEL,)):
+            where = f", {kind} {row['group']}" if kind else ""
+            figures[f"{row['target']}: ratings in intervals of 80 %{where}"] = (
+                f"{row['coverage']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+            )
+    return figures
 
 
 def _units(moments: MomentSet) -> tuple[npt.NDArray[np.str_], str]:

@@ -52,6 +52,9 @@ class Samples:
         Samples a second of windows (Hz).
     seed
         Seed of all random numbers.
+    trace
+        Skin conductance (uS), 4 a second, from a minute before each row to 30 s after
+        it, shape (n, 360), NaN where missing; None without it.
     """
 
     x: Array
@@ -65,6 +68,7 @@ class Samples:
     classes: tuple[str, ...] = ()
     rate: float = 0.0
     seed: int = 0
+    trace: Array | None = None
 
     def __post_init__(self) -> None:
         n = len(self.x)
@@ -116,6 +120,7 @@ class Samples:
             self.classes,
             self.rate,
             self.seed,
+            None if self.trace is None else self.trace[rows],
         )
 
     def held_out(self, groups: int = GROUPS) -> list[tuple[Rows, Rows]]:

@@ -22,6 +22,7 @@ from physio.datasets.base import ConditionSpan
 from physio.offline.compute import feature_ticks
 from physio.offline.extract import Windowed, Windows, source_fingerprint
 from physio.online.engine import Engine, PipelineConfig, run
+from physio.online.shipped_chains import device_name
 from physio.training.code_marks import trusted_code
 from physio.training.recording_labels import labelled_spans
 from physio.training.sources import RecordingEntry, participant_of
@@ -44,6 +45,8 @@ class LabelledTicks(NamedTuple):
         end, 0 elsewhere, shape (n,).
     spans
         The labelled spans: see `physio.training.recording_labels.labelled_spans`.
+    device
+        Names of the devices.
     """
 
     dataset: str
@@ -53,6 +56,7 @@ class LabelledTicks(NamedTuple):
     rows: Block
     edges: Array
     spans: tuple[ConditionSpan, ...]
+    device: str = ""
 
     @property
     def name(self) -> str:
@@ -146,9 +150,11 @@ class TickReader:
         recording = entry.load()
         participant = participant_of(entry, recording)
         rows, edges = self._ticks(recording)
+        devices = dict.fromkeys(device_name(i) for i in recording.inputs if i.rate)
         ticks = LabelledTicks(
             entry.dataset, participant, entry.session, entry.trial,
             _features(rows), edges, labelled_spans(recording, self._lookback),
+            " + ".join(devices),
         )  # fmt: skip
         if path is not None:
             _save(path, ticks)
@@ -211,6 +217,7 @@ def _save(path: Path, ticks: LabelledTicks) -> None:
         "rate": str(rows.info.rate),
         "origin": rows.info.origin.value,
         "channels": [[c.name, c.memory, c.unit] for c in rows.info.channels],
+        "device": ticks.device,
         "start": rows.start,
         "t0": rows.t0,
         "spans": [[s.name, s.begin, s.end, dict(s.answers)] for s in ticks.spans],
@@ -236,4 +243,5 @@ def _loaded(path: Path) -> LabelledTicks:
     )
     block = Block(info, about["start"], about["t0"], data)
     dataset, participant, session, trial = about["names"]
-    return LabelledTicks(dataset, participant, session, trial, block, edges, spans)
+    names = dataset, participant, session, trial
+    return LabelledTicks(*names, block, edges, spans, about.get("device", ""))

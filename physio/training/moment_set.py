@@ -82,7 +82,8 @@ class MomentSet:
         digest = hashlib.sha256(repr((self.settings, self.seed)).encode())
         for recording in self.recordings:
             digest.update(repr(recording.names).encode())
-            for part in (recording.x, recording.span, recording.total):
+            trace = np.empty(0) if recording.trace is None else recording.trace
+            for part in (recording.x, recording.span, recording.total, trace):
                 digest.update(np.ascontiguousarray(part).tobytes())
         digest.update(np.ascontiguousarray(self.y).tobytes())
         return digest.hexdigest()
@@ -128,7 +129,13 @@ class MomentSet:
             classes=self.classes,
             rate=self._rate,
             seed=self.seed,
+            trace=self._trace(rows),
         )
+
+    def _trace(self, rows: Rows) -> Array | None:
+        """Return skin conductance around some moments; None without it."""
+        traces = [r.trace for r in self.recordings if r.trace is not None]
+        return np.concatenate(traces)[rows] if traces else None
 
     @property
     def _columns(self) -> Columns:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from physio.core.block import Array
+from physio.core.block import Array, Block
+from physio.core.missing import MissingReason
 from physio.datasets.base import ConditionSpan
 from physio.datasets.feature_table import LABEL
 from physio.features.newest_samples import COUNT
@@ -23,6 +24,10 @@ from physio.training.live_ticks import LabelledTicks
 Rows = npt.NDArray[np.intp]
 Columns = tuple[tuple[str, str], ...]
 _FLOOR = 1e-9  # smallest variance
+TRACE: Final = "trace"
+"""Chain whose only column is skin conductance."""
+
+_TRACE_RATE, _PAST, _AHEAD = 4, 240, 120  # Hz, samples
 TOKEN: Final = re.compile(r"(?P<chain>\w+)\.de\.(?P<band>[^.]+)\.(?P<electrode>[^.]+)")
 
 
@@ -56,6 +61,9 @@ class FeatureSettings:
         ``tokens``: the features are, without ``columns``, the differential entropy of
         every electrode in every band, as networks of electrodes read it; ``features``:
         all that the chains give.
+    trace
+        Whether the chain ``trace``, whose only column is skin conductance, gives its
+        course around each moment, for a network that forecasts it; it is no feature.
     """
 
     columns: tuple[tuple[str, str], ...] = ()
@@ -66,6 +74,7 @@ class FeatureSettings:
     lookback: float = 30.0
     window: float = 0.0
     form: Literal["features", "tokens"] = "features"
+    trace: bool = False
 
     def __post_init__(self) -> None:
         if self.window and self.form == "tokens":
@@ -124,6 +133,10 @@ class RecordingMoments(NamedTuple):
         Time of tick 0 (s, session clock).
     memory
         Longest window of the features (s).
+    device
+        Names of the devices.
+    trace
+        Skin conductance around each moment: see `physio.training.learner.Samples`.
     """
 
     names: tuple[str, str, str, str]
@@ -139,6 +152,8 @@ class RecordingMoments(NamedTuple):
     rate: float
     t0: float
     memory: float
+    device: str = ""
+    trace: Array | None = None
 
     @property
     def participant(self) -> str:
@@ -203,8 +218,23 @@ def moments_of(
         x, span[at], at, settled[at], of_tick[at],
         np.array([s.total for s in sums]), np.array([s.seconds for s in sums]),
         resting[:: max(ceil(memory * rate), 1)], ticks.spans, rate,
-        float(times[0]) if len(times) else 0.0, memory,
+        float(times[0]) if len(times) else 0.0, memory, ticks.device,
+        _trace(ticks.rows, at) if settings.trace else None,
     )  # fmt: skip
+
+
+def _trace(rows: Block, at: Rows) -> Array:
+    """Return skin conductance from a minute before to 30 s after each tick."""
+    names = [n for n in rows.info.names if n.startswith(f"{TRACE}.")]
+    if len(names) != 1 or rows.info.rate != _TRACE_RATE:
+        raise ValueError(
+            f"features.trace needs a chain {TRACE!r} with skin conductance as its only "
+            f"column, in the session file of features.session, at {_TRACE_RATE} ticks "
+            f"a second; there are {len(names)} columns, at {rows.info.rate}"
+        )
+    edges = [np.full(n, MissingReason.WARMING_UP.nan) for n in (_PAST - 1, _AHEAD)]
+    whole = np.concatenate([edges[0], rows.column(names[0]), edges[1]])
+    return whole[at[:, None] + np.arange(_PAST + _AHEAD)]
 
 
 def window_channels(columns: Columns) -> tuple[str, ...]:
@@ -365,6 +395,8 @@ def shared_columns(
             if known
         ]  # fmt: skip
         names = present if names is None else [n for n in names if n in present]
+    if settings.trace:
+        names = [n for n in names or () if not n.startswith(f"{TRACE}.")]
     if settings.form == "tokens":
         names = _tokens(names or ())
     if settings.window:

@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812  as everybody calls it
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from physio.core.block import Array
+from physio.inference.encoder_network import EncoderNetwork
 from physio.inference.torch_model import TorchConfig, TorchModel, build, standardized
 from physio.models.base import Numbers
 from physio.models.rbtransformer import single_thread
@@ -358,6 +359,8 @@ def _begin(network: nn.Module, path: Path, head: str) -> None:
         given = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is no safetensors file: {error}") from None
+    if isinstance(network, EncoderNetwork):
+        given = network.loaded(given)
     last = {id(p) for p in head_of(network, head).parameters()}
     state = dict(network.state_dict(keep_vars=True))
     wanted = {k for k, v in state.items() if id(v) not in last}

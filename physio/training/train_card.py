@@ -69,7 +69,8 @@ def write_weights(
         protocol=f"{_protocol(prepared, outcome)} {_trained_on(file.learner, samples)}",
         figures=results_text(
             [r for r in outcome.evaluation.rows if np.isfinite(r["mean"])]
-        ),
+        )
+        | extra.figures,
         limits=(*_limits(prepared, outcome), *extra.sentences, *outcome.notes),
         command=command,
         participant=prepared.file.personal,

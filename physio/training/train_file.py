@@ -21,6 +21,8 @@ LEARNERS: Final = {
     "gaussian": "physio.training.linear_learner:GaussianLearner",
     "ridge": "physio.training.linear_learner:RidgeLearner",
     "logistic": "physio.training.linear_learner:LogisticLearner",
+    "encoder": "physio.training.encoder_learner:EncoderLearner",
+    "pinn": "physio.training.pinn_learner:PinnLearner",
     "rbtransformer": "physio.training.rbtransformer_learner:RBTransformerLearner",
 }
 """Short names of learners, for ``use``."""

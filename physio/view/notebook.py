@@ -24,6 +24,7 @@ from physio.view.dashboard.document import FigureSet
 from physio.view.dashboard.figures.theme import THEMES
 from physio.view.dashboard.session_state import SessionState, state_of_recording
 from physio.view.dashboard.sink import session_about
+from physio.view.plots.time_axes import display_unit
 
 _INTERVAL: Final = 200  # ms between two updates
 _CAPACITY: Final = 20_000  # maximum number of items waiting for the next update
@@ -38,6 +39,12 @@ const draw = setInterval(() => {
 </script>"""
 """Script that draws the signals of a new page, before any further samples."""
 
+_TITLES: Final = {
+    "eda": f"EDA ({display_unit('uS')}), SCL (dashed), phasic part, SCRs",
+    "heart": "Heart rate (1/min), RMSSD (ms, dashed)",
+    "bands": f"EEG power (dB of 1 {display_unit('uV')}²) by band",
+    "topomap": "EEG entropy (bit) by band",
+}
 _STYLE: Final = """
 :host { font: 12px system-ui, sans-serif; } table { border-collapse: collapse; }
 th { text-align: left; padding-right: 8px; } .figure { font-weight: 700; }
@@ -164,13 +171,16 @@ def _layout(figures: FigureSet, text_pane: Any) -> list[Any]:
         pane.sizing_mode = "stretch_both"
 
     def cell(name: str, height: int) -> Any:
-        return pn.Column(roots[name], height=height, sizing_mode="stretch_width")
+        parts = [roots[name]]
+        if title := _TITLES.get(name):
+            parts.insert(0, pn.pane.HTML(f"<b>{title}</b>", height=18))
+        return pn.Column(*parts, height=height, sizing_mode="stretch_width")
 
     histories = [cell(name, 120) for name in DIMENSIONS]
     signal_names = ["signals", *(["others"] if figures.eeg and figures.others else [])]
     return [
         pn.Row(*(cell(name, 320) for name in signal_names)),
         pn.Row(cell("plane", 360), pn.Column(*histories), text_pane),
-        pn.Row(cell("eda", 180), cell("heart", 180), cell("topomap", 180)),
+        pn.Row(*(cell(name, 180) for name in _TITLES)),
         pn.pane.HTML(_START_SCRIPT, width=0, height=0, margin=0),
     ]

@@ -41,6 +41,15 @@ def test_devices_open_before_heavy_packages_are_imported() -> None:
     assert _output(code) == ""
 
 
+def test_a_page_is_served_before_heavy_packages_are_imported() -> None:
+    """The page of progress needs none; the dashboard behind it draws by itself."""
+    light = "physio.view.dashboard.serve_session, physio.view.dashboard.sink"
+    code = f"import sys, {light}; print(*sorted(set({HEAVY}) & set(sys.modules)))"
+    assert _output(code) == ""
+    code = code.replace(light, "physio.view.dashboard.server")
+    assert set(_output(code).split()) <= {"bokeh", "numba", "pandas", "scipy"}
+
+
 def test_a_plan_compiles_nothing(tmp_path: Path) -> None:
     assert int(_output(PLAN, tmp_path / "kernels")) >= 5
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from physio.io import xdf
+from physio.online.demo_session import truth_agreement, truth_sentences
 from tables import table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +86,18 @@ def test_every_command_has_an_example(command: str) -> None:
     done = physio(command, "--help")
     assert done.returncode == 0
     assert f"physio {command}" in done.stdout.replace("\n", " ")
+
+
+def test_the_demo_compares_its_estimates_with_the_truth(demo: Path) -> None:
+    rows = truth_agreement(xdf.read(demo / "recording.xdf"))
+    sentences = truth_sentences(demo)
+    assert [row.dimension for row in rows] == ["valence", "arousal", "dominance"]
+    for row, sentence in zip(rows, sentences, strict=False):
+        assert 0 <= row.inside <= 1
+        assert sentence.startswith(f"{row.dimension}: true value inside the 80 %")
+        assert f"{100 * row.inside:.0f} % of the time" in sentence
+    assert "Intervals hold self-reports" in sentences[3]
+    assert "Dominance follows from the conditions" in sentences[4]
 
 
 def test_the_demo_leaves_a_whole_session(demo: Path) -> None:
@@ -305,7 +318,7 @@ def test_the_version_and_the_groups_of_commands() -> None:
         "Live", "Files", "Analysis", "Models", "Study", "System",
     }  # fmt: skip
     verbs = re.findall(r"^│ (\w+) ", text, flags=re.MULTILINE)
-    assert len(verbs) == len(set(verbs)) == 26
+    assert len(verbs) == len(set(verbs)) == 29
     assert "--install-completion" in text
 
 

@@ -28,8 +28,9 @@ from physio.view.dashboard.evidence import (
     interval_coverage,
     support_seconds,
 )
+from physio.view.dashboard.figures.power_by_band import mean_power
 from physio.view.dashboard.figures.ring_buffer import RingBuffer, envelopes
-from physio.view.dashboard.figures.signals import SignalFigure
+from physio.view.dashboard.figures.signals import SignalFigure, _scale_value
 from physio.view.dashboard.figures.theme import DARK, LIGHT, plain_text
 from physio.view.dashboard.figures.topomap import TopomapFigure
 from physio.view.dashboard.figures.vad import (
@@ -40,6 +41,7 @@ from physio.view.dashboard.figures.vad import (
 )
 from physio.view.dashboard.server import VIEWERS, DashboardServer
 from physio.view.dashboard.session_state import SessionState, state_of_recording
+from physio.view.dashboard.strip import first_view, strip_json
 from physio.view.web.access import ServerAddress
 
 EEG = StreamInfo(
@@ -159,7 +161,7 @@ def test_streamed_signals_are_those_drawn_at_once() -> None:
     state = SessionState(tick=lambda: now[0])
     state.update({"begin": 0.0, "clock": [0.0, 0.0, 1.0]})
     state.add_stream(EEG)
-    grown = SignalFigure(LIGHT, ("head.eeg",), filter_name="as recorded")
+    grown = SignalFigure(LIGHT, ("head.eeg",), filters={"EEG": "as recorded"})
     done, came = 0, []
     for step in range(1, 400):
         now[0] = 0.05 * step
@@ -167,7 +169,7 @@ def test_streamed_signals_are_those_drawn_at_once() -> None:
         state.take(block(EEG, done, data[done:stop]), now[0])
         done = stop
         came += pieces(grown.update(state))
-    whole = SignalFigure(LIGHT, ("head.eeg",), filter_name="as recorded")
+    whole = SignalFigure(LIGHT, ("head.eeg",), filters={"EEG": "as recorded"})
     ((times, values),) = pieces(whole.update(state, whole=True))
     n = len(times) - 4
     at, drawn = (np.concatenate(part) for part in zip(*came, strict=True))
@@ -193,7 +195,7 @@ def test_a_line_is_not_drawn_over_what_was_not_seen() -> None:
     state = SessionState(tick=lambda: now[0])
     state.update({"begin": 0.0, "clock": [0.0, 0.0, 1.0]})
     state.add_stream(EEG)
-    view = SignalFigure(LIGHT, ("head.eeg",), filter_name="as recorded")
+    view = SignalFigure(LIGHT, ("head.eeg",), filters={"EEG": "as recorded"})
     for start in (0, 64 * 30):
         now[0] = (start + 64) / 64
         state.take(block(EEG, start, np.ones((64, 2))), now[0])
@@ -219,7 +221,9 @@ def test_gaps_and_dead_streams_are_hatched_and_named() -> None:
     view = SignalFigure(LIGHT, ("head.eeg",))
     view.update(state)
     view.update_states(state)
-    assert view.row_labels.data == {"name": ["✕ Fz", "✕ Cz"], "state": ["lost"] * 2}
+    labels = view.row_labels.data
+    assert labels["name"] == ["✕ Fz", "✕ Cz"]
+    assert labels["state"] == ["lost"] * 2
     gaps = view.gaps.data
     np.testing.assert_allclose(gaps["l"][:2], [95, 98], rtol=0, atol=0.05)
     np.testing.assert_allclose(gaps["r"][:2], [96, 100], rtol=0, atol=0.05)
@@ -498,7 +502,7 @@ def test_eight_may_look(monkeypatch: pytest.MonkeyPatch) -> None:
     board.open_page(second, "look")
     assert first.roots
     assert not second.roots
-    assert "already has" in str(second.template)
+    assert "already has" in second.template.render()
     assert VIEWERS == 8
 
 
@@ -620,3 +624,133 @@ def test_a_notebook_follows_a_session_and_keeps_nobody_waiting() -> None:
         assert len(sink._pending) == 20_000
         sink.end("completed")
     assert sink.session.ended == "completed"
+
+
+def test_scales_and_filters_fit_the_kind_of_signal() -> None:
+    state = session_state()
+    t = np.arange(0, 20 * 4) / 4
+    state.take(block(EDA, 320, 2.0 + 0.2 * np.sin(t)), 100.0)
+    state.take(block(EEG, 64 * 80, np.ones((64 * 20, 2))), 100.0)
+    signals = SignalFigure(LIGHT, ("head.eeg", "band.eda"))
+    signals.update(state)
+    labels = signals.row_labels.data
+    assert labels["name"] == ["Fz", "Cz", "eda \xb5S"]
+    assert labels["scale"] == ["100 \xb5V", "100 \xb5V", "0.2 \xb5S"]
+    assert [len(ticks) for ticks in labels["ticks"]] == [0, 0, 2]
+    assert [row.filter_name for row in signals._rows] == [
+        "1 to 40 Hz", "1 to 40 Hz", "as recorded",
+    ]  # fmt: skip
+    for at, text in labels["ticks"][2]:
+        middle, size = signals._rows[2][-2:]
+        assert middle + at * size == pytest.approx(float(text))
+    signals.set_height("EDA", 1.0)
+    signals.set_filter("EEG", "as recorded")
+    signals.update(state)
+    assert signals.row_labels.data["scale"][2] == "1 \xb5S"
+    assert signals._rows[0].middle == 1.0
+
+
+@pytest.mark.parametrize("size", [0.026, 0.1, 1.0, 1.3, 100.0, 260.0, 7e-5])
+def test_a_scale_bar_has_a_round_value_and_fits_its_row(size: float) -> None:
+    value = _scale_value(size)
+    assert 0.2 * size < value <= size
+    digit = value / 10 ** np.floor(np.log10(value) + 1e-9)
+    assert min(abs(digit - d) for d in (1, 2, 5)) < 1e-6
+
+
+def test_masked_spans_beats_and_responses_are_marked_on_the_signal() -> None:
+    pulse = StreamInfo("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),))
+    state = SessionState(tick=lambda: 40.0)
+    chains = {"heart": {"stream": "band.bvp"}}
+    state.update(
+        {"begin": 0.0, "clock": [40.0, 40.0, 1.0], "config": {"chains": chains}}
+    )
+    state.add_stream(pulse)
+    t = np.arange(0, 40 * 64) / 64
+    wave = np.exp(-((((t * 1.25) % 1.0) - 0.3) ** 2) / 0.01)
+    state.take(block(pulse, 0, 20 * wave), 40.0)
+    columns = (Channel("heart.rate", "misc", "1/min", delay=2.0),)
+    rates = np.full(160, 75.0)
+    rates[140:148] = MissingReason.ARTIFACT.nan  # 35 to 37 s, of the signal at 33 to 35
+    state.take(block(StreamInfo("features", Fraction(4), columns), 0, rates), 40.0)
+    signals = SignalFigure(LIGHT, ("band.bvp",))
+    signals.update(state)
+    signals.update_states(state)
+    spans = signals.gaps.data
+    ((first, last),) = [
+        (a, b)
+        for a, b, kind in zip(spans["l"], spans["r"], spans["kind"], strict=True)
+        if kind == "masked"
+    ]
+    assert (first, last) == pytest.approx((32.75, 35.0), abs=0.3)
+    beats = np.array(signals.points.data["t"])
+    assert signals.points.data["kind"] == ["beat"] * len(beats)
+    assert len(beats) >= 9
+    np.testing.assert_allclose(np.diff(beats), 0.8, rtol=0, atol=0.05)
+
+
+def test_ages_and_delays_are_never_negative() -> None:
+    state = session_state()
+    state.take(block(EEG, 64 * 99, np.ones((64, 2))), 99.9)  # its clock is ahead
+    state.update({"clock": [99.5, 100.0, 1.0]})
+    assert "-" not in re.sub(r"<[^>]*>", "", html.latency(state, [12.0]))
+    assert "-0" not in html.streams(state, controls=False)
+
+
+def test_the_means_by_condition_are_those_of_its_time() -> None:
+    state = session_state()
+    estimated(state, 100, rest=0.0)
+    columns = event_stream("head.conditions", Channel("seconds", "misc", "s"))
+    for at, name in ((10.0, "film"), (50.0, "rest")):
+        state.take(single_event(columns, at, name, 20.0), at)
+    assert [(c.begin, c.end) for c in state.conditions] == [(10.0, 30.0), (50.0, 70.0)]
+    text = re.sub(r"<[^>]*>", " ", html.condition_summary(state))
+    assert re.search(r"film\s+20\s+\+0.20\s+-0.40", text)
+
+
+def test_power_of_a_band_is_that_of_its_entropy() -> None:
+    power = np.array([[4.0, 16.0], [1.0, np.nan]])
+    entropy = np.log2(2 * np.pi * np.e * power) / 2  # bit
+    np.testing.assert_allclose(mean_power(entropy), [10.0, 0.0], rtol=0, atol=1e-9)
+
+
+def test_a_recording_opens_where_there_are_estimates(recording: Recording) -> None:
+    whole = state_of_recording(recording)
+    at = first_view(whole)
+    whole.at = at
+    assert recording.begin < at <= recording.end
+    assert withheld_reason(whole) == ""
+    data = json.loads(strip_json(whole))
+    assert data["seconds"] == pytest.approx(recording.seconds, abs=1.0)
+    assert data["conditions"][0][0] == "baseline"
+    assert [line["name"] for line in data["lanes"][0]][:2] == ["valence", "arousal"]
+    assert "<" not in strip_json(whole)
+
+
+def test_the_estimators_own_intervals_are_drawn() -> None:
+    columns = ("valence", "valence.sd", "valence.ci50", "valence.ci80")
+    info = StreamInfo("estimates", Fraction(4), tuple(map(Channel, columns)))
+    state = session_state()
+    state.update(
+        {"config": {"estimator": {**WRIST["estimator"], "baseline_seconds": 5}}}
+    )
+    state.take(block(info, 281, np.tile([0.0, 0.3, 0.1, 0.25], (120, 1))), 100.0)
+    course = VadHistory(LIGHT, "valence")
+    course.update(state)
+    heights = [float(np.max(y)) for y in course._bands.data["y"]]
+    assert heights == pytest.approx([0.25, 0.1])
+
+
+def test_a_slow_page_hears_each_text_that_changes() -> None:
+    """Texts are updated twice a cycle; a frame that comes late holds both."""
+    state = session_state()
+    state.take(block(EEG, 64 * 95, np.ones((64 * 5, 2))), 100.0)
+    page = ViewerPage(Document(), state)
+    page.open()
+    page.ack.data = {"v": [1.0, 40.0]}
+    page._update_texts(state)
+    clock = iter(range(100, 200))
+    state.tick = lambda: float(next(clock))  # the time in the texts moves on, too
+    state.take(mute("head.eeg", 100.0, on=True), 100.0)
+    page.draw()
+    assert "badges" in page.outbox.data["id"]

@@ -102,9 +102,8 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     board.open_streams([EDA])
     attacked = Target(board, log)
     deadline = time.monotonic() + 60
-    while (
-        b"bokeh" not in attacked.ask("/control", Cookie=attacked.cookie("control"))[1]
-    ):
+    page, cookie = "/control?theme=light", attacked.cookie("control")
+    while b"bokeh" not in attacked.ask(page, Cookie=cookie)[1]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     yield attacked
@@ -271,7 +270,7 @@ def test_viewers_cannot_fill_the_log(target: Target) -> None:
     bad = [b"", b"{}", b"[", b"\xff\xfe", b"null", b"x" * 70_000,
            b'{"msgtype": "PATCH-DOC", "msgid": "1"}']  # fmt: skip
     for n in range(120):
-        page = target.ask("/participant", Cookie=cookie)[1].decode()
+        page = target.ask("/participant?theme=light", Cookie=cookie)[1].decode()
         token = re.search(r'"token":"([^"]+)"', page)
         if token is None:  # no more than 8 viewers at a time
             assert "viewers" in page

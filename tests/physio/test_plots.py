@@ -198,7 +198,7 @@ def test_a_measured_session_carries_no_label() -> None:
 
 def test_panels_are_those_that_there_are_signals_for_then_the_estimates() -> None:
     figure = session_figure(session(), features(), estimates())
-    wanted = ["EEG Cz\nuV", "Skin\nconductance\nuS", "Heart rate\n1/min"]
+    wanted = ["EEG Cz\n\xb5V", "Skin\nconductance\n\xb5S", "Heart rate\n1/min"]
     wanted += ["Valence", "Arousal"]  # nothing is drawn of dominance, see above
     found = texts(figure)
     assert [text for text in found if text in wanted] == wanted
@@ -288,7 +288,7 @@ def test_ninety_two_minutes_are_drawn_in_seconds(tmp_path: Path) -> None:
 def test_every_stream_of_a_recording_has_a_row() -> None:
     figure = plot(session())
     found = texts(figure)
-    assert {"headset.eeg\nuV", "band.eda\nuS"} <= set(found)
+    assert {"headset.eeg\n\xb5V", "band.eda\n\xb5S"} <= set(found)
     assert LABELS[Origin.SIMULATED].badge in found
 
 

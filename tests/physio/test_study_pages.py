@@ -10,11 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from physio.core.events import Events, event_stream
 from physio.core.protocols import FastClock
+from physio.core.recording import MARKERS, Recording
+from physio.datasets.base import ConditionSpan
+from physio.study.contrasts import RecordedSession
 from physio.study.example_stimuli import browser_example
 from physio.study.page_link import PageLink, PageMessage
 from physio.study.page_process import PART, StudyPages
 from physio.study.page_runner import ONSETS, TIMING, PageRunner
+from physio.study.stimulus_table import stimulus_table
 from physio.study.study_folder import Study
 
 PAGE = "0123456789abcdef"
@@ -229,6 +234,33 @@ def test_a_stimulus_that_cannot_be_decoded_pauses_the_session(study: Study) -> N
     assert taking.runner.state == "paused"
 
 
+def test_the_table_of_stimuli_has_their_timing_and_their_answers() -> None:
+    onsets = [(10.0, "stimulus a.png"), (12.0, "offset a.png"),
+              (20.0, "stimulus b.png"), (21.0, "interrupted b.png"),
+              (90.0, "stimulus a.png")]  # fmt: skip
+    marks = [(9.0, "begin calm"), (14.0, "answer sam valence 7 for a.png"),
+             (22.0, "answer sam valence 2 for b.png"), (30.0, "end calm"),
+             (31.0, "answer sam valence 5")]  # fmt: skip
+    events = {
+        info.name: Events(
+            info, 99.0, np.array([t for t, _ in rows]), np.empty((len(rows), 0)),
+            tuple(label for _, label in rows),
+        )
+        for info, rows in ((ONSETS, onsets), (event_stream(MARKERS), marks))
+    }  # fmt: skip
+    timing = np.array([[1.5, 16.7, 8.0, 30.0]])
+    events[TIMING.name] = Events(TIMING, 99.0, np.array([10.0]), timing, ("a.png",))
+    recording = Recording({}, events, metadata={"begin": "5.0"})
+    span = ConditionSpan("calm", 9.0, 30.0)
+    table = stimulus_table([RecordedSession("p1", "p1-1", recording, [span], {})])
+    assert table["stimulus"].tolist() == ["a.png", "b.png"]
+    assert table["onset_s"].tolist() == [5.0, 15.0]
+    assert table["sam.valence"].tolist() == [7.0, 2.0]
+    np.testing.assert_array_equal(table["seconds"], [2.0, np.nan])
+    np.testing.assert_array_equal(table["uncertainty_ms"], [1.5, np.nan])
+    np.testing.assert_array_equal(table["presented_ms"], [8.0, np.nan])
+
+
 REFUSED: Mapping[str, dict[str, Any]] = {
     "a step that is over": {"kind": "next", "turn": 1},
     "another window": {"kind": "next", "page": "fedcba9876543210"},
@@ -266,6 +298,8 @@ def test_an_answer_is_a_point_of_its_scale(value: Any, study: Study) -> None:
     with pytest.raises((ValueError, OverflowError)):
         taking.give("answer", value=value)
     assert taking.runner.answers == {}
+    with pytest.raises(ValueError, match="answers on the page, not here by 3"):
+        taking.runner.take(3)
 
 
 class Served:

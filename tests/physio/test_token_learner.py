@@ -1,19 +1,17 @@
 """RBTransformer trained from a file on tokens, and live with any electrodes."""
 
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
-from zlib import crc32
+from typing import Any
 
 import numpy as np
 import pytest
 
-from physio.core.block import Array, Block, Channel, StreamInfo
+from cap_people import CAP, PART, REST, eeg
+from physio.core.block import Array, Block
 from physio.core.missing import MissingReason, missing_reason
-from physio.core.recording import Recording
 from physio.core.stage import apply
-from physio.datasets.base import ConditionSpan, Trial, condition_events
+from physio.datasets.base import Trial
 from physio.features.eeg.differential_entropy import DifferentialEntropy
 from physio.models import model_card
 from physio.models.baseline import BaselinePrior
@@ -33,14 +31,13 @@ from physio.training.train_card import session_line, write_weights
 from physio.training.train_file import read_training
 from physio.training.train_run import evaluate_training, prepare
 
-RATE, PART, REST = 128, 12.0, 16.0
-CAP = ("Fz", "C3", "C4", "Pz", "O1", "O2")
 OTHER = ("AFz", "CP3", "CP4", "PO7")
-TRUST = ("test_token_learner",)
+TRUST = ("cap_people",)
 FILE = """
 [data]
-dataset = "test_token_learner:Cap"
+dataset = "cap_people:Cap"
 folder = "."
+participants = ["P1", "P2", "P3", "P4", "P5"]
 [target]
 {target}
 [features]
@@ -60,49 +57,6 @@ controls = false
 """
 CLASSES = 'conditions = { rest = ["rest"], task = ["task"] }'
 RATINGS = 'ratings = ["arousal"]'
-
-
-def eeg(trial: Trial, cap: tuple[str, ...] = CAP) -> Recording:
-    """Return a recording whose occipital alpha is small in the task."""
-    rng = np.random.default_rng(crc32(trial.subject.encode()))
-    info = StreamInfo(
-        "cap.eeg", Fraction(RATE), tuple(Channel(c, "eeg", "uV") for c in cap),
-        participant=trial.subject,
-    )  # fmt: skip
-    spans, size = [], []
-    for k in range(4):
-        name = ("rest", "task")[k % 2]
-        begin = REST + PART * k
-        answers = {"arousal": float(np.clip(0.6 * (k % 2) + rng.normal(0, 0.1), -1, 1))}
-        spans.append(ConditionSpan(name, begin, begin + PART, answers))
-        size += [1.0 - 0.75 * (k % 2)] * round(PART * RATE)
-    alpha = np.concatenate([np.ones(round(REST * RATE)), size])
-    t = np.arange(len(alpha)) / RATE
-    x = rng.normal(0, 4, (len(alpha), len(cap)))
-    level = np.array([1.0 if c[0] in "PO" else 0.2 for c in cap])
-    wave = alpha * np.sin(2 * np.pi * 10 * t + rng.uniform(0, 6))
-    x += rng.uniform(8, 14) * wave[:, None] * level
-    events = condition_events(
-        spans, -1, 1, participant=trial.subject, until=float(t[-1])
-    )
-    about = {"begin": "0.0", "participant": trial.subject}
-    return Recording({info.name: (Block(info, 0, 0.0, x),)}, events, (), about)
-
-
-@dataclass(frozen=True)
-class Cap:
-    """Five people with a cap of six electrodes."""
-
-    root: Path
-    name: ClassVar[str] = "Cap"
-    citation: ClassVar[str] = "made for the tests"
-    licence: ClassVar[str] = "CC0"
-
-    def trials(self) -> tuple[Trial, ...]:
-        return tuple(Trial(f"P{k}") for k in range(1, 6))
-
-    def load(self, trial: Trial) -> Recording:
-        return eeg(trial)
 
 
 @pytest.fixture(scope="module")

@@ -124,6 +124,12 @@ def test_the_model_beats_its_controls_and_the_card_is_complete(general: Any) -> 
     assert card.participant == ""
     assert any(k.startswith("clock: ") for k in card.figures)
     assert not any("nan" in v for v in card.figures.values())
+    assert {r.device for r in outcome.moments.recordings} == {"band"}
+    coverage = "arousal: ratings in intervals of 80 %"
+    assert 0.6 < float(card.figures[coverage].partition(" ")[0]) <= 1
+    assert {k for k in card.figures if k.startswith(coverage)} == {
+        coverage, *(f"{coverage}, condition {c}" for c in ("calm", "task", "film")),
+    }  # fmt: skip
     assert any("an interval of 95% needs 19" in text for text in card.limits)
     page = (prepared.out / "results" / "evaluation.md").read_text("utf-8")
     assert "leave-one" in page or "loso" in page

@@ -591,6 +591,8 @@ def _(world: World) -> Lines:
 @case("study init")
 def _(world: World) -> Lines:
     yield ["study", "init", world.out, "--plan", study(world) / "study.toml"]
+    world.targets.append(world.out.with_name("third"))
+    yield ["study", "init", world.out.with_name("third"), "--browser"]
     text = (EXAMPLE / "study.toml").read_text("utf-8")
     for name in NAMES:
         named = text.replace('"session.toml"', json.dumps(name, ensure_ascii=False))

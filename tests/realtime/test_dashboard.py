@@ -346,7 +346,7 @@ def test_a_page_of_another_origin_gets_nothing(browser: Any, live: Running) -> N
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(live.board.page)  # the browser holds the cookie now
-    page.wait_for_url("**/control")
+    page.wait_for_url("**/control?system=*")
     netloc = urlsplit(live.board.page).netloc
     context.route(
         "http://evil.example/",

@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from physio.cli import app
 from physio.core.recording import MARKERS, RATINGS, Recording
 from physio.datasets.open_recording import read
 from physio.offline.conditions import recorded_conditions
-from physio.study.contrasts import completed_conditions
-from physio.study.example_stimuli import write_stimuli
+from physio.study.contrasts import completed_conditions, read_sessions
+from physio.study.example_stimuli import EXAMPLE, write_stimuli
 from physio.study.page_rehearsal import SimulatedParticipant
+from physio.study.stimulus_table import stimulus_table
 from physio.study.study_folder import Study
 from study_session import Presented, until
 
@@ -138,6 +141,17 @@ def study(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Study:
     return Study.open(root)
 
 
+def violations(page: Any) -> list[str]:
+    """Return the serious findings of axe-core on a page."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    return [
+        f"{rule['id']} {rule['nodes'][0]['html']}"
+        for rule in Axe().run(page).response["violations"]
+        if rule["impact"] in ("serious", "critical")
+    ]
+
+
 class Watched(SimulatedParticipant):
     """A participant on a page that is looked at in every kind of step."""
 
@@ -167,8 +181,6 @@ class Watched(SimulatedParticipant):
 
     def look(self, kind: str) -> None:
         """Note what is clipped, too small to touch, or no match for axe-core."""
-        from axe_playwright_python.sync_playwright import Axe
-
         found = self.page.evaluate("""() => [...document.querySelectorAll(
           "button, input:not(.visually-hidden, .point *), label.point, p, h1, legend")]
           .filter((e) => e.checkVisibility()).map((e) => {
@@ -182,12 +194,7 @@ class Watched(SimulatedParticipant):
                 self.problems.append(f"{kind}: {name} is clipped")
             if is_target and min(wide, high) < 44:
                 self.problems.append(f"{kind}: {name} is {wide:.0f} x {high:.0f} px")
-        results = Axe().run(self.page).response["violations"]
-        self.problems += [
-            f"{kind}: {rule['id']} {rule['nodes'][0]['html']}"
-            for rule in results
-            if rule["impact"] in ("serious", "critical")
-        ]
+        self.problems += [f"{kind}: {problem}" for problem in violations(self.page)]
 
 
 def participant_page(browser: Any, url: str, **settings: Any) -> Any:
@@ -217,6 +224,20 @@ def first(study: Study, browser: Any) -> tuple[Watched, Recording, list[Any]]:
         overview = browser.new_page()
         overview.goto(run.link.urls["experimenter"])
         participant = Watched(page, "p1", {})
+        page.bring_to_front()
+        participant.take_part(lambda: page.locator("#timed").is_visible())
+        overview.bring_to_front()
+        overview.locator("#condition:has-text('rest')").wait_for()
+        overview.locator("#streams tr").first.wait_for()
+        participant.problems += [f"experimenter: {p}" for p in violations(overview)]
+        overview.locator("#pause:has-text('Pause')").click()
+        overview.locator("#badge:has-text('PAUSED')").wait_for()
+        assert page.locator("#pause").is_visible()
+        overview.locator("#words").fill("a door")
+        overview.locator("#note button").click()
+        overview.locator("#pause:has-text('Continue')").click()
+        overview.locator("#events li:has-text('note a door')").wait_for()
+        page.bring_to_front()
         participant.take_part()
         until(lambda: not run.thread.is_alive(), 60)
         overview.locator("#badge:has-text('ENDED')").wait_for()
@@ -275,9 +296,9 @@ def test_a_participant_is_led_to_the_end(
     assert [s.name for s in recorded_conditions(recording)] == conditions
     assert completed_conditions(study, "p1") == conditions
     spans = {s.name: s.end - s.begin for s in recorded_conditions(recording)}
-    assert spans["rest"] == pytest.approx(6.0, abs=0.5)
+    assert spans["rest"] > 6.0  # it was paused
     assert spans["recovery"] == pytest.approx(6.0, abs=0.5)
-    assert spans["sounds"] == pytest.approx(2 * (3 + 1), abs=3.0)
+    assert 2 * (3 + 1) - 0.5 < spans["sounds"] < 30.0  # and the way of each message
     shown = [
         f"stimulus {n}" for c in conditions for n in study.stimuli("p1").get(c, ())
     ]
@@ -287,7 +308,10 @@ def test_a_participant_is_led_to_the_end(
     assert len(recording.events["page.timing"]) == len(shown)
     events = [event for event, _ in progress]
     assert events.count("condition") == len(conditions)
-    assert "consent c-1 agreed" in labels(recording, MARKERS)
+    markers = labels(recording, MARKERS)
+    assert {"consent c-1 agreed", "pause rest", "continue rest", "note a door"} <= set(
+        markers
+    )
 
 
 @pytest.mark.long
@@ -336,6 +360,34 @@ def test_every_step_fits_can_be_touched_and_is_accessible(
         seen = set(participant.counts)
         assert {"text", "timed", "stimulus", "rating", "Are you calm?"} <= seen
         assert participant.problems == []
+
+
+@pytest.mark.long
+def test_a_rehearsal_uses_the_page_and_resumes_a_killed_session(
+    study: Study, tmp_path: Path
+) -> None:
+    """The second loses the wristband; the session of the third is killed."""
+    plan = tmp_path / "plan"
+    others = shutil.ignore_patterns("sessions", "*.json*")
+    shutil.copytree(study.root, plan, ignore=others)
+    text = PLAN.replace("participants = 2", "participants = 3")
+    (plan / "study.toml").write_text(text, "utf-8")
+    shutil.copyfile(EXAMPLE / "session.toml", plan / "session.toml")
+    root = tmp_path / "rehearsed"
+    lines = ["init", "--plan", str(plan / "study.toml")], ["rehearse", "--browser"]
+    for line in lines:
+        result = CliRunner().invoke(app, ["study", line[0], str(root), *line[1:]])
+        assert result.exit_code == 0, (result.output, result.exception)
+    rehearsed = Study.open(root)
+    for code in ("sim1", "sim2", "sim3"):
+        done = set(completed_conditions(rehearsed, code))
+        assert done == set(rehearsed.conditions(code))
+    assert [len(rehearsed.sessions(f"sim{k}")) for k in (1, 2, 3)] == [1, 1, 2]
+    table = stimulus_table(read_sessions(rehearsed, ["sim1", "sim3"]))
+    assert table.groupby("participant").size().tolist() == [5, 5]
+    assert np.isfinite(table["uncertainty_ms"]).all()
+    agreed = [line["agreed"] for line in rehearsed.log() if line["event"] == "consent"]
+    assert agreed == [True, True, True]  # the resumed session does not ask again
 
 
 @pytest.fixture(scope="module")

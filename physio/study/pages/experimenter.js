@@ -59,7 +59,7 @@ function render() {
     return item;
   }));
   byId("timing").textContent = state.onsets
-    ? `${state.onsets} onsets; clock of the page known to ${state.uncertainty === null ? "?" : state.uncertainty.toFixed(1)} ms (median)` : "";
+    ? `${state.onsets} ${state.onsets === 1 ? "onset" : "onsets"}; clock of the page known to ${state.uncertainty === null ? "?" : state.uncertainty.toFixed(1)} ms (median)` : "";
 }
 
 function renderSignals() {

@@ -6,12 +6,14 @@ checks the command itself, see `physio.online.commands.validate`.
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from physio.core.affect import DIMENSIONS
 from physio.core.protocols import Command
 from physio.core.recording import baseline_marker
-from physio.view.dashboard.session_state import SessionState
+
+if TYPE_CHECKING:
+    from physio.view.dashboard.session_state import SessionState
 
 ROLES: Final = ("control", "look", "participant")
 """Roles of viewers: experimenter, observer, and the measured participant."""
@@ -61,7 +63,7 @@ def is_forbidden(command: ViewerCommand, role: str) -> bool:
 
 def parse_command(
     data: Any,
-    session: SessionState,
+    session: "SessionState",
     wall: float,
     participant: str = "",
     sender: str = "",

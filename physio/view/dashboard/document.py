@@ -20,17 +20,24 @@ from physio.core.protocols import Command
 from physio.view.dashboard import html
 from physio.view.dashboard.commands import is_forbidden, parse_command
 from physio.view.dashboard.figures.eda_heart import EdaFigure, HeartFigure
+from physio.view.dashboard.figures.power_by_band import BandPowerFigure
 from physio.view.dashboard.figures.sam import scales
 from physio.view.dashboard.figures.signals import SignalFigure, frame_message
 from physio.view.dashboard.figures.theme import THEMES, Theme, asset
 from physio.view.dashboard.figures.topomap import TopomapFigure
 from physio.view.dashboard.figures.vad import VadHistory, ValenceArousalPlane
-from physio.view.dashboard.session_state import FILTERS, SessionState
+from physio.view.dashboard.panels import shown_dimensions, visible_panels
+from physio.view.dashboard.session_state import SessionState
+from physio.view.dashboard.signal_kinds import KINDS, SignalKind, kinds_of
+from physio.view.dashboard.strip import strip_json
+from physio.view.plots.time_axes import display_unit
 
 PERIOD: Final = 0.012
 """Time between two checks for new data to draw (s)."""
 
 _MAX_UNACKNOWLEDGED: Final = 3  # frames sent ahead of the page's acknowledgement
+_LONGEST: Final = 300.0  # s of signals that are drawn at once
+_SHORTEST: Final = 10.0  # s of computed values
 _CYCLE: Final = 0.5  # s in which each figure of computed data is drawn once
 
 
@@ -62,6 +69,7 @@ class FigureSet:
         self.plane, self.topomap = ValenceArousalPlane(theme), TopomapFigure(theme)
         self.histories = [VadHistory(theme, name) for name in DIMENSIONS]
         self.eda, self.heart = EdaFigure(theme), HeartFigure(theme)
+        self.bands = BandPowerFigure(theme)
 
     @classmethod
     def of(cls, session: SessionState, theme: Theme) -> "FigureSet":
@@ -84,6 +92,7 @@ class FigureSet:
             **histories,
             "eda": self.eda.root,
             "heart": self.heart.root,
+            "bands": self.bands.root,
             "topomap": self.topomap.root,
         }
 
@@ -91,6 +100,20 @@ class FigureSet:
     def needs_redraw(self) -> bool:
         """True if all signals must be drawn again."""
         return self.signals.needs_redraw or self.other_signals.needs_redraw
+
+    @property
+    def pages(self) -> int:
+        """Number of pages of channels."""
+        return max(self.signals.pages, self.other_signals.pages)
+
+    def show_span(self, seconds: float) -> None:
+        """Show a span of this length (s) in all figures over time."""
+        for signals in (self.signals, self.other_signals):
+            signals.set(seconds=min(seconds, _LONGEST))
+        longer = max(seconds, _SHORTEST)
+        for history in self.histories:
+            history.seconds = longer
+        self.eda.seconds = self.heart.seconds = self.bands.seconds = longer
 
     def draw_signals(self, session: SessionState, *, whole: bool = False) -> None:
         """Draw the signals, as the next frame."""
@@ -108,12 +131,20 @@ class FigureSet:
         return [
             self.plane.update,
             *(history.update for history in self.histories),
+            self._label_last_history,
             self.eda.update,
             self.heart.update,
+            self.bands.update,
             self.topomap.update,
             self.signals.update_states,
             self.other_signals.update_states,
         ]
+
+    def _label_last_history(self, session: SessionState) -> None:
+        """Show the axis of time below the last figure of a dimension alone."""
+        shown = shown_dimensions(session) or DIMENSIONS
+        for history in self.histories:
+            history.root.xaxis.visible = history.name == shown[-1]
 
     def draw(self, session: SessionState) -> None:
         """Draw everything."""
@@ -194,7 +225,8 @@ class ViewerPage:
         args = {n: getattr(self, n) for n in ("beat", "ack", "inbox", "outbox")}
         # Models without a root are not part of the document and would not be updated.
         self.document.roots[0].tags += list(args.values())
-        script = CustomJS(args=args, code=asset("static/document.js"))
+        strip = asset("static/strip.js") if self.at is not None else ""
+        script = CustomJS(args=args, code=asset("static/document.js") + strip)
         self.document.js_on_event("document_ready", script)
         self.document.template = page_template()
         self.document.template_variables.update(self._variables())
@@ -239,8 +271,12 @@ class ViewerPage:
         slow = self.figures.slow_updates
         parts = [*slow[:4], self._update_texts, *slow[4:], self._update_texts]
         step = int(now / _CYCLE * len(parts))
-        for k in range(max(self._step + 1, step + 1 - len(parts)), step + 1):
-            parts[k % len(parts)](self.session)
+        first = max(self._step + 1, step + 1 - len(parts))
+        # Once each: of two updates of the texts, one message would hold the last alone.
+        for part in dict.fromkeys(
+            parts[k % len(parts)] for k in range(first, step + 1)
+        ):
+            part(self.session)
         self._step = step
 
     def _update_texts(self, session: SessionState) -> None:
@@ -254,6 +290,10 @@ class ViewerPage:
             "latency": html.latency(session, self._ages),
             "log": html.event_log(session),
             "baseline": html.baseline(session),
+            "band-keys": html.band_keys(session),
+            "condition-summary": html.condition_summary(session),
+            "panels": " ".join(visible_panels(session, self.role)),
+            "position": "" if self.at is None else f"{self.at - session.begin:.3f}",
         }
         # A page without any frame yet may receive only the last of these updates.
         known = self._shown_texts if self._acknowledged_frame else {}
@@ -264,19 +304,26 @@ class ViewerPage:
 
     def _variables(self) -> dict[str, Any]:
         other = "dark" if self.theme.name == "light" else "light"
+        session, recorded = self.session, self.at is not None
+        channels = [c for s in session.sources.values() for c in s.buffer.info.channels]
+        signals = self.figures.signals, self.figures.other_signals
         return {
             "theme": self.theme.name,
             "other": other,
             "css": asset("static/document.css"),
             "role": self.role,
-            "filters": list(FILTERS),
-            "eeg": bool(self.figures.eeg),
-            "recorded": self.at is not None,
-            "seconds": max(0.0, self.session.end - self.session.begin),
-            "first": 0.0 if self.at is None else self.at - self.session.begin,
-            "participants": [code for code in self.session.participants if code],
-            "pages": self.figures.signals.pages,
+            "panels": visible_panels(session, self.role),
+            "kinds": [_kind_controls(kind) for kind in kinds_of(channels)],
+            "rows": [float(np.clip(figure.rows, 4, 14)) for figure in signals],
+            "recorded": recorded,
+            "strip": strip_json(session) if recorded else "",
+            "seconds": max(0.0, session.end - session.begin),
+            "first": 0.0 if self.at is None else self.at - session.begin,
+            "participants": [code for code in session.participants if code],
+            "pages": self.figures.pages,
             "scales": scales(),
+            "unit": display_unit("uS"),
+            "truth": session.truth is not None,
         }
 
     def _on_acknowledged(self, _name: str, _old: Any, new: Any) -> None:
@@ -310,27 +357,61 @@ class ViewerPage:
 
     def _change_view(self, name: str, value: str) -> None:
         """Change the displayed time, the participant, or settings of the signals."""
-        signals = self.figures.signals
+        figures = self.figures
+        name, _, kind = name.partition(":")
         if name == "at" and self.at is not None:
             self.at = _clamped_time(
                 value, self.session.begin, self.session.end, self.at
             )
+        elif name == "span" and self.at is not None:
+            self._show_span(value)
         elif name == "play" and self.at is not None:
             self._playing, self._tick_time = value == "1", self.session.tick()
         elif name == "participant" and value in self.session.participants:
             self.selected = value
-        elif name == "filter" and value in FILTERS:
-            signals.set(filter_name=value)
-        elif name == "scale" and value.isdecimal() and 0 < int(value) <= 10_000:
-            signals.set(scale=float(value))
         elif name == "seconds" and value in ("5", "10", "20", "60"):
-            for figure in (signals, self.figures.other_signals):
-                figure.set(seconds=float(value))
-        elif name == "page" and value.isdecimal() and int(value) < signals.pages:
-            signals.set(page=int(value))
+            for signals in (figures.signals, figures.other_signals):
+                signals.set(seconds=float(value))
+        elif name == "page" and value.isdecimal() and int(value) < figures.pages:
+            for signals in (figures.signals, figures.other_signals):
+                signals.set(page=int(value))
         elif name == "channels":
             names = (n.strip() for n in value.split(","))
-            signals.set(selected=tuple(n for n in names if n))
+            selected = tuple(n for n in names if n)
+            for signals in (figures.signals, figures.other_signals):
+                signals.set(selected=selected)
+        elif kind in KINDS:
+            self._change_signals(name, KINDS[kind], value)
+
+    def _change_signals(self, name: str, kind: SignalKind, value: str) -> None:
+        """Change the display filter or the height of the rows of a kind of signal."""
+        for signals in (self.figures.signals, self.figures.other_signals):
+            if name == "filter" and value in kind.filters:
+                signals.set_filter(kind.name, value)
+            elif name == "height" and value in map(_height_key, kind.heights):
+                signals.set_height(kind.name, float(value))
+
+    def _show_span(self, value: str) -> None:
+        """Show the span of a recording from one time to another (s after its begin)."""
+        first, _, last = value.partition(",")
+        begin, end = self.session.begin, self.session.end
+        low, high = (_clamped_time(t, begin, end, np.nan) for t in (first, last))
+        if self.at is not None and high - low >= 0.5:
+            self.at = high
+            self.figures.show_span(high - low)
+
+
+def _height_key(height: float) -> str:
+    return f"{height:g}"
+
+
+def _kind_controls(kind: SignalKind) -> dict[str, Any]:
+    """Return the choices of a kind of signal, for the controls of the page."""
+    unit = display_unit(kind.unit)
+    heights = [
+        (_height_key(h), f"{h:g} {unit}" if h else "fits signal") for h in kind.heights
+    ]
+    return {"name": kind.name, "filters": list(kind.filters), "heights": heights}
 
 
 def _clamped_time(value: str, begin: float, end: float, otherwise: float) -> float:
@@ -363,7 +444,12 @@ def combined_updates(document: Document) -> Iterator[None]:
 @lru_cache
 def page_template(name: str = "static/document.html") -> Jinja:
     """Return the Jinja template of a page, with Bokeh's macros."""
+    return plain_template(asset("static/head.html") + asset(name))
+
+
+def plain_template(text: str) -> Jinja:
+    """Return a page's text as a template; Bokeh puts a mere text into its own page."""
     from bokeh.core.templates import get_env
 
     env: Environment = get_env()
-    return env.from_string(asset("static/head.html") + asset(name))
+    return env.from_string(text)

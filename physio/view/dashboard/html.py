@@ -10,8 +10,11 @@ from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Origin
 from physio.core.missing import MissingReason, missing_reason
 from physio.view.dashboard import evidence
+from physio.view.dashboard.figures.eda_heart import first_chain_with
+from physio.view.dashboard.figures.power_by_band import columns_by_band
 from physio.view.dashboard.figures.theme import plain_text
 from physio.view.dashboard.figures.vad import missing_text, withheld_reason
+from physio.view.dashboard.panels import listed_features
 from physio.view.dashboard.session_state import SessionState, StreamView
 from physio.view.labels import (
     CONDITION,
@@ -24,11 +27,13 @@ from physio.view.labels import (
     scale_names,
     scale_value,
 )
+from physio.view.plots.time_axes import display_unit
 from physio.view.stream_stats import StreamStats
 from physio.view.terminal.sparklines import clock, number
 
 _SPARK: Final = 60.0  # length of a sparkline (s)
-_MAX_FEATURES: Final = 8  # features with a sparkline
+_MAX_FEATURES: Final = 60  # features with a sparkline
+_MAX_CONDITIONS: Final = 60  # rows of the summary
 _MIN_VALID: Final = 0.8  # fraction of valid input below which a warning is shown
 
 
@@ -49,7 +54,7 @@ def badges(session: SessionState) -> str:
         rows.append(
             ("abstains", f"ABSTAINING: {names}", missing_text(session, silent[0]))
         )
-    lost = [n for n, s in session.sources.items() if s.is_lost(session.now)]
+    lost = [n for n in session.sources if session.is_lost(n)]
     if lost and not session.ended and session.at is None:
         rows.append(("lost", f"LOST: {', '.join(lost)}", "no samples arrive"))
     if session.muted:
@@ -92,12 +97,15 @@ def estimates(session: SessionState) -> str:
         reason = missing_text(session, name)
         if reason or buffer is None:
             cells = f'<td colspan="2" class="none">{escaped(reason, 90)}</td>'
+            parts = ""
         else:
             mean, sd = (buffer.last(n, session.now) for n in (name, f"{name}.sd"))
-            bars = _contribution_bars(session, name)
+            bars, text = _contributions(session, name)
             cells = f'<td class="figure">{number(mean, sd)}</td><td>{bars}</td>'
+            parts = f'<tr class="parts"><td colspan="3"><small>{text}</small></td></tr>'
         label = escaped(name, 20)
-        rows.append(f'<tr class="{label}"><th scope="row">{label}</th>{cells}</tr>')
+        head = f'<th scope="row">{label}</th>'
+        rows.append(f'<tr class="{label}">{head}{cells}</tr>{parts}')
     rows += _conditions(session)
     rows += _scales(session)
     live = buffer is not None and session.at is None
@@ -153,19 +161,21 @@ def _scales(session: SessionState) -> list[str]:
     return rows
 
 
-def _contribution_bars(session: SessionState, name: str) -> str:
-    """Return the contribution of each modality to an estimate."""
+def _contributions(session: SessionState, name: str) -> tuple[str, str]:
+    """Return the contribution of each modality to an estimate, as bars and as text."""
     totals = evidence.contributions(session, name)
     total = sum(map(abs, totals.values()))
     bars = "".join(
-        f'<i class="share s{k % 4}" style="width:{100 * abs(v) / total:.0f}%" '
-        f'title="contribution of {escaped(n)}: {v:+.2f}"></i>'
+        f'<i class="share s{k % 4}" style="width:{100 * abs(v) / total:.0f}%"></i>'
+        for k, v in enumerate(totals.values())
+    )
+    text = " ".join(
+        f'<span class="key box s{k % 4}">{escaped(n, 14)} {v:+.2f}</span>'
         for k, (n, v) in enumerate(totals.items())
     )
-    text = ", ".join(f"{escaped(n, 14)} {v:+.2f}" for n, v in totals.items())
     return (
-        f'<span class="bar">{bars}</span><small title="{text}">'
-        f"{text or 'no contributions: population mean'}</small>"
+        f'<span class="bar">{bars}</span>',
+        text or "no contributions: population mean",
     )
 
 
@@ -179,6 +189,9 @@ def estimate_basis(session: SessionState) -> str:
     )
     parts = [p for p in (_valid_input(session), _movement(session)) if p]
     basis += f"<p>{' '.join(parts)}</p>" if parts else ""
+    absent = [d for d in DIMENSIONS if d not in session.dimensions]
+    if session.estimates is not None and absent:
+        basis += f"<p>Not estimated: {', '.join(absent)}.</p>"
     return basis + "".join(
         _expert(session, e) for e in evidence.experts(session.config)
     )
@@ -238,24 +251,21 @@ def _coverage(session: SessionState, dimension: str, level: int) -> str:
 
 def feature_sparklines(session: SessionState) -> str:
     """Return sparklines of the raw features that the experts read."""
-    buffer, names = session.features, evidence.expert_columns(session)
+    buffer, names = session.features, listed_features(session)
     if buffer is None or not names:
         return ""
-    single = [n for n in names if ".de." not in n][:_MAX_FEATURES]
     items = []
-    for name in single:
+    for name in names[:_MAX_FEATURES]:
         times, values = buffer.column(name, session.now - _SPARK, session.now + 1e-6)
         unit = buffer.info.channels[buffer.info.names.index(name)].unit
         newest = values[-1] if len(values) else np.nan
         newest = 0.0 if abs(newest) < 1e-3 else newest
         text = (
-            f"{newest:.3g} {unit if unit != '1' else ''}"
-            if np.isfinite(newest)
-            else "missing"
+            f"{newest:.3g} {display_unit(unit)}" if np.isfinite(newest) else "missing"
         )
         items.append(
-            f"<li><span>{escaped(name, 18)}</span>{_spark(times, values)}"
-            f"<b>{escaped(text, 12)}</b></li>"
+            f"<li><span>{escaped(name, 40)}</span>{_spark(times, values)}"
+            f"<b>{escaped(text, 24)}</b></li>"
         )
     return f'<ul class="features">{"".join(items)}</ul>'
 
@@ -282,11 +292,11 @@ def _spark(times: Array, values: Array) -> str:
 
 def streams(session: SessionState, *, controls: bool) -> str:
     """Return the table of streams: rate, age, loss, validity, battery, mute button."""
-    head = "".join(
-        f'<th scope="col">{h}</th>'
-        for h in ("stream", "Hz", "newest", "lost (60 s)", "valid", "")
-    )
-    row = _live_row if session.at is None else _recorded_row
+    is_live = session.at is None
+    names = ("newest", "lost (60 s)", "valid") if is_live else ("lost", "valid (10 s)")
+    cells = ("stream", "Hz", *names, *(("mute",) if controls else ()))
+    head = "".join(f'<th scope="col">{name}</th>' for name in cells)
+    row = _live_row if is_live else _recorded_row
     rows = [row(session, n, s, controls=controls) for n, s in session.sources.items()]
     return (
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
@@ -305,11 +315,12 @@ def _live_row(
     session: SessionState, name: str, source: StreamView, *, controls: bool
 ) -> str:
     """Return the row of a stream of a running session."""
-    lost = not session.ended and source.is_lost(session.now)
+    lost = not session.ended and session.is_lost(name)
     mark = '<b class="lost">LOST</b> ' if lost else ""
     if not lost and name in session.muted:
         mark = "○ "
-    age_kind, age = "lost" if lost else "", _age_text(source.stats.age(session.now))
+    seconds = source.stats.age(session.now) / session.speed
+    age_kind, age = "lost" if lost else "", _age_text(seconds)
     return _row(
         f"{mark}{escaped(name, 24)}{_battery(session, name)}",
         (
@@ -317,7 +328,7 @@ def _live_row(
             (age_kind, age),
             _loss_cell(source.stats, session.now),
             _valid_cell(source.stats),
-            ("", _mute_button(session, name) if controls else ""),
+            *((("", _mute_button(session, name)),) if controls else ()),
         ),
     )
 
@@ -332,6 +343,7 @@ def _rate_cell(stats: StreamStats, now: float) -> Cell:
 def _age_text(age: float) -> str:
     if not np.isfinite(age):
         return "never"
+    age = max(0.0, age)  # clocks of a device and of this computer may differ
     return f"{age:.2f} s" if age < 10 else f"{age:.0f} s"
 
 
@@ -368,8 +380,8 @@ def _recorded_row(
     _, data = source.buffer.window(session.now - 10.0, session.now + 1e-6)
     valid = f"{100 * np.isfinite(data).mean():.0f} %" if data.size else "none"
     fraction = stats.lost / max(1, stats.lost + stats.samples)
-    lost = f"{stats.lost} <small>{100 * fraction:.1f} %, in total</small>"
-    cells = (f"{float(stats.info.rate):g}", "", lost, valid, "")
+    lost = f"{stats.lost} <small>{100 * fraction:.1f} %</small>"
+    cells = (f"{float(stats.info.rate):g}", lost, valid)
     return _row(escaped(name, 24), (("", text) for text in cells))
 
 
@@ -387,25 +399,32 @@ def _battery(session: SessionState, name: str) -> str:
 def latency(session: SessionState, ages: Sequence[float]) -> str:
     """Return the delays from the sensor to the screen, step by step."""
     live = session.at is None
-    rows = [
-        (escaped(n, 20), f"{1e3 * float(np.median(s.delays)):.0f} ms", "")
-        for n, s in session.sources.items()
+    per_second = 1e3 / session.speed  # ms of real time
+    arrivals = [
+        max(0.0, per_second * float(np.median(s.delays)))
+        for s in session.sources.values()
         if len(s.delays) and live
     ]
+    rows = []
+    if arrivals:
+        span = f"{min(arrivals):.0f} to {max(arrivals):.0f} ms"
+        rows.append(("samples on arrival", span, ""))
     columns = set(evidence.expert_columns(session))
     channels = session.features.info.channels if session.features else ()
     delays = [c.delay for c in channels if c.name in columns]
     if delays:
-        rows.append(("feature delay", f"{max(delays):.2f} s", ""))
+        rows.append(("delay of features", f"{max(delays):.2f} s", ""))
     if session.compute_ms:
         median, p99 = session.compute_ms
         rows.append(("computation", f"{median:.1f} ms", f"p99 {p99:.1f}"))
     if session.estimate_delays:
-        median, p99 = 1e3 * np.percentile(session.estimate_delays, [50, 99])
-        rows.append(("to the estimate", f"{median:.0f} ms", f"p99 {p99:.0f}"))
+        median, p99 = per_second * np.percentile(session.estimate_delays, [50, 99])
+        rows.append(("to the estimate", _milliseconds(median), f"p99 {p99:.0f}"))
     if len(ages) and live:
         median, p95 = np.percentile(ages, [50, 95])
-        rows.append(("to this page", f"{median:.0f} ms", f"p95 {p95:.0f}"))
+        rows.append(("to this page", _milliseconds(median), f"p95 {p95:.0f}"))
+    if session.speed != 1:
+        rows.append(("speed", f"{session.speed:g} x", "simulated"))
     if session.dropped:
         rows.append(("not shown", str(session.dropped), ""))
     text = "".join(
@@ -413,6 +432,55 @@ def latency(session: SessionState, ages: Sequence[float]) -> str:
         for a, b, c in rows
     )
     return f"<table>{text}</table>"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{max(0.0, value):.0f} ms"
+
+
+def condition_summary(session: SessionState) -> str:
+    """Return a table with the means of estimates and of two features by condition."""
+    columns = [
+        (session.estimates, name, f'<abbr title="{name}">{name[0].upper()}</abbr>')
+        for name in session.dimensions
+    ]
+    features = session.features
+    heart = first_chain_with(features, "rate", "rate.sd")
+    heart = heart or first_chain_with(features, "rate", "rmssd")
+    if heart:
+        columns.append(
+            (features, f"{heart}.rate", '<abbr title="heart rate (1/min)">HR</abbr>')
+        )
+    skin = first_chain_with(features, "tonic", "phasic")
+    if skin and session.at is not None:  # a live page has less room
+        unit = display_unit("uS")
+        columns.append((features, f"{skin}.tonic", f"SCL <small>{unit}</small>"))
+    known = [(b, n, h) for b, n, h in columns if b is not None and n in b.info.names]
+    names = ("name", "s", *(h for _, _, h in known))
+    head = "".join(f'<th scope="col">{h}</th>' for h in names)
+    rows = []
+    for condition in session.conditions[-_MAX_CONDITIONS:]:
+        begin, end = condition.begin, min(condition.end, session.end)
+        cells = [f"{max(0.0, end - begin):.0f}"]
+        for buffer, name, _ in known:
+            values = buffer.column(name, begin, end)[1]
+            values = values[np.isfinite(values)]
+            form = "+.2f" if name in session.dimensions else ".2f"
+            form = ".0f" if name.endswith(".rate") else form
+            cells.append(format(values.mean(), form) if len(values) else "none")
+        rows.append(_row(escaped(condition.name, 30), (("", c) for c in cells)))
+    return (
+        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        "<p><small>Means within each condition; V, A and D are estimates.</small></p>"
+    )
+
+
+def band_keys(session: SessionState) -> str:
+    """Return the keys of the bands that are drawn."""
+    return "".join(
+        f'<span class="key line band-{name}">{name}</span>'
+        for name in columns_by_band(session.features)
+    )
 
 
 def event_log(session: SessionState, most: int = 12) -> str:

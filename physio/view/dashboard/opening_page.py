@@ -105,7 +105,11 @@ class _OpeningHandler(RequestHandler):
 
 class _PageHandler(_OpeningHandler):
     def get(self) -> None:
-        """Show the page of progress."""
+        """Show the page of progress, under the policy of the page that replaces it."""
+        policy = SECURITY_HEADERS["Content-Security-Policy"].replace(
+            "script-src 'self'", "script-src 'self' 'unsafe-eval'"
+        )
+        self.set_header("Content-Security-Policy", policy)
         styles, scripts = ("opening/opening.css",), ("opening/opening.js",)
         self.finish(html_page("physio: opening", _PAGE, styles, scripts))
 

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from tornado.ioloop import IOLoop
@@ -23,8 +24,9 @@ def serve(
     load: "Callable[[Callable[[str], None]], SessionState]",
     announce: Callable[[str], None],
     address: ServerAddress | None = None,
+    role: str = "look",
 ) -> None:
-    """Serve the page of a recording until Ctrl-C.
+    """Serve the page of a session's state, as of a recording, until Ctrl-C.
 
     The page is there at once and shows the progress of reading and computing.
 
@@ -38,6 +40,8 @@ def serve(
         Function that receives the page's address once it can be opened.
     address
         Address to serve at; by default a free port of the loopback.
+    role
+        Role whose page is announced: ``look`` or ``control``; commands have no effect.
 
     Raises
     ------
@@ -68,6 +72,8 @@ def serve(
             loop.call_later(_FAREWELL, loop.stop)
             return
         state, server = result
+        # A long recording takes seconds; its marks appear when they are known.
+        Thread(target=state.detect_events, daemon=True).start()
         dashboard = server.DashboardServer(state, lambda _: None)
         application = server.create_application(dashboard, opening.hosts)
         server.BaseServer(loop, application, opening.http).start()
@@ -75,7 +81,7 @@ def serve(
 
     load_in_thread(work, begin)
     host = min(address.hosts(port))
-    announce(f"{address.scheme}://{host}/?token={tokens['look']}")
+    announce(f"{address.scheme}://{host}/?token={tokens[role]}")
     try:
         loop.start()
     except KeyboardInterrupt:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _LOOK: Final = 50  # ms between two looks whether the session has begun
+_SPARE: Final = 0.5  # s without a session after which its page is prepared
 
 
 def load_in_thread(
@@ -41,10 +42,9 @@ def load_in_thread(
 
 
 def import_server() -> "ModuleType":
-    """Import and warm up the server, which takes some seconds."""
+    """Import the server, which takes some seconds."""
     from physio.view.dashboard import server
 
-    server.warm_up()
     return server
 
 
@@ -87,8 +87,13 @@ class SessionPage:
                 base.start()
                 self._opening.install(application)
 
+        def prepare() -> None:
+            if not state.sources:  # else the first viewer would wait for it
+                server.warm_up()
+
         waiting = PeriodicCallback(look, _LOOK)
         waiting.start()
+        IOLoop.current().call_later(_SPARE, prepare)
 
     def _submit(self, command: Command) -> None:
         self._link.send_bytes(json.dumps(command).encode())

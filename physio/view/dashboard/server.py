@@ -13,6 +13,7 @@ from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
+from jinja2 import Template
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.ioloop import IOLoop
 from tornado.web import OutputTransform
@@ -21,11 +22,12 @@ from physio.core.block import Block, StreamInfo
 from physio.core.protocols import Command
 from physio.view.dashboard.codec import Decoder
 from physio.view.dashboard.commands import ROLES
-from physio.view.dashboard.document import ViewerPage
-from physio.view.dashboard.figures.theme import THEMES
+from physio.view.dashboard.document import ViewerPage, plain_template
+from physio.view.dashboard.figures.theme import THEMES, asset
 from physio.view.dashboard.opening_page import MAX_MESSAGE, OpeningPage
 from physio.view.dashboard.participant import ParticipantPage
 from physio.view.dashboard.session_state import SessionState
+from physio.view.dashboard.strip import first_view
 from physio.view.web.access import SECURITY_HEADERS, ServerAddress
 
 VIEWERS: Final = 8
@@ -111,13 +113,17 @@ class DashboardServer:
                 '<meta http-equiv="refresh" content="1">Waiting for the session.'
             )
             return
+        theme_name = _argument(document, "theme") or _argument(document, "system")
+        if document.session_context is not None and theme_name not in THEMES:
+            document.template = plain_template(asset("static/theme.html"))
+            return
         self.pages.add(id(document))
 
         def closed(_context: Any) -> None:
             self.pages.discard(id(document))
 
         document.on_session_destroyed(closed)
-        theme = THEMES.get(_argument(document, "theme"), THEMES["light"])
+        theme = THEMES.get(theme_name, THEMES["light"])
         if role == "participant":
             code = _argument(document, "participant")
             page = ParticipantPage(
@@ -126,8 +132,7 @@ class DashboardServer:
             page.open()
             return
         if self.session.at is not None:  # a recording takes no commands
-            begin, end = self.session.begin, self.session.end
-            first = begin + min(30.0, (end - begin) / 2)
+            first = first_view(self.session)
             ViewerPage(document, self.session, "look", None, theme, at=first).open()
             return
         submit = self.submit_command if role == "control" else None
@@ -141,8 +146,8 @@ class DashboardServer:
         self.submit(command)
 
 
-def _page(text: str) -> str:
-    return f"<!DOCTYPE html><title>physio</title><p>{text}"
+def _page(text: str) -> Template:
+    return plain_template(f"<!DOCTYPE html><title>physio</title><p>{text}")
 
 
 def warm_up() -> None:

@@ -12,7 +12,7 @@ from physio.core.affect import DIMENSIONS
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Events, Item
 from physio.core.json_table import stored_config
-from physio.core.missing import missing_reason
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import (
     BASELINE_START,
     CALIBRATION,
@@ -24,21 +24,21 @@ from physio.core.recording import (
     baseline_marker,
     computed,
 )
-from physio.core.stage import Stage, StageRunner
-from physio.dsp.iir import Bandpass, Highpass
-from physio.view.dashboard.figures.ring_buffer import RingBuffer
+from physio.core.stage import Stage
+from physio.view.dashboard.figures.ring_buffer import RingBuffer, missing_spans
+from physio.view.dashboard.signal_events import MovedRunner, SignalEvents
+from physio.view.dashboard.signal_kinds import FILTERS
 from physio.view.labels import estimated_dimensions
+from physio.view.plots.time_axes import ConditionInterval
 from physio.view.stream_stats import EventLog, StreamStats
 from physio.view.terminal.state import TRUTH
 
-FILTERS: Final[Mapping[str, Stage | None]] = {
-    "as recorded": None,
-    "1 to 40 Hz": Bandpass(1.0, 40.0),
-    "above 0.5 Hz": Highpass(0.5),
-}
-"""Display filters of EEG; no feature is computed from the filtered signals."""
-
 _MIN_SILENCE: Final = 0.6  # s without a sample before a stream counts as lost
+_MASKED: Final = (
+    int(MissingReason.ARTIFACT),
+    int(MissingReason.POOR_QUALITY),
+    int(MissingReason.MARKED_BAD),
+)
 
 
 class Marker(NamedTuple):
@@ -60,17 +60,12 @@ class FilteredStream:
     """Filtered copy of a stream, from the first sample that it receives."""
 
     def __init__(self, stage: Stage, info: StreamInfo, seconds: float) -> None:
-        self.runner = StageRunner(stage, info)
-        self.buffer = RingBuffer(self.runner.info, seconds)
-        self._first: int | None = None
+        self._runner = MovedRunner(stage, info)
+        self.buffer = RingBuffer(self._runner.runner.info, seconds)
 
     def take(self, block: Block) -> None:
         """Filter a block."""
-        if self._first is None:
-            self._first = block.start
-        epoch = block.t0 + self._first / float(block.info.rate)
-        moved = Block(block.info, block.start - self._first, epoch, block.data)
-        self.buffer.take(self.runner.push(moved))
+        self.buffer.take(self._runner.push(block))
 
 
 @dataclass
@@ -80,6 +75,8 @@ class StreamView:
     buffer: RingBuffer
     stats: StreamStats
     filtered: dict[str, FilteredStream] = field(default_factory=dict)
+    events: SignalEvents | None = None
+    """Beats or skin conductance responses; None until they are detected."""
     delays: deque[float] = field(default_factory=lambda: deque(maxlen=200))
     """Age of the newest sample of each block on arrival (s)."""
     _block_interval: float = 0.1  # s between two blocks, smoothed
@@ -99,15 +96,27 @@ class StreamView:
         self._last_arrival = at
         for filtered in self.filtered.values():
             filtered.take(block)
+        if self.events is not None:
+            self.events.take(block)
 
-    def is_lost(self, now: float) -> bool:
-        """Return True if no sample arrived for longer than usual for this stream."""
+    def detect_events(self) -> None:
+        """Detect the events of all samples, now and from now on."""
+        events = SignalEvents(self.buffer.info)
+        if events.kind and (past := self.buffer.block()) is not None:
+            events.take(past)
+        self.events = events
+
+    def is_lost(self, now: float, speed: float = 1.0) -> bool:
+        """Return True if no sample arrived for longer than usual for this stream.
+
+        ``speed`` is that of the session clock relative to real time.
+        """
         if not self.delays:  # recorded, or without any block
             times, _ = self.buffer.window(now - 2.0, now + 1e-6)
             return not len(times)
         age = self.stats.age(now)
         usual = float(np.median(self.delays))
-        return bool(age > usual + max(_MIN_SILENCE, 2.5 * self._block_interval))
+        return bool(age > usual + max(_MIN_SILENCE * speed, 2.5 * self._block_interval))
 
     def filtered_buffer(self, name: str) -> RingBuffer:
         """Return the samples after a filter of `FILTERS`."""
@@ -158,6 +167,8 @@ class SessionState:
         self.marks: deque[Marker] = deque(maxlen=500)
         self.ratings: deque[Rating] = deque(maxlen=500)
         self.unlabelled: dict[str, deque[Marker]] = {}
+        self.stated_conditions: dict[str, list[ConditionInterval]] = {}
+        """Conditions by the event stream that states them; an end may be NaN."""
         self.muted: set[str] = set()
         self.baseline_begins: deque[float] = deque(maxlen=20)
         self.baseline_ends: deque[float] = deque(maxlen=20)
@@ -232,6 +243,27 @@ class SessionState:
             and (not self.selected or r.participant in {"", self.selected})
         ]
 
+    @property
+    def conditions(self) -> list[ConditionInterval]:
+        """Conditions so far, of the first stream that states any; all have an end."""
+        rows = next(iter(self.stated_conditions.values()), [])
+        begins = [*(r.begin for r in rows[1:]), self.now]
+        ended = [
+            row if row.end == row.end else row._replace(end=max(row.begin, after))
+            for row, after in zip(rows, begins, strict=True)
+        ] if rows else []  # fmt: skip
+        return [row for row in ended if row.begin <= self.now or self.at is not None]
+
+    def detect_events(self) -> None:
+        """Detect beats and responses in all streams, as for a recording."""
+        for view in self.sources.values():
+            if view.events is None:
+                view.detect_events()
+
+    def is_lost(self, stream: str) -> bool:
+        """Return True if no sample of a stream arrives any more."""
+        return self.sources[stream].is_lost(self.now, self.speed)
+
     def _computed_buffer(self, kind: str) -> RingBuffer | None:
         codes = self.participants
         code = self.selected if self.selected in codes else next(iter(codes), "")
@@ -276,9 +308,9 @@ class SessionState:
             if name not in self.computed:
                 self.computed[name] = RingBuffer(info, self.history)
         elif name not in self.sources:
-            self.sources[name] = StreamView(
-                RingBuffer(info, self.seconds), StreamStats(info)
-            )
+            view = StreamView(RingBuffer(info, self.seconds), StreamStats(info))
+            view.detect_events()
+            self.sources[name] = view
 
     def take(self, item: Item, at: float) -> None:
         """Add an item of the session, raw or computed; items come in order.
@@ -347,24 +379,66 @@ class SessionState:
         _, rows = buffer.window(self.now - 2, self.now + 1)
         if not len(rows):
             return worst
-        codes = dict(
-            zip(buffer.info.names, missing_reason(rows[-1]).tolist(), strict=True)
-        )
-        readers = self.config.get("chains", {})
-        mine = [
+        newest = missing_reason(rows[-1]).tolist()
+        codes = dict(zip(buffer.info.names, newest, strict=True))
+        for column, affected in self._affected(stream).items():
+            for name in affected:
+                worst[name] = max(worst[name], codes[column])
+        return worst
+
+    def masked_spans(
+        self, stream: str, begin: float, end: float
+    ) -> dict[str, list[tuple[float, float]]]:
+        """Return for each channel the spans without features because of bad samples.
+
+        Reasons: artifact, poor quality, marked bad. Spans (s, session clock) are at the
+        time of the signal, without the features' declared delays.
+        """
+        spans: dict[str, list[tuple[float, float]]] = {
+            n: [] for n in self.sources[stream].buffer.info.names
+        }
+        buffer = self.features
+        if buffer is None or not len(buffer):
+            return spans
+        columns = self._affected(stream)
+        late = {c: self._delay(buffer.info, c) for c in columns}
+        longest = max(late.values(), default=0.0)
+        times, rows = buffer.window(begin, end + longest + 1e-6)
+        for column, affected in columns.items():
+            values = rows[:, buffer.info.names.index(column)]
+            bad = np.isin(missing_reason(values), _MASKED)
+            if not bad.any():
+                continue
+            runs = missing_spans(times - late[column], bad)
+            for name in affected:
+                spans[name] += runs
+        return spans
+
+    @staticmethod
+    def _delay(info: StreamInfo, column: str) -> float:
+        return float(info.channels[info.names.index(column)].delay)
+
+    def _affected(self, stream: str) -> dict[str, list[str]]:
+        """Return the features of a stream, and the channels that each is about.
+
+        In a stream with a single channel, features without a channel name are about it.
+        """
+        names = self.sources[stream].buffer.info.names
+        buffer = self.features
+        chains = {
             c.rpartition(".")[2]
-            for c, r in readers.items()
-            if r.get("stream") == stream
-        ]
-        for column, code in codes.items():
+            for c, reader in self.config.get("chains", {}).items()
+            if reader.get("stream") == stream
+        }
+        columns: dict[str, list[str]] = {}
+        for column in buffer.info.names if buffer is not None else ():
             chain, _, rest = column.partition(".")
             last = rest.rpartition(".")[2]
-            if chain not in mine or last in ("window_start", "window_end", "missing"):
+            if chain not in chains or last in ("window_start", "window_end", "missing"):
                 continue
-            affected = [last] if last in worst else names if len(names) == 1 else []
-            for name in affected:
-                worst[name] = max(worst[name], code)
-        return worst
+            affected = [last] if last in names else names if len(names) == 1 else ()
+            columns[column] = list(affected)
+        return columns
 
     def _take_block(self, name: str, block: Block, at: float) -> None:
         source = self.sources[name]
@@ -400,6 +474,11 @@ class SessionState:
                 self.log.add(at, "calibration restored from an earlier session", "good")
             elif label:
                 self._take_marker(name, at, label)
+                if name.endswith(".conditions"):
+                    row = dict(zip(columns, values, strict=True))
+                    end = row.get("end", at + row.get("seconds", np.nan))
+                    stated = self.stated_conditions.setdefault(name, [])
+                    stated.append(ConditionInterval(label, at, float(end)))
             elif not name.startswith("session."):
                 points = self.unlabelled.setdefault(name, deque(maxlen=5000))
                 points.append(Marker(at, ""))

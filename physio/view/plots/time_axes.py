@@ -1,19 +1,23 @@
 """Figure of panels that share one time axis."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from physio.core.events import Events
 from physio.view.labels import OriginLabel
-from physio.view.plots.plain_text import PlainTextFigure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 INK: Final = "#333333"
 PALE: Final = "#BBBBBB"
 
+MICRO: Final = "\N{MICRO SIGN}"
+
+_MICRO: Final = re.compile(r"\bu([VSg])")
 _BADGES: Final = ("#E69F00", "#AA3377")
 _TINTS: Final = (
     "#77AADD", "#EE8866", "#EEDD88", "#44BB99", "#FFAABB", "#BBCC33", "#99DDFF",
@@ -31,8 +35,13 @@ class ConditionInterval(NamedTuple):
 
 
 def display_unit(unit: str) -> str:
-    """Return a unit as tables and files spell it, empty for a number without one."""
-    return "" if unit == "1" else unit
+    """Return a unit as people write it, empty for a number without one.
+
+    Files and column names keep ASCII (``uS``); what is displayed has the micro sign.
+    """
+    if unit in {"1", "degC"}:
+        return "" if unit == "1" else "°C"
+    return _MICRO.sub(f"{MICRO}\\1", unit)
 
 
 def condition_spans(conditions: Events, end: float) -> list[ConditionInterval]:
@@ -125,6 +134,8 @@ class TimeAxes:
         top = 0.75 + 0.19 * len(lines)  # height of the title and the strip (inches)
         height = top + 0.75 + 0.95 * sum(heights)
         self._inch = 1 / height
+        from physio.view.plots.plain_text import PlainTextFigure  # loads matplotlib
+
         self.figure = PlainTextFigure(figsize=(12, height), dpi=100, facecolor="white")
         grid = self.figure.add_gridspec(
             max(1, len(heights)), 1, height_ratios=list(heights) or [1], hspace=0.12,
@@ -137,7 +148,7 @@ class TimeAxes:
         self._draw_header(title, labels, lines)
         self._format_time_axis()
 
-    def label_panel(self, ax: Axes, text: str) -> None:
+    def label_panel(self, ax: "Axes", text: str) -> None:
         """Write the name of a panel to its left."""
         box = ax.get_position()
         middle = (box.y0 + box.y1) / 2
@@ -217,6 +228,8 @@ class TimeAxes:
     def _format_time_axis(self) -> None:
         if not self.axes:
             return
+        from matplotlib.ticker import FuncFormatter, MaxNLocator
+
         unit, name = (60.0, "minutes") if self.end - self.begin > 180 else (1.0, "s")
         for ax in self.axes:
             ax.spines[["top", "right"]].set_visible(False)

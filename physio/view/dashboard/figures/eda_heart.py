@@ -1,10 +1,10 @@
 """Figures of skin conductance (SCL, SCR) and of heart rate and HRV."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from bokeh.models import ColumnDataSource, Label, LinearAxis, Range1d
+from bokeh.models import BasicTicker, ColumnDataSource, Label, LinearAxis, Range1d
 
 from physio.core.block import Array
 from physio.core.missing import missing_reason
@@ -16,11 +16,10 @@ from physio.view.dashboard.figures.theme import (
     show_last,
 )
 from physio.view.dashboard.session_state import SessionState
+from physio.view.dashboard.signal_events import RESPONSE
 from physio.view.labels import reason_words
-from physio.view.plots.time_axes import display_unit
 
 _LEAST: Final = 0.1
-_SCR_STREAMS: Final = ("scr", "respons", "eda", "skin")  # in names of SCR event streams
 
 
 def first_chain_with(buffer: RingBuffer | None, *columns: str) -> str:
@@ -31,7 +30,7 @@ def first_chain_with(buffer: RingBuffer | None, *columns: str) -> str:
     return next(has, "")
 
 
-def _expand_range(axis_range: Range1d, *values: Array, least: float = _LEAST) -> None:
+def expand_range(axis_range: Range1d, *values: Array, least: float = _LEAST) -> None:
     """Change a range, only if necessary, so that it contains all values."""
     good = [v[np.isfinite(v)] for v in values]
     known = np.concatenate(good) if good else np.empty(0)
@@ -74,31 +73,23 @@ class EdaFigure:
 
     def __post_init__(self) -> None:
         theme = self.theme
-        fig = self.root = new_time_figure(
-            theme, f"Skin conductance ({display_unit('uS')})", y_range=Range1d(0, 1)
-        )
+        fig = self.root = new_time_figure(theme, y_range=Range1d(0, 1))
         fig.extra_y_ranges = {"phasic": Range1d(0, 1)}
         self._raw = ColumnDataSource({"t": [], "y": []})
         self._components = ColumnDataSource({"t": [], "tonic": [], "phasic": []})
         self._response_source = ColumnDataSource({"t": [], "y": []})
-        measured = fig.line(
-            "t", "y", source=self._raw, line_color=theme.trace, line_width=1.4
-        )
-        tonic = fig.line(
+        fig.line("t", "y", source=self._raw, line_color=theme.trace, line_width=1.4)
+        fig.line(
             "t", "tonic", source=self._components, line_color=theme.series[0],
             line_width=2, line_dash=[6, 3],
         )  # fmt: skip
-        phasic = fig.varea(
+        fig.varea(
             "t", 0, "phasic", source=self._components, y_range_name="phasic",
             fill_color=theme.series[1], fill_alpha=0.35,
         )  # fmt: skip
-        responses = fig.scatter(
+        fig.scatter(
             "t", "y", source=self._response_source, marker="triangle", size=8,
             fill_color=theme.series[1], line_color=theme.card,
-        )  # fmt: skip
-        _legend(
-            fig, theme,
-            {"measured": measured, "SCL": tonic, "phasic": phasic, "SCR": responses},
         )  # fmt: skip
         self._message = _message_label(theme)
         fig.add_layout(self._message)
@@ -124,7 +115,7 @@ class EdaFigure:
         if buffer is not None and chain:
             level = self._draw_components(buffer, chain, begin, now)
         self._draw_responses(session, begin, now)
-        _expand_range(self.root.y_range, raw, level)
+        expand_range(self.root.y_range, raw, level)
 
     def _draw_components(
         self, buffer: RingBuffer, chain: str, begin: float, now: float
@@ -142,12 +133,13 @@ class EdaFigure:
         return tonic
 
     def _draw_responses(self, session: SessionState, begin: float, now: float) -> None:
+        detected = (view.events for view in session.sources.values())
         times = [
-            mark.time
-            for name, marks in session.unlabelled.items()
-            if any(part in name for part in _SCR_STREAMS)
-            for mark in marks
-            if begin <= mark.time <= now
+            time
+            for events in detected
+            if events is not None and events.kind == RESPONSE
+            for time in events.times
+            if begin <= time <= now
         ]
         low = self.root.y_range.start
         size = self.root.y_range.end - low
@@ -164,11 +156,12 @@ class HeartFigure:
     def __post_init__(self) -> None:
         theme = self.theme
         fig = self.root = new_time_figure(
-            theme, "Heart rate (1/min) and RMSSD (ms)", y_range=Range1d(50, 100)
+            theme, y_range=Range1d(50, 100), min_border_right=44
         )
         fig.extra_y_ranges = {"rmssd": Range1d(0, 100)}
         axis = LinearAxis(
-            y_range_name="rmssd", axis_line_color=theme.grid,
+            ticker=BasicTicker(desired_num_ticks=3), y_range_name="rmssd",
+            axis_line_color=theme.grid,
             major_tick_line_color=theme.grid, minor_tick_line_color=None,
             major_label_text_color=theme.series[1], major_label_text_font=FONT,
             major_label_text_font_size="10px",
@@ -181,14 +174,13 @@ class HeartFigure:
             "t", "low", "high", source=self._rate, fill_color=theme.series[0],
             fill_alpha=0.2,
         )  # fmt: skip
-        rate = fig.line(
+        fig.line(
             "t", "rate", source=self._rate, line_color=theme.series[0], line_width=2
         )
-        rmssd = fig.line(
+        fig.line(
             "t", "rmssd", source=self._rmssd, line_color=theme.series[1],
             line_width=1.5, line_dash=[4, 3], y_range_name="rmssd",
         )  # fmt: skip
-        _legend(fig, theme, {"heart rate": rate, "RMSSD": rmssd})
         self._message = _message_label(theme)
         fig.add_layout(self._message)
 
@@ -210,24 +202,10 @@ class HeartFigure:
         low, high = rate - sd, rate + sd
         self._rate.data = {"t": times.copy(), "rate": rate.copy(), "low": low,
                            "high": high}  # fmt: skip
-        _expand_range(self.root.y_range, low, high, least=10.0)
+        expand_range(self.root.y_range, low, high, least=10.0)
         if beats:
             times, rmssd = buffer.column(f"{beats}.rmssd", begin, now + 1e-6)
             channel = buffer.info.channels[buffer.info.names.index(f"{beats}.rmssd")]
             rmssd = rmssd * (1e3 if channel.unit == "s" else 1.0)
             self._rmssd.data = {"t": times.copy(), "rmssd": rmssd}
-            _expand_range(self.root.extra_y_ranges["rmssd"], rmssd, least=20.0)
-
-
-def _legend(fig: Any, theme: Theme, entries: dict[str, Any]) -> None:
-    from bokeh.models import Legend, LegendItem
-
-    items = [LegendItem(label=name, renderers=[r]) for name, r in entries.items()]
-    legend = Legend(
-        items=items, orientation="horizontal", location="top_right",
-        background_fill_alpha=0.6, background_fill_color=theme.card,
-        border_line_color=None, label_text_font_size="10px", label_text_font=FONT,
-        label_text_color=theme.dim, glyph_width=14, glyph_height=10,
-        padding=2, margin=2, spacing=6, label_standoff=4, label_height=10,
-    )  # fmt: skip
-    fig.add_layout(legend)
+            expand_range(self.root.extra_y_ranges["rmssd"], rmssd, least=20.0)

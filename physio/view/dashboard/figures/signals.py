@@ -10,7 +10,6 @@ from bokeh.models import ColumnDataSource, CustomJS, Spacer
 from physio.core.block import Array
 from physio.core.missing import MissingReason
 from physio.view.dashboard.figures.ring_buffer import (
-    RingBuffer,
     envelopes,
     missing_spans,
 )
@@ -26,6 +25,7 @@ from physio.view.dashboard.figures.theme import (
     plain_text,
 )
 from physio.view.dashboard.session_state import SessionState
+from physio.view.dashboard.signal_kinds import FILTERS, RAW, height_in, kind_of
 from physio.view.plots.time_axes import display_unit
 from physio.view.stream_stats import ALWAYS_VARYING
 
@@ -38,12 +38,22 @@ _MAX_AMPLITUDE: Final = 1.4  # rows, from the middle of a signal's own row
 _MIN_RANGE: Final = {"uS": 0.02, "g": 0.1, "degC": 0.2}  # of a row, by unit
 
 
+_CENTRED: Final = frozenset(
+    n for n in FILTERS if n != RAW and not n.startswith("below")
+)
+"""Display filters after which a signal has no offset."""
+
+_MOST_POINTS: Final = 400  # events drawn on a row
+_NICE: Final = (5.0, 2.0, 1.0)  # first digits of the values of scales
+
+
 class ChannelRow(NamedTuple):
-    """A drawn channel with its scale."""
+    """A drawn channel with its display filter and scale."""
 
     stream: str
     channel: int
     name: str
+    filter_name: str
     middle: float
     size: float  # height of a row, in the channel's unit
 
@@ -60,10 +70,10 @@ class SignalFigure:
         Names of the streams.
     seconds
         Displayed time (s).
-    scale
-        Height of one row (uV) for EEG; other channels are scaled to their range.
-    filter_name
-        Display filter of EEG: a key of `FILTERS`.
+    filters, heights
+        Chosen display filter, a key of `FILTERS`, and height of a row, in the unit of
+        the kind, by kind of signal; by default the first of the kind. A height of 0
+        fits the signal.
     page
         Number of the page of 32 channels.
     selected
@@ -76,8 +86,8 @@ class SignalFigure:
     theme: Theme
     streams: Sequence[str]
     seconds: float = 10.0
-    scale: float = 100.0
-    filter_name: str = "1 to 40 Hz"
+    filters: dict[str, str] = field(default_factory=dict)
+    heights: dict[str, float] = field(default_factory=dict)
     page: int = 0
     selected: tuple[str, ...] = ()
     news: ColumnDataSource = field(default_factory=lambda: ColumnDataSource({"v": []}))
@@ -90,10 +100,13 @@ class SignalFigure:
     def __post_init__(self) -> None:
         self._rows: list[ChannelRow] = []
         self._states: dict[tuple[str, int], str] = {}
-        self._drawn_until: dict[str, float] = {}
+        self._units: dict[tuple[str, int], str] = {}
+        self._drawn_until: dict[tuple[str, str], float] = {}
         self._bin_width, self._count, self._pixels = 0.0, 0, _PIXELS
-        self.row_labels = ColumnDataSource({"name": [], "state": []})
-        self.gaps = ColumnDataSource({"l": [], "r": [], "row": []})
+        columns = ("name", "state", "bar", "scale", "ticks")
+        self.row_labels = ColumnDataSource({column: [] for column in columns})
+        self.gaps = ColumnDataSource({"l": [], "r": [], "row": [], "kind": []})
+        self.points = ColumnDataSource({"t": [], "row": [], "kind": []})
         self.width = ColumnDataSource({"v": [_PIXELS]})
         self.root = Spacer(sizing_mode="stretch_both")
         theme = self.theme
@@ -102,9 +115,13 @@ class SignalFigure:
             "card": theme.card,
             "dim": theme.dim,
             "grid": theme.grid,
+            "ink": theme.ink,
+            "beat": theme.series[0],
+            "response": theme.series[1],
             "font": FONT,
         }
-        models = {n: getattr(self, n) for n in ("news", "row_labels", "gaps", "width")}
+        parts = ("news", "row_labels", "gaps", "points", "width")
+        models = {n: getattr(self, n) for n in parts}
         args = {
             "host": self.root,
             "theme": colours | states,
@@ -122,10 +139,25 @@ class SignalFigure:
         """Number of pages."""
         return max(1, -(-self._count // PAGE))
 
+    @property
+    def rows(self) -> int:
+        """Number of rows on the page."""
+        return len(self._rows)
+
     def set(self, **settings: Any) -> None:
-        """Change settings: page, scale, filter_name, seconds or selected."""
+        """Change settings: page, seconds or selected."""
         for name, value in settings.items():
             setattr(self, name, value)
+        self.needs_redraw = True
+
+    def set_filter(self, kind: str, name: str) -> None:
+        """Change the display filter of a kind of signal."""
+        self.filters[kind] = name
+        self.needs_redraw = True
+
+    def set_height(self, kind: str, height: float) -> None:
+        """Change the height of the rows of a kind of signal, in the kind's unit."""
+        self.heights[kind] = height
         self.needs_redraw = True
 
     def update(self, session: SessionState, *, whole: bool = False) -> Array:
@@ -148,8 +180,8 @@ class SignalFigure:
         begin = now - self.seconds
         zero = session.begin if np.isfinite(session.begin) else 0.0
         parts: list[Array] = []
-        streams = dict.fromkeys(row.stream for row in self._rows)
-        newest = [self._draw(session, n, begin, now, zero, parts) for n in streams]
+        groups = dict.fromkeys((row.stream, row.filter_name) for row in self._rows)
+        newest = [self._draw(session, g, begin, now, zero, parts) for g in groups]
         self.newest = max((t for t in newest if t == t), default=float("nan"))
         head = np.array([whole, now - zero, self.seconds, len(self._rows)], float)
         return np.concatenate([head, *parts])
@@ -172,22 +204,71 @@ class SignalFigure:
         }
         self._update_labels()
         zero = session.begin if np.isfinite(session.begin) else 0.0
-        gaps: dict[str, list[float]] = {"l": [], "r": [], "row": []}
-        for i, row in enumerate(self._rows):
-            for begin, end in self._missing_spans(session, row):
-                gaps["l"].append(begin - zero)
-                gaps["r"].append(end - zero)
-                gaps["row"].append(i)
+        gaps = self._spans(session, zero)
         if gaps != self.gaps.data:
             self.gaps.data = gaps
+        points = self._points_within(session, zero)
+        if points != self.points.data:
+            self.points.data = points
         self._check_scales(session)
+
+    def _spans(self, session: SessionState, zero: float) -> dict[str, list[Any]]:
+        """Return the gaps of all rows, and the spans without features."""
+        now = session.now
+        begin = now - self.seconds
+        masked = {
+            stream: session.masked_spans(stream, begin, now)
+            for stream in {row.stream for row in self._rows}
+        }
+        columns: dict[str, list[Any]] = {"l": [], "r": [], "row": [], "kind": []}
+        for i, row in enumerate(self._rows):
+            info = session.sources[row.stream].buffer.info
+            spans = [(*s, "gap") for s in self._missing_spans(session, row)]
+            named = masked[row.stream][info.names[row.channel]]
+            spans += [(*s, "masked") for s in named[-200:]]
+            for first, last, kind in spans:
+                if last <= begin:
+                    continue
+                columns["l"].append(max(first, begin) - zero)
+                columns["r"].append(min(last, now) - zero)
+                columns["row"].append(i)
+                columns["kind"].append(kind)
+        return columns
+
+    def _points_within(
+        self, session: SessionState, zero: float
+    ) -> dict[str, list[Any]]:
+        """Return the beats and responses within the displayed time."""
+        columns: dict[str, list[Any]] = {"t": [], "row": [], "kind": []}
+        for i, row in enumerate(self._rows):
+            events = session.sources[row.stream].events
+            if events is None or events.channel != row.channel:
+                continue
+            begin = session.now - self.seconds
+            inside = [t - zero for t in events.times if begin <= t <= session.now]
+            inside = inside[-_MOST_POINTS:]
+            columns["t"] += inside
+            columns["row"] += [i] * len(inside)
+            columns["kind"] += [events.kind] * len(inside)
+        return columns
 
     def _update_labels(self) -> None:
         """Update the labels of the rows: sign of the state, and channel name."""
         states = [self._states.get(row[:2], GOOD) for row in self._rows]
         named = zip(self._rows, states, strict=True)
         names = [SIGNS[state] + plain_text(row.name, 16) for row, state in named]
-        labels = {"name": names, "state": states}
+        bars = [_scale_value(row.size) for row in self._rows]
+        units = [self._units.get(row[:2], "") for row in self._rows]
+        labels = {
+            "name": names,
+            "state": states,
+            "bar": [b / row.size for b, row in zip(bars, self._rows, strict=True)],
+            "scale": [f"{b:g} {u}".strip() for b, u in zip(bars, units, strict=True)],
+            "ticks": [
+                _ticks(row) if unit and row.filter_name == RAW else []
+                for row, unit in zip(self._rows, units, strict=True)
+            ],
+        }
         if labels != self.row_labels.data:
             self.row_labels.data = labels
 
@@ -203,69 +284,72 @@ class SignalFigure:
         self._count = len(every)
         self.page = min(self.page, self.pages - 1)
         visible = every[PAGE * self.page :][:PAGE]
-        self._rows = [
-            ChannelRow(
-                s,
-                i,
-                self._row_name(session, s, i, name),
-                *self._row_scale(session, s, i, now),
-            )
-            for s, i, name in visible
-        ]
+        self._rows = []
+        for stream, i, name in visible:
+            channel = session.sources[stream].buffer.info.channels[i]
+            kind = kind_of(channel)
+            filter_name = self.filters.get(kind.name, kind.filters[0])
+            unit = self._units[stream, i] = display_unit(channel.unit)
+            label = name if kind.unit == "uV" else f"{name} {unit}".strip()
+            scale = self._row_scale(session, stream, i, filter_name, now)
+            self._rows.append(ChannelRow(stream, i, label, filter_name, *scale))
         self._update_labels()
 
-    def _row_name(self, session: SessionState, stream: str, i: int, name: str) -> str:
-        channel = session.sources[stream].buffer.info.channels[i]
-        return name if channel.kind == "eeg" else f"{name} {display_unit(channel.unit)}"
-
     def _row_scale(
-        self, session: SessionState, stream: str, i: int, now: float
+        self, session: SessionState, stream: str, i: int, filter_name: str, now: float
     ) -> tuple[float, float]:
         """Return the middle and the height of a row, in the channel's unit."""
-        buffer = self._buffer(session, stream)
+        buffer = session.sources[stream].filtered_buffer(filter_name)
         _, data = buffer.window(now - self.seconds, now + 1)
         good = data[:, i][np.isfinite(data[:, i])]
-        if buffer.info.channels[i].kind == "eeg":
-            raw = self.filter_name == "as recorded" and len(good)
-            return (float(np.median(good)) if raw else 0.0), self.scale
+        channel = buffer.info.channels[i]
+        kind = kind_of(channel)
+        chosen = self.heights.get(kind.name, kind.heights[0])
+        height = height_in(channel.unit, kind, chosen)
         if not len(good):
-            return 0.0, 1.0
+            return 0.0, height or 1.0
+        if height:
+            steady = filter_name in _CENTRED and buffer is not (
+                session.sources[stream].buffer
+            )
+            return (0.0 if steady else float(np.median(good))), height
         low, high = np.percentile(good, (1, 99))
-        least = _MIN_RANGE.get(
-            buffer.info.channels[i].unit, 1e-3 * (1 + abs(float(high)))
-        )
+        least = _MIN_RANGE.get(channel.unit, 1e-3 * (1 + abs(float(high))))
         return float(low + high) / 2, 1.3 * max(float(high - low), least)
 
     def _check_scales(self, session: SessionState) -> None:
         """Redraw everything if a signal no longer fits its scale."""
         for row in self._rows:
             middle, size = self._row_scale(
-                session, row.stream, row.channel, session.now
+                session, row.stream, row.channel, row.filter_name, session.now
             )
             moved = abs(middle - row.middle) > 0.35 * row.size
             if not 0.5 < size / row.size < 1.6 or moved:
                 self.needs_redraw = True
 
-    def _buffer(self, session: SessionState, stream: str) -> RingBuffer:
-        source = session.sources[stream]
-        eeg = any(c.kind == "eeg" for c in source.buffer.info.channels)
-        return source.filtered_buffer(self.filter_name) if eeg else source.buffer
-
     def _draw(
-        self, session: SessionState, stream: str, begin: float, now: float, zero: float,
-        parts: list[Array],
+        self, session: SessionState, group: tuple[str, str], begin: float, now: float,
+        zero: float, parts: list[Array],
     ) -> float:  # fmt: skip
-        """Add the new samples of a stream to ``parts``; return the newest time (s)."""
-        buffer = self._buffer(session, stream)
+        """Add new samples of a stream, filtered, to ``parts``; return the newest time.
+
+        ``group`` has the names of the stream and of the display filter.
+        """
+        stream, filter_name = group
+        buffer = session.sources[stream].filtered_buffer(filter_name)
         coarse = float(buffer.info.rate) * self._bin_width > 2
-        after = self._drawn_until.get(stream, -np.inf)
+        after = self._drawn_until.get(group, -np.inf)
         times, data = buffer.window(max(after, begin - self._bin_width), now + 1e-9)
         if coarse and len(times):  # without the bin that is not complete yet
             full = np.floor(times[-1] / self._bin_width) * self._bin_width
             n = int(np.searchsorted(times, full))
             times, data = times[:n], data[:n]
         if len(times):
-            rows = [(i, r) for i, r in enumerate(self._rows) if r.stream == stream]
+            rows = [
+                (i, r)
+                for i, r in enumerate(self._rows)
+                if (r.stream, r.filter_name) == group
+            ]
             at, y = self._points(times, data, rows, coarse=coarse)
             if (
                 np.isfinite(after) and after < begin - self._bin_width
@@ -276,10 +360,8 @@ class SignalFigure:
                 )
             numbers = [len(at), len(rows), *(i for i, _ in rows)]
             parts += [np.array(numbers, float), at - zero, y.ravel()]
-            self._drawn_until[stream] = float(times[-1]) + 0.25 / float(
-                buffer.info.rate
-            )
-        return self._drawn_until.get(stream, float("nan"))
+            self._drawn_until[group] = float(times[-1]) + 0.25 / float(buffer.info.rate)
+        return self._drawn_until.get(group, float("nan"))
 
     def _points(
         self,
@@ -304,7 +386,7 @@ class SignalFigure:
             return MUTED
         times, data = source.buffer.window(session.now - 2.0, session.now + 1)
         values = data[:, row.channel]
-        if source.is_lost(session.now) or not np.isfinite(values).any():
+        if session.is_lost(row.stream) or not np.isfinite(values).any():
             return LOST
         channel = source.buffer.info.channels[row.channel]
         flat = channel.kind in ALWAYS_VARYING and len(times) > 8 and np.ptp(values) == 0
@@ -321,9 +403,34 @@ class SignalFigure:
         if not len(times):
             return [(now - self.seconds, now)]
         gaps = missing_spans(times, np.isnan(data[:, row.channel]))[-20:]
-        if source.is_lost(now):
+        if session.is_lost(row.stream):
             gaps.append((float(times[-1]), now))
         return gaps
+
+
+def _scale_value(size: float) -> float:
+    """Return the largest value of 1, 2, 5 ... that is at most 0.8 of a row, or a row.
+
+    A row with such a height has a bar of its whole height.
+    """
+    power = 10.0 ** np.floor(np.log10(size) + 1e-9)
+    for digit in _NICE:
+        if np.isclose(digit * power, size):
+            return float(size)
+    values = (digit * p for p in (power, power / 10) for digit in _NICE)
+    return float(next(v for v in values if v <= 0.8 * size))
+
+
+def _ticks(row: ChannelRow) -> list[list[Any]]:
+    """Return two values of a row's axis: position from the middle (rows), and text."""
+    step = _scale_value(0.8 * row.size)
+    first = np.ceil((row.middle - 0.42 * row.size) / step) * step
+    values = [first + k * step for k in range(3)]
+    inside = [v for v in values if abs(v - row.middle) <= 0.42 * row.size + 1e-12][:2]
+    digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
+    return [
+        [float((v - row.middle) / row.size), f"{v + 0.0:.{digits}f}"] for v in inside
+    ]
 
 
 def frame_message(

@@ -41,6 +41,7 @@ class Theme:
     hues: dict[str, str] = field(hash=False)
     series: tuple[str, ...]
     palette: str
+    bands: tuple[str, ...]
 
     def colour(self, state: str) -> str:
         """Return the colour of a signal in a state."""
@@ -51,12 +52,14 @@ class Theme:
 LIGHT: Final = Theme(
     "light", "#eef0f3", "#ffffff", "#1a2029", "#5b6675", "#e3e7ed", "#34495e",
     "#c77700", "#c8321e", "#8a5a9e", dict(COLOURS),
-    ("#0072b2", "#cc6699", "#7a5c00"), "Cividis256",
+    ("#0072b2", "#b34d80", "#7a5c00"), "Cividis256",
+    ("#5b6675", "#0072b2", "#c25400", "#00795a", "#a33a70"),
 )  # fmt: skip
 DARK: Final = Theme(
     "dark", "#0e1217", "#171d25", "#e8ecf1", "#9aa7b6", "#28313c", "#b9c8d8",
     "#f0a830", "#ff7a5c", "#c79be0", dict(HUES),
     ("#56b4e9", "#f29ac0", "#e0c050"), "Cividis256",
+    ("#9aa7b6", "#56b4e9", "#f0a050", "#2fbf9b", "#f29ac0"),
 )  # fmt: skip
 THEMES: Final = {theme.name: theme for theme in (LIGHT, DARK)}
 
@@ -74,7 +77,7 @@ def plain_text(text: str, longest: int = 40) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
-def new_figure(theme: Theme, title: str, **settings: Any) -> figure:
+def new_figure(theme: Theme, **settings: Any) -> figure:
     """Return an empty figure in a theme's colours, without a toolbar."""
     fig = figure(
         toolbar_location=None,
@@ -84,14 +87,8 @@ def new_figure(theme: Theme, title: str, **settings: Any) -> figure:
         background_fill_color=theme.card,
         border_fill_color=theme.card,
         outline_line_color=None,
-        min_border=4,
-        title=title or None,
-        **settings,
+        **{"min_border": 8, **settings},
     )
-    if fig.title is not None:
-        fig.title.text_color = theme.ink
-        fig.title.text_font = FONT
-        fig.title.text_font_size = "12px"
     for axis in fig.axis:
         axis.axis_line_color = theme.grid
         axis.major_tick_line_color = theme.grid
@@ -108,11 +105,13 @@ def new_figure(theme: Theme, title: str, **settings: Any) -> figure:
     return fig
 
 
-def new_time_figure(theme: Theme, title: str, **settings: Any) -> figure:
+def new_time_figure(theme: Theme, **settings: Any) -> figure:
     """Return a figure over time, with ticks in min:s since the session began."""
-    fig = new_figure(theme, title, x_range=Range1d(0, 1), **settings)
+    borders = {"min_border_right": 18, "min_border_left": 44, "min_border_bottom": 20}
+    fig = new_figure(theme, x_range=Range1d(0, 1), **{**borders, **settings})
     fig.xaxis.formatter = CustomJSTickFormatter(args={"begin": 0.0}, code=_CLOCK)
     fig.xgrid.grid_line_color = None
+    fig.yaxis.ticker.desired_num_ticks = 3
     return fig
 
 
@@ -127,7 +126,8 @@ def show_last(fig: figure, seconds: float, now: float, zero: float) -> float:
         begin = max(now - seconds, min(zero, begin))
     if fig.xaxis.formatter.args.get("begin") != zero:
         fig.xaxis.formatter.args = {"begin": zero}
-    fig.x_range.update(start=begin, end=now)
+    # Marks of the present are whole.
+    fig.x_range.update(start=begin, end=now + 0.02 * (now - begin))
     return begin
 
 
@@ -138,8 +138,8 @@ def add_hatching(theme: Theme, fig: figure) -> BoxAnnotation:
         fill_alpha=0.04,
         hatch_pattern="right_diagonal_line",
         hatch_color=theme.demo,
-        hatch_alpha=0.22,
-        hatch_scale=14,
+        hatch_alpha=0.13,
+        hatch_scale=18,
         hatch_weight=0.8,
         line_color=None,
         level="underlay",

@@ -20,7 +20,15 @@ MIN_ELECTRODES: Final = 16
 _SIDE: Final = 44  # pixels of a map
 _HEAD: Final = 0.095  # m, the radius drawn
 _TURN: Final = np.linspace(0, 2 * np.pi, 73)
-_APART: Final = 2.5  # radii from one head to the next
+_APART: Final = 3.0, 3.4  # radii from one head to the next, across and down
+_DOT: Final = 0.17  # radii, of the dot of an electrode
+_MOST_R: Final = 1.0  # radii, within which electrodes are drawn
+
+
+def _on_head(x: float, y: float) -> tuple[float, float]:
+    """Return the position of an electrode, moved to the edge if it lies below it."""
+    shrink = max(1.0, float(np.hypot(x, y)) / _MOST_R)
+    return x / shrink, y / shrink
 
 
 @lru_cache(maxsize=8)
@@ -57,25 +65,25 @@ class TopomapFigure:
     """
 
     theme: Theme
-    _bands: tuple[str, ...] = field(default=(), init=False)
+    _layout: tuple[Any, ...] = field(default=(), init=False)
+    _middles: list[tuple[float, float]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         theme = self.theme
         fig = self.root = new_figure(
-            theme, "EEG: differential entropy by band",
-            x_range=Range1d(-1.2, 1.2), y_range=Range1d(-1.6, 1.6),
-        )  # fmt: skip
+            theme, x_range=Range1d(-1.2, 1.2), y_range=Range1d(-1.6, 1.6), min_border=2
+        )
         fig.axis.visible = False
         fig.grid.visible = False
         self._mapper = LinearColorMapper(
             palette=theme.palette, low=0, high=1, nan_color="rgba(0,0,0,0)"
         )
-        self._maps = ColumnDataSource({"image": [], "x": []})
+        self._maps = ColumnDataSource({"image": [], "x": [], "y": []})
         self._dots = ColumnDataSource({"x": [], "y": [], "v": [], "s": []})
         self._none = ColumnDataSource({"x": [], "y": []})
         self._heads = ColumnDataSource({"x": [], "y": []})
-        self._names = ColumnDataSource({"x": [], "name": [], "range": []})
-        fig.image("image", "x", -1, 2, 2, source=self._maps, color_mapper=self._mapper)
+        self._names = ColumnDataSource({"x": [], "y": [], "text": []})
+        fig.image("image", "x", "y", 2, 2, source=self._maps, color_mapper=self._mapper)
         fig.multi_line(
             "x", "y", source=self._heads, line_color=theme.dim, line_width=1.5
         )
@@ -87,12 +95,9 @@ class TopomapFigure:
             "x", "y", source=self._none, marker="x", size=7, line_color=theme.lost
         )
         fig.text(
-            "x", 1.22, "name", source=self._names, text_align="center",
-            text_color=theme.ink, text_font=value(FONT), text_font_size="11px",
-        )  # fmt: skip
-        fig.text(
-            "x", -1.55, "range", source=self._names, text_align="center",
-            text_color=theme.dim, text_font=value(FONT), text_font_size="9px",
+            "x", "y", "text", source=self._names, text_align="center",
+            text_baseline="top", text_color=theme.dim, text_font=value(FONT),
+            text_font_size="10px",
         )  # fmt: skip
         self._message = Label(
             x=8, y=8, x_units="screen", y_units="screen", text="",
@@ -107,62 +112,76 @@ class TopomapFigure:
         self._message.update(text=message, visible=bool(message))
         if not table:
             return
-        bands = tuple(table)
-        if bands != self._bands:
-            self._bands = bands
-            self._draw_heads()
-        self._fit_ranges()
-        maps: dict[str, list[Any]] = {"image": [], "x": []}
+        self._place_heads(tuple(table))
+        scale = self._pixels_per_radius()
+        maps: dict[str, list[Any]] = {"image": [], "x": [], "y": []}
         dots: dict[str, list[float]] = {"x": [], "y": [], "v": [], "s": []}
         none: dict[str, list[float]] = {"x": [], "y": []}
-        ranges = []
-        for k, band in enumerate(bands):
+        names: dict[str, list[Any]] = {"x": [], "y": [], "text": []}
+        for band, (across, down) in zip(table, self._middles, strict=True):
             values, places = table[band]
             good = np.isfinite(values)
-            ranges.append(_range_text(values[good]))
             low, high = (
                 (values[good].min(), values[good].max()) if good.any() else (0, 1)
             )
             scaled = (values - low) / max(high - low, 1e-9)
-            shift = _APART * k
             if good.sum() >= MIN_ELECTRODES:
                 mapped = _spline_weights(tuple(map(tuple, places[good].tolist())))
                 image = np.clip(mapped @ scaled[good], 0, 1).reshape(_SIDE, _SIDE)
                 maps["image"].append(image.astype(np.float32))
-                maps["x"].append(shift - 1)
-            size = 3.0 if good.sum() >= MIN_ELECTRODES else 13.0
-            dots["x"] += (places[good, 0] + shift).tolist()
-            dots["y"] += places[good, 1].tolist()
+                maps["x"].append(across - 1)
+                maps["y"].append(down - 1)
+            size = 3.0 if good.sum() >= MIN_ELECTRODES else 2 * _DOT * scale
+            dots["x"] += (places[good, 0] + across).tolist()
+            dots["y"] += (places[good, 1] + down).tolist()
             dots["v"] += scaled[good].tolist()
             dots["s"] += [size] * int(good.sum())
-            none["x"] += (places[~good, 0] + shift).tolist()
-            none["y"] += places[~good, 1].tolist()
+            none["x"] += (places[~good, 0] + across).tolist()
+            none["y"] += (places[~good, 1] + down).tolist()
+            names["x"] += [across, across]
+            names["y"] += [down - 1.2, down - 1.2 - 12 / scale]
+            names["text"] += [band, _range_text(values[good])]
         self._maps.data, self._dots.data, self._none.data = maps, dots, none
-        names = list(bands)
-        at = [_APART * k for k in range(len(bands))]
-        self._names.data = {"x": at, "name": names, "range": ranges}
+        self._names.data = names
 
-    def _draw_heads(self) -> None:
-        xs, ys = [], []
-        for k in range(len(self._bands)):
-            shift = _APART * k
-            xs += [np.cos(_TURN) + shift, np.array([-0.13, 0, 0.13]) + shift]
-            ys += [np.sin(_TURN), np.array([0.99, 1.13, 0.99])]
-        self._heads.data = {"x": xs, "y": ys}
-
-    def _fit_ranges(self) -> None:
-        """Set the axis ranges so that all heads are visible and circular."""
+    def _size(self) -> tuple[float, float]:
+        """Return width and height of the frame (pixels)."""
         try:
-            shape = self.root.inner_width / max(self.root.inner_height, 1)
+            return max(self.root.inner_width, 1), max(self.root.inner_height, 1)
         except UnsetValueError:
-            shape = 2.5
-        wide, high = _APART * (len(self._bands) - 1) + 2.4, 3.2
-        wide, high = max(wide, high * shape), max(high, wide / shape)
-        middle = _APART * (len(self._bands) - 1) / 2
-        ranges = self.root.x_range, self.root.y_range
-        for axis, at, size in zip(ranges, (middle, 0), (wide, high), strict=True):
-            if abs(axis.end - axis.start - size) > 1e-3:
-                axis.update(start=at - size / 2, end=at + size / 2)
+            return 300.0, 120.0
+
+    def _pixels_per_radius(self) -> float:
+        size = self.root.x_range.end - self.root.x_range.start
+        return float(self._size()[0] / size)
+
+    def _place_heads(self, bands: tuple[str, ...]) -> None:
+        """Place the heads in the rows and columns in which they are largest."""
+        wide, high = self._size()
+        n = len(bands)
+        scales = []
+        for across in range(1, n + 1):
+            down = -(-n // across)
+            scale = min(wide / (_APART[0] * across), (high - 26 * down) / (2.4 * down))
+            scales.append((scale, across, down))
+        scale, across, down = max(scales)
+        scale = max(scale, 4.0)
+        apart = wide / scale / across, high / scale / down
+        self._middles = [
+            (apart[0] * (k % across + 0.5), -apart[1] * (k // across) - 1.2)
+            for k in range(n)
+        ]
+        layout = (bands, across, down, round(wide), round(high))
+        if layout == self._layout:
+            return
+        self._layout = layout
+        self.root.x_range.update(start=0.0, end=wide / scale)
+        self.root.y_range.update(start=-high / scale, end=0.0)
+        xs, ys = [], []
+        for x, y in self._middles:
+            xs += [np.cos(_TURN) + x, np.array([-0.13, 0, 0.13]) + x]
+            ys += [np.sin(_TURN) + y, np.array([0.99, 1.13, 0.99]) + y]
+        self._heads.data = {"x": xs, "y": ys}
 
 
 def _range_text(values: Array) -> str:
@@ -179,7 +198,7 @@ def _entropy_by_band(session: SessionState) -> dict[str, tuple[Array, Array]]:
     _, rows = buffer.window(session.now - 2.0, session.now + 1e-6)
     if not len(rows):
         return {}
-    places = electrode_positions()
+    places = {n: _on_head(*at) for n, at in electrode_positions().items()}
     by_band: dict[str, list[tuple[float, tuple[float, float]]]] = {}
     for name, entropy in zip(buffer.info.names, rows[-1].tolist(), strict=True):
         parts = name.split(".")

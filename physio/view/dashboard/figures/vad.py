@@ -1,5 +1,6 @@
 """Figures of valence, arousal and dominance: present state, and course over time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from bokeh.models import (
 from physio.core.block import Array, Origin
 from physio.core.missing import missing_reason
 from physio.view.dashboard.evidence import interval_coverage
+from physio.view.dashboard.figures.ring_buffer import RingBuffer
 from physio.view.dashboard.figures.theme import (
     Theme,
     add_hatching,
@@ -31,6 +33,7 @@ from physio.view.plots.envelope import code_runs
 TRAIL_SECONDS: Final = 30.0
 """Length of the trail in the plane (s)."""
 
+_EDGE: Final = 1.14  # of the axes: marks at the ends of the scale are whole
 _TURN: Final = np.linspace(0, 2 * np.pi, 61)
 _Z: Final = {50: 0.6745, 80: 1.2816, 95: 1.96}
 
@@ -84,18 +87,25 @@ class ValenceArousalPlane:
     theme: Theme
 
     def __post_init__(self) -> None:
-        fig = self.root = new_figure(
-            self.theme,
-            "",
-            x_range=Range1d(-1.05, 1.05),
-            y_range=Range1d(-1.05, 1.05),
-        )
         theme = self.theme
+        # Both axes are narrower than the borders, so that a square has a square plane.
+        fig = self.root = new_figure(
+            theme,
+            x_range=Range1d(-_EDGE, _EDGE),
+            y_range=Range1d(-_EDGE, _EDGE),
+            min_border_left=28,
+            min_border_bottom=28,
+            min_border_right=8,
+            min_border_top=8,
+        )
         self._hatch = add_hatching(theme, fig)
         for axis, name in ((fig.xaxis, "valence"), (fig.yaxis, "arousal")):
             low, high = ENDS[name]
-            axis.ticker = FixedTicker(ticks=[-1, 0, 1])
-            axis.major_label_overrides = {-1: low, 0: name, 1: high}
+            # Names of the ends lie within the frame, so that none is cut off.
+            axis.ticker = FixedTicker(ticks=[-0.74, 0, 0.78])
+            axis.major_label_overrides = {-0.74: low, 0: name, 0.78: high}
+            axis.major_tick_line_color = None
+        fig.grid.ticker = FixedTicker(ticks=[-1, -0.5, 0, 0.5, 1])
         fig.yaxis.major_label_orientation = "vertical"
         for where in ("width", "height"):
             fig.add_layout(
@@ -192,8 +202,12 @@ class ValenceArousalPlane:
         )
         if len(x) and all(coverage) and np.isfinite(sds).all():
             for share in (50, 80):
-                rings["x"].append(x[0] + _Z[share] * sds[0] * np.cos(_TURN))
-                rings["y"].append(y[0] + _Z[share] * sds[1] * np.sin(_TURN))
+                half_v, half_a = (
+                    float(_half_widths(buffer, d, share, begin, now + 1e-6)[-1])
+                    for d in ("valence", "arousal")
+                )
+                rings["x"].append(x[0] + half_v * np.cos(_TURN))
+                rings["y"].append(y[0] + half_a * np.sin(_TURN))
         _set_data(self._ellipses, rings)
         if session.truth is not None and len(session.truth):
             at = [session.truth.last(d, now) for d in ("valence", "arousal")]
@@ -212,7 +226,7 @@ class VadHistory:
     def __post_init__(self) -> None:
         theme, hue = self.theme, self.theme.hues[self.name]
         fig = self.root = new_time_figure(
-            theme, "", y_range=Range1d(-1.05, 1.05), min_border_left=74
+            theme, y_range=Range1d(-_EDGE, _EDGE), min_border_left=78
         )
         low, high = ENDS[self.name]
         fig.yaxis.ticker = FixedTicker(ticks=[-1, 0, 1])
@@ -225,9 +239,9 @@ class VadHistory:
         self._rated = ColumnDataSource({"t": [], "y": []})
         self._ticks = ColumnDataSource({"t": [], "label": []})
         fig.quad(
-            "l", "r", 1.05, -1.05, source=self._none, fill_color=theme.grid,
-            fill_alpha=0.5, line_color=None, hatch_pattern="right_diagonal_line",
-            hatch_color=theme.dim, hatch_alpha=0.45, hatch_scale=8, level="underlay",
+            "l", "r", _EDGE, -_EDGE, source=self._none, fill_color=theme.grid,
+            fill_alpha=0.35, line_color=None, hatch_pattern="right_diagonal_line",
+            hatch_color=theme.dim, hatch_alpha=0.16, hatch_scale=20, level="underlay",
         )  # fmt: skip
         fig.patches(
             "x", "y", source=self._bands, fill_color=hue, fill_alpha="a",
@@ -239,7 +253,7 @@ class VadHistory:
             line_dash=[5, 4],
         )  # fmt: skip
         fig.segment(
-            "t", -1.05, "t", 1.05, source=self._ticks, line_color=theme.dim,
+            "t", -_EDGE, "t", _EDGE, source=self._ticks, line_color=theme.dim,
             line_dash="dotted",
         )  # fmt: skip
         fig.scatter(
@@ -301,7 +315,11 @@ class VadHistory:
         if column in names:
             good &= np.isfinite(sd)
         shares = (80, 50) if interval_coverage(session, self.name) else ()
-        _set_data(self._bands, _bands(times, mean, sd, good, shares))
+        widths = {
+            share: _half_widths(buffer, self.name, share, begin, now + 1e-6)
+            for share in shares
+        }
+        _set_data(self._bands, _bands(times, mean, good, widths))
         step = 1 / float(buffer.info.rate)
         missing = [
             (float(times[a]), float(times[b - 1]) + step)
@@ -321,19 +339,31 @@ def spaced_labels(marks: list[Marker], apart: float) -> list[str]:
     return labels
 
 
+def _half_widths(
+    buffer: RingBuffer, name: str, share: int, begin: float, end: float
+) -> Array:
+    """Return half the length of an interval at each time.
+
+    The estimator gives calibrated ones; without them, the distribution is normal.
+    """
+    names = buffer.info.names
+    if (column := f"{name}.ci{share}") in names:
+        return buffer.column(column, begin, end)[1]
+    return _Z[share] * buffer.column(f"{name}.sd", begin, end)[1]
+
+
 def _bands(
     times: Array,
     mean: Array,
-    sd: Array,
     good: npt.NDArray[np.bool_],
-    shares: tuple[int, ...],
+    widths: Mapping[int, Array],
 ) -> dict[str, list[Any]]:
     """Return the outlines of intervals, one per uninterrupted run of estimates."""
     out: dict[str, list[Any]] = {"x": [], "y": [], "a": []}
-    for share in shares:
+    for width in widths.values():
         for a, b, _ in code_runs(good.astype(float)):
-            t, m, s = times[a:b], mean[a:b], _Z[share] * sd[a:b]
-            low, high = np.clip(m - s, -1.05, 1.05), np.clip(m + s, -1.05, 1.05)
+            t, m, s = times[a:b], mean[a:b], width[a:b]
+            low, high = np.clip(m - s, -_EDGE, _EDGE), np.clip(m + s, -_EDGE, _EDGE)
             out["x"].append(np.concatenate([t, t[::-1]]))
             out["y"].append(np.concatenate([low, high[::-1]]))
             out["a"].append(0.16)

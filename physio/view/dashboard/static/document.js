@@ -16,6 +16,13 @@ const updateTexts = () => {
     fresh.innerHTML = outbox.data.html[i]
     morph(element, fresh)
   }
+  showPanels()
+}
+const showPanels = () => { // panels without anything to show leave, and the others fill the page
+  const text = document.getElementById("panels")?.textContent
+  if (!text) return
+  const shown = new Set(text.split(" "))
+  for (const panel of document.querySelectorAll("[data-panel]")) panel.hidden = !shown.has(panel.dataset.panel)
 }
 outbox.properties.data.change.connect(updateTexts)
 updateTexts()
@@ -74,6 +81,12 @@ document.addEventListener("change", (event) => {
   const { view } = event.target.dataset
   if (view) send({ kind: "view", label: view, value: event.target.value })
 })
+document.addEventListener("change", ({ target }) => {
+  if (target.id !== "kind") return
+  for (const part of document.querySelectorAll(".kind")) part.hidden = part.dataset.kindName !== target.value
+})
+const system = matchMedia("(prefers-color-scheme: dark)")
+if (new URLSearchParams(location.search).has("system")) system.addEventListener("change", () => location.replace(location.pathname))
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return
   const typing = event.target.matches?.("input:not([type=range]), select, textarea")

@@ -1,0 +1,1 @@
+"""RBTransformer by protocol on two laboratories, beside controls."""

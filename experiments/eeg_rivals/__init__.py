@@ -1,0 +1,1 @@
+"""Rivals of band power in EEG: covariances, aperiodic slope, muscles."""

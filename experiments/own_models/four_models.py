@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -106,7 +108,8 @@ steps = [
 ]"""
 ONNX: Final = """use = "physio.training.onnx_learner:OnnxLearner"
 path = "elsewhere.onnx"
-scale = "{scale}\""""
+scale = "{scale}"
+passes_missing = true"""
 NETWORK: Final = """use = "physio.training.torch_learner:TorchLearner"
 network = "{network}"
 epochs = {epochs}
@@ -239,7 +242,8 @@ def write_onnx(plan: Plan, file: TrainingFile, path: Path) -> None:
     tokens = labelled_tokens(plan, file, plan.elsewhere)
     last: Any = LogisticRegression(max_iter=2000) if plan.classes else Ridge(10.0)
     whole = np.isfinite(tokens.x).all(axis=1)
-    fitted = make_pipeline(StandardScaler(), last).fit(tokens.x[whole], tokens.y[whole])
+    pipeline = make_pipeline(SimpleImputer(), StandardScaler(), PCA(6), last)
+    fitted = pipeline.fit(tokens.x[whole], tokens.y[whole])
     path.write_bytes(to_graph(fitted, tokens.x.shape[1]).tobytes())
 
 

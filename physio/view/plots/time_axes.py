@@ -125,7 +125,9 @@ class TimeAxes:
         top = 0.75 + 0.19 * len(lines)  # height of the title and the strip (inches)
         height = top + 0.75 + 0.95 * sum(heights)
         self._inch = 1 / height
-        self.figure = PlainTextFigure(figsize=(12, height), dpi=100, facecolor="white")
+        self.figure = PlainTextFigure(
+            figsize=(12, height), dpi=100, facecolor="white", layout="none"
+        )
         grid = self.figure.add_gridspec(
             max(1, len(heights)), 1, height_ratios=list(heights) or [1], hspace=0.12,
             left=0.118, right=0.985, top=1 - top / height, bottom=0.7 / height,

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from physio.offline.synchrony import LABEL
-
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -34,7 +32,8 @@ def dyad_figure(
 
     figure = Figure(figsize=(11, 1 + 2.6 * len(tracks)), layout="constrained")
     figure.suptitle(f"{names[0]} and {names[1]}", fontsize=12)
-    figure.supxlabel(f"time (min) - {LABEL}", fontsize=9)
+    provenance = table["provenance"].iloc[0]
+    figure.supxlabel(f"time (min) - {provenance}", fontsize=9)
     axes: Any = figure.subplots(2 * len(tracks), 1, sharex=True, squeeze=False)[:, 0]
     rows = table.set_index("measure")
     for i, (measure, track) in enumerate(tracks.items()):

@@ -107,9 +107,8 @@ def analyze(
     entities = entities_of(path, participant, session, task)
     applied = chosen_edits(path, recording, edits, rater, entities)
     analysis = run(recording, settings=settings, edits=applied)
-    if applied is None:
-        table = analysis.spans(spans)
-    else:
+    table = analysis.spans(spans)
+    if applied is not None:
         table = spans_beside(analysis, run(recording, settings=settings), spans)
     responses = analysis.events(
         [t for t, _ in marks], window, [label for _, label in marks]

@@ -50,7 +50,7 @@ def spans_beside(
         table.attrs = attributes
         rows = pd.MultiIndex.from_frame(table[SPAN_KEY])
     known = other.drop_duplicates(SPAN_KEY).set_index(SPAN_KEY)["value"]
-    at = table.columns.get_loc("value") + 1
+    at = list(table.columns).index("value") + 1
     table.insert(at, "value_without_edits", known.reindex(rows).to_numpy(float))
     return table
 

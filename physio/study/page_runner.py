@@ -136,7 +136,7 @@ class PageRunner(ProtocolRunner):
             refusal = ""
             try:
                 self._take_message(message, now)
-            except (ValueError, TypeError, KeyError, OverflowError) as error:
+            except (ValueError, TypeError, KeyError) as error:
                 refusal = str(error) or type(error).__name__
             if self.link is not None:
                 self.link.reply(message, refusal)
@@ -374,14 +374,13 @@ class PageRunner(ProtocolRunner):
         self.stop("the participant did not consent")
 
     def _take_answer(self, value: Any) -> None:
-        number = _number({"value": value}, "value")
-        if math.isnan(number):
-            raise ValueError(f"an answer is a number, not {repr(value)[:40]}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"an answer is a number, not {value!r}")
         question = self.question
         whole = question is not None and question[0].kind != "visual analogue"
-        if whole and not number.is_integer():
-            raise ValueError(f"an answer is a whole number, not {number:g}")
-        super().take(number)
+        if whole and value != int(value):
+            raise ValueError(f"an answer is a whole number, not {value:g}")
+        super().take(float(value))
         self._turn += 1
 
     def _take_rating(self, content: Mapping[str, Any], now: float) -> None:
@@ -422,7 +421,7 @@ class PageRunner(ProtocolRunner):
         elif kind == "break" and self.state == "break" and over:
             self._finish(now)
         elif kind == "thanks" and self.state == "waiting" and now >= self._since + TAIL:
-            self._end_session(now)
+            self.state = "over"
 
     def _start(self, at: float) -> None:
         """Begin the present step, and its condition if it is the first of it."""
@@ -506,11 +505,8 @@ class PageRunner(ProtocolRunner):
 
 
 def _number(content: Mapping[str, Any], key: str) -> float:
-    """Return a finite number of a message; NaN if there is none."""
+    """Return a number of a message; NaN if there is none."""
     value = content.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
-    try:
-        return float(value) if math.isfinite(value) else math.nan
-    except OverflowError:  # an integer beyond floats
-        return math.nan
+    return float(value)

@@ -5,7 +5,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from physio.cli import app
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.edits import EditHistory
+from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan
 from physio.io import xdf
 from physio.offline.analysis import analyze
@@ -176,6 +177,36 @@ def test_the_page_holds_no_condition_no_marker_and_no_time(opened: Opened) -> No
     assert described["events"] == []
     assert [s["label"] for s in described["segments"]] == ["", ""]
     assert not opened.file.exists()
+
+
+def test_triggers_and_stimulus_sensors_are_hidden_while_blind() -> None:
+    wave = np.arange(1280.0)
+    eeg = block("cap.eeg", "eeg", "uV", 128, np.c_[wave, wave, wave], "Cz", "S", "P")
+    kinds = (Channel("Cz", "eeg", "uV"), Channel("Status", "stim", "1"),
+             Channel("Photodiode 1", "eeg", "uV"))  # fmt: skip
+    eeg = replace(eeg, info=replace(eeg.info, channels=kinds))
+    whole = Recording({b.info.name: (b,) for b in (
+        block("pc.audio", "misc", "1", 128, wave), eeg,
+        block("cap.stim", "stim", "1", 128, wave),
+        block("armband.ppg", "bio", "1", 128, wave, "light"),
+    )})  # fmt: skip
+    source = EditorSource(
+        whole, (), EditMarks(whole), lambda *_: None, lambda: AT
+    )  # fmt: skip
+    state = EditSession(source, EditHistory("p07.xdf", "0", "r1", 3))
+    shown = {s["name"]: [c["name"] for c in s["channels"]]
+             for s in state.description()["streams"]}  # fmt: skip
+    assert shown == {"cap.eeg": ["Cz"], "armband.ppg": ["light"]}
+    assert len(state.tile(0, 12, 0)) == 2 * COLUMNS * 4
+    with pytest.raises(ValueError, match="no stream 2"):
+        state.tile(2, 12, 0)
+    with pytest.raises(ValueError, match="no channel 'Status': Cz$"):
+        state.apply({"kind": "bad", "stream": "cap.eeg", "channels": ["Status"],
+                     "begin": 1, "end": 2})  # fmt: skip
+    state.apply({"kind": "unblind", "why": "look at the triggers"})
+    shown = [s["name"] for s in state.description()["streams"]]
+    assert shown == ["pc.audio", "cap.eeg", "cap.stim", "armband.ppg"]
+    assert len(state.tile(1, 12, 0)) == 3 * 2 * COLUMNS * 4
 
 
 def test_unblinding_shows_them_and_is_stored(opened: Opened) -> None:

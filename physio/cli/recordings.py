@@ -112,6 +112,7 @@ def export(
     """
     from physio.datasets.open_recording import read
     from physio.io.anonymize import anonymize as without_identity
+    from physio.io.anonymize import anonymize_edits
 
     if kind not in ("bids", *_WRITERS):
         raise ValueError(
@@ -120,11 +121,14 @@ def export(
     entities = {"participant": participant, "session": session, "task": task}
     chosen = _chosen(path, e4_session, entities)
     recording = corrected(read(path, board=board, columns=columns, **chosen), channels)
+    named = recording
     if anonymise:
         recording = without_identity(recording, keep_labels=keep_labels)
     _prepare(out, anonymise=anonymise)
     if kind == "bids":
-        used = _edits(path, recording, edits, rater, chosen, anonymise=anonymise)
+        used = _edits(path, recording, edits, rater, chosen)
+        if used is not None and anonymise:
+            used = anonymize_edits(used, named, recording)
         whole = not anonymise
         _to_bids(recording, path, out, entities, eeg_format, used, whole=whole)
     else:
@@ -157,21 +161,13 @@ def _edits(
     use: bool,
     rater: str,
     selected: dict[str, str],
-    *,
-    anonymise: bool,
 ) -> "Edits | None":
-    """Return the edits by eye of a recording; without texts and dates if anonymised."""
-    from dataclasses import replace
-
+    """Return the edits by eye of a recording, and state them."""
     names = (selected.get(n, "") for n in ("participant", "session", "task"))
     edits = chosen_edits(path, recording, use, rater, entities_of(path, *names))
-    if edits is None:
-        return None
-    say(edits.sentence)
-    if not anonymise:
-        return edits
-    active = tuple(replace(e, why="", at="") for e in edits.active)
-    return replace(edits, active=active, sentence="edited by eye")
+    if edits is not None:
+        say(edits.sentence)
+    return edits
 
 
 def _prepare(out: Path, *, anonymise: bool) -> None:

@@ -18,6 +18,7 @@ from physio.core.events import Events, event_stream
 from physio.datasets.base import ConditionSpan
 from physio.datasets.open_recording import read
 from physio.io import xdf
+from physio.io.anonymize import anonymize, anonymize_edits
 from physio.offline.analysis import Analysis, analyze
 from physio.offline.edits_file import (
     EditedRecording,
@@ -32,7 +33,7 @@ from physio.offline.rater_agreement import (
     icc_2_1,
     rated,
 )
-from synthetic_signals import ECG, EDA, TRUE, session
+from synthetic_signals import ECG, EDA, TRUE, block, recording, session
 
 AT = "2026-04-12T10:00:00+00:00"
 SPANS = (ConditionSpan("rest", 0.0, 60.0), ConditionSpan("task", 60.0, 120.0))
@@ -468,6 +469,27 @@ def test_bids_holds_the_edits_as_a_derivative_and_the_samples_as_they_were(
     texts = [p.read_text("utf-8") for p in hidden.rglob("*desc-edits*")]
     assert len(texts) == 2
     assert not any(word in text for text in texts for word in ("asleep", "2026", "pil"))
+
+
+def test_anonymised_edits_name_no_device_channel_and_rater() -> None:
+    whole = replace(recording(
+        block("anna-e4.eda", "gsr", "uS", 4, np.ones(40), "A00123"),
+        block("anna-cap.eeg", "eeg", "uV", 8, np.ones((80, 2)), "Cz", "of anna"),
+    ), events={"anna.buttons": Events(
+        event_stream("anna.buttons"), 10.0, np.array([1.0]), np.empty((1, 0)), ("x",)
+    )})  # fmt: skip
+    edits = history(
+        bad("anna-e4.eda", 1, 2, "A00123"), bad("anna-cap.eeg", 3, 4, "of anna"),
+        bad("anna-cap.eeg", 4, 5), ("exclude", {"begin": 0.0, "end": 5.0}),
+        bad("anna-old.eda", 1, 2), bad("anna-cap.eeg", 3, 4, "anna"), rater="anna",
+    )  # fmt: skip
+    hidden = anonymize_edits(edits.on_clock(0.0, "anna.jsonl"), whole, anonymize(whole))
+    assert [(e.stream, e.channels) for e in hidden.active] == [
+        ("device1.eda", ("eda1",)), ("device2.eeg", ("eeg1",)), ("device2.eeg", ()),
+        ("", ()),
+    ]  # fmt: skip
+    assert {e.rater for e in hidden.active} == {"rater1"}
+    assert "anna" not in repr(hidden)
 
 
 def test_a_report_has_a_section_on_edits(outputs: Path) -> None:

@@ -19,6 +19,7 @@ from physio.datasets.base import ConditionSpan
 from physio.datasets.open_recording import read
 from physio.io import xdf
 from physio.io.anonymize import anonymize, anonymize_edits
+from physio.io.bids.bids_export import export
 from physio.offline.analysis import Analysis, analyze
 from physio.offline.edits_file import (
     EditedRecording,
@@ -246,6 +247,47 @@ def test_a_folder_is_hashed_by_its_files(tmp_path: Path) -> None:
     session_folder.mkdir()
     xdf.write(session_folder / "recording.xdf", session())
     assert EditedRecording.of(session_folder).base.name == "recording.xdf"
+
+
+def test_what_lies_beside_the_files_of_a_folder_does_not_matter(tmp_path: Path) -> None:
+    band = tmp_path / "e4"
+    band.mkdir()
+    for name, unit in (("EDA", 4), ("TEMP", 4)):
+        (band / f"{name}.csv").write_text(f"1544000000.0\n{unit}.0\n1\n2\n", "utf-8")
+    tables = tmp_path / "tables"
+    run = CliRunner().invoke
+    assert (
+        run(app, ["export", str(band), str(tables), "--format", "csv"]).exit_code == 0
+    )
+    other = tmp_path / "other"
+    (other / "sub").mkdir(parents=True)
+    (other / "sub" / "a.dat").write_text("1", "utf-8")
+    for folder in (band, tables, other):
+        first = EditedRecording.of(folder).sha256()
+        (folder / "figures").mkdir()
+        (folder / "results").mkdir()
+        for name in (
+            ".DS_Store", "report.html", "figures/1.png", "results/analysis.json",
+            "results/spans.csv", "results/EDA.csv",
+        ):  # fmt: skip
+            (folder / name).write_text("1544000000.0\n4.0\n1\n", "utf-8")
+        assert EditedRecording.of(folder).sha256() == first
+        moved = folder.rename(tmp_path / f"{folder.name} of Monday")
+        assert EditedRecording.of(moved).sha256() == first
+    (moved / "sub" / "a.dat").write_text("2", "utf-8")
+    assert EditedRecording.of(moved).sha256() != first
+
+
+def test_a_bids_recording_has_one_hash_however_its_path_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(session(), tmp_path / "films", participant="01", task="rest")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "films")
+    paths = ("films", "../" + tmp_path.name + "/films", "link", tmp_path / "films")
+    places = [EditedRecording.of(Path(p), "sub-01_task-rest") for p in paths]
+    assert len(places[0].files) > 1
+    assert len({place.sha256() for place in places}) == 1
 
 
 # Effect.

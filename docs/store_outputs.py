@@ -19,7 +19,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 MOST_TEXT: Final = 6_000
 """Characters of a text that are stored."""
 
-_KINDS: Final = ("image/png", "text/html", "text/plain")
+_KINDS: Final = ("image/png", "text/html", "text/markdown", "text/plain")
 
 
 def main(names: list[str]) -> None:
@@ -56,7 +56,11 @@ def _reduced(output: Any) -> Any:
         return None if output.name == "stderr" else _shortened(output)
     if output.output_type == "error":
         raise RuntimeError(f"{output.ename}: {output.evalue}")
-    data = {kind: output.data[kind] for kind in _KINDS if kind in output.data}
+    data = {
+        kind: str(output.data[kind]).replace(str(ROOT), ".")
+        for kind in _KINDS
+        if kind in output.data
+    }
     page = data.get("text/html", "")
     if "<script" in page or len(page) > MOST_TEXT:
         data.pop("text/html", None)

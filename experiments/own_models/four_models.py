@@ -24,7 +24,13 @@ from physio.evaluation.evaluate import Evaluation, EvaluationOptions, side_by_si
 from physio.models import model_card
 from physio.offline.compute import estimate
 from physio.training.live_ticks import TickReader
-from physio.training.moments import moments_of, shared_columns
+from physio.training.moments import (
+    RecordingMoments,
+    baseline_prior,
+    moments_of,
+    relative,
+    shared_columns,
+)
 from physio.training.sklearn_learner import to_graph
 from physio.training.sources import DataSource, open_source
 from physio.training.train_card import session_line, write_weights
@@ -209,7 +215,7 @@ class TrainedModel(NamedTuple):
 
 
 class LabelledTokens(NamedTuple):
-    """Tokens, shape (n, f), and their classes or ratings, shape (n,)."""
+    """Tokens as a model reads them, shape (n, f), and their labels, shape (n,)."""
 
     x: Array
     y: Array
@@ -218,10 +224,15 @@ class LabelledTokens(NamedTuple):
 def labelled_tokens(
     plan: Plan, file: TrainingFile, codes: Iterable[str]
 ) -> LabelledTokens:
-    """Return tokens of some participants, and their classes or ratings."""
+    """Return tokens of some participants, and their classes or ratings.
+
+    A session gives a model its features less the level of the baseline, here the mean
+    over participants: so must whoever trains a file elsewhere.
+    """
     source = DataSource(plan.dataset, plan.folder, tuple(codes))
     reader = TickReader(file.chains, None, file.trust)
-    x, y = [], []
+    parts: list[RecordingMoments] = []
+    y: list[float] = []
     for entry in open_source(source, [file.path.parent, Path()], file.trust).entries:
         ticks = reader.read(entry)
         settings = replace(
@@ -232,9 +243,11 @@ def labelled_tokens(
             plan.classes.index(s.name) if plan.classes else s.answers["arousal"]
             for s in ticks.spans
         ]
-        x.append(moments.x)
+        parts.append(moments)
         y += [labels[k] for k in moments.span]
-    return LabelledTokens(np.concatenate(x), np.array(y))
+    prior = baseline_prior(parts, file.features.every)
+    x = np.concatenate([relative(part, prior)[0] for part in parts])
+    return LabelledTokens(x, np.array(y))
 
 
 def write_onnx(plan: Plan, file: TrainingFile, path: Path) -> None:

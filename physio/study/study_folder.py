@@ -314,18 +314,37 @@ class Study:
 
 @contextmanager
 def replace_folder(folder: Path) -> Iterator[Path]:
-    """Yield a new folder that replaces ``folder`` when the block ends without error."""
-    new = folder.with_name(f".{folder.name}.new")
+    """Yield a new folder that replaces ``folder`` when the block ends without error.
+
+    Folders inside it that the new one lacks stay, as the epochs beside a table.
+    """
+    new, old = (folder.with_name(f".{folder.name}.{k}") for k in ("new", "old"))
+    _restore_folders(old, folder)  # of a run that was killed meanwhile
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700, parents=True)
     try:
         yield new
         for path in new.iterdir():
             path.chmod(0o600)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
         new.rename(folder)
+        _restore_folders(old, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _restore_folders(old: Path, folder: Path) -> None:
+    """Move what must stay of a replaced folder to the new one, and remove the rest."""
+    if not old.is_dir():
+        return
+    if not folder.exists():
+        old.rename(folder)
+        return
+    for path in list(old.iterdir()):
+        if path.is_dir() and not (folder / path.name).exists():
+            path.rename(folder / path.name)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _stimulus_orders(design: Design, seed: int) -> dict[str, list[list[str]]]:

@@ -29,6 +29,7 @@ WIRED = {
     "E4": "test_empatica_live.py",
     "H10": "test_polar_live.py",
     "Inlet": "test_lsl_live.py",
+    "Triggers": "../devices/test_serial_port.py",
     "VeritySense": "test_polar_live.py",
 }
 """Devices of hardware or networks, and the tests in real time that hold them to law."""

@@ -120,6 +120,11 @@ def test_distributions_are_relative_to_the_baseline_and_short_ones_hollow() -> N
     hollow = [patch.get_facecolor()[3] == 0 for patch in rate.patches]
     assert hollow == [False, True, True, True]  # 57 s are less than a minute
     assert distribution_figure(chosen, PARTS[:1]) is None
+    names = ("neutral", "forest walk", "interest", "resting 2")
+    parts = [ConditionInterval(n, 10.0 * k, 10.0 * k + 9) for k, n in enumerate(names)]
+    assert baseline_of(parts) == 3
+    late = [ConditionInterval("baseline", 500.0, 600.0), PARTS[0]]
+    assert distribution_figure(chosen, late) is None  # no value in the baseline
 
 
 def test_conditions_shorter_than_a_window_are_named() -> None:

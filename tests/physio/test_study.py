@@ -650,3 +650,24 @@ def test_a_study_is_begun_from_its_own_plan(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="names the session file"):
         Study.begin(tmp_path / "films", plan / "study.toml")
     assert not (tmp_path / "films").exists()
+
+
+def test_results_that_are_replaced_leave_the_folders_beside_them(
+    tmp_path: Path,
+) -> None:
+    from physio.study.study_folder import replace_folder
+
+    derived = tmp_path / "derived"
+    (derived / "epochs").mkdir(parents=True)
+    (derived / "epochs" / "e.csv").write_text("1", "utf-8")
+    (derived / "table.csv").write_text("old", "utf-8")
+    with replace_folder(derived) as new:
+        (new / "results.json").write_text("{}", "utf-8")
+    names = sorted(str(p.relative_to(derived)) for p in derived.rglob("*"))
+    assert names == ["epochs", "epochs/e.csv", "results.json"]
+    assert [p.name for p in tmp_path.iterdir()] == ["derived"]
+    # A run that was killed between the two renames.
+    derived.rename(tmp_path / ".derived.old")
+    with pytest.raises(RuntimeError), replace_folder(derived):
+        raise RuntimeError
+    assert (derived / "epochs" / "e.csv").read_text("utf-8") == "1"

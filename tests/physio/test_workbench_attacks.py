@@ -207,6 +207,20 @@ def test_names_are_arguments_and_never_options_or_programs(target: Target) -> No
     assert not (target.folder / "gone").exists()
 
 
+def test_a_file_of_the_folder_is_not_run(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("open('hijacked', 'w')\n", "utf-8")
+    (tmp_path / "s.toml").write_text("[devices.x]\n", "utf-8")
+    bench = Workbench(tmp_path)
+    item = item_of(bench.folder, bench.folder / "s.toml")
+    assert item is not None
+    choice = {"participant": "p1", "consent": "c"}
+    job = bench.jobs.start(planned("live", [item], choice, bench.folder))
+    assert job.process is not None
+    assert job.process.wait(120) == 2  # the file is refused, in one sentence
+    bench.close()
+    assert not (tmp_path / "hijacked").exists()
+
+
 def part(key: str, offset: int, data: bytes) -> dict[str, Any]:
     return {"key": key, "offset": offset, "data": base64.b64encode(data).decode()}
 

@@ -1,5 +1,6 @@
 """Figure of the distributions of measures in each condition."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -70,11 +71,11 @@ def measures(features: Block | None, estimates: Block | None) -> list[Measure]:
 def baseline_of(parts: Sequence[ConditionInterval]) -> int:
     """Return the number of the condition that serves as the baseline of figures.
 
-    The first whose name contains "baseline", else "rest", else the first.
+    The first whose name has the word "baseline", else "rest", else the first.
     """
-    for word in ("baseline", "rest"):
+    for words in (r"baseline", r"rest(ing)?"):
         for i, part in enumerate(parts):
-            if word in part.name.lower():
+            if re.search(rf"(?<![a-z]){words}(?![a-z])", part.name.lower()):
                 return i
     return 0
 
@@ -84,15 +85,17 @@ def distribution_figure(
 ) -> Figure | None:
     """Draw each measure in each condition, less its mean in the baseline.
 
-    Boxes have the quartiles of the values over time, whiskers the 5th and 95th
-    percentile. A box of a condition shorter than the measure's window is hollow. None
-    with fewer than two conditions, or without a measure.
+    Measures without a value in the baseline are left out. Boxes have the quartiles of
+    the values over time, whiskers the 5th and 95th percentile. A box of a condition
+    shorter than the measure's window is hollow. None with fewer than two conditions, or
+    if no measure has a value in the baseline.
     """
     if len(parts) < 2 or not chosen:
         return None
     reference = baseline_of(parts)
-    drawn = [m for m in chosen if len(m.inside(parts[reference]))] or list(chosen)
-    drawn = drawn[:_MOST]
+    drawn = [m for m in chosen if len(m.inside(parts[reference]))][:_MOST]
+    if not drawn:
+        return None
     tint = condition_tints(parts)
     columns = 1 if len(parts) > 16 else 2
     rows = -(-len(drawn) // columns)
@@ -118,8 +121,7 @@ def _draw_boxes(
     reference: int,
     tint: dict[str, str],
 ) -> None:
-    base = measure.inside(parts[reference])
-    offset = float(base.mean()) if len(base) else 0.0
+    offset = float(measure.inside(parts[reference]).mean())
     for i, part in enumerate(parts):
         values = measure.inside(part) - offset
         if len(values) < _FEWEST:

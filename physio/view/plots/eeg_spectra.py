@@ -95,7 +95,7 @@ def eeg_spectra(
                 good = whole & (span <= _RANGE)
                 power, freqs = psd_array_welch(
                     flat, rate, 1.0, min(60.0, 0.45 * rate), n_fft=width,
-                    verbose="error",
+                    window="hann", verbose="error",
                 )  # fmt: skip
                 key = part.name
                 sums[key] = sums.get(key, 0.0) + (power * good[:, :, None]).sum(0)

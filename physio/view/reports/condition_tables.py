@@ -30,9 +30,15 @@ SHORT: Final = "†"
 
 
 def add_estimates(
-    page: HtmlReport, estimates: Block, parts: Sequence[ConditionInterval]
+    page: HtmlReport,
+    estimates: Block,
+    parts: Sequence[ConditionInterval],
+    begin: float,
 ) -> None:
-    """Add the table of estimates and probabilities by condition."""
+    """Add the table of estimates and probabilities by condition.
+
+    ``begin``: begin of the recording (s, session clock).
+    """
     names = estimated_dimensions(estimates.info)
     conditions = condition_names(estimates.info)
     scales = scale_names(estimates.info)
@@ -42,7 +48,7 @@ def add_estimates(
     for i, part in enumerate(parts):
         inside = (estimates.times >= part.begin) & (estimates.times < part.end)
         row: dict[str, Any] = {
-            "from (s)": f"{part.begin - parts[0].begin:.0f}",
+            "from (s)": f"{part.begin - begin:.0f}",
             "duration (s)": f"{part.end - part.begin:.0f}",
         }
         for name in names:

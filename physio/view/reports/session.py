@@ -130,7 +130,7 @@ def session_report(
     )
     page.figure(figure, _overview_caption(estimates, conditions), "overview")
     if estimates is not None:
-        add_estimates(page, estimates, parts)
+        add_estimates(page, estimates, parts, recording.begin)
     if features is not None:
         add_features(page, features, parts)
         if (course := feature_figure(features, conditions, title)) is not None:
@@ -175,16 +175,20 @@ def _add_distributions(
     estimates: Block | None,
     conditions: Sequence[ConditionInterval],
 ) -> None:
-    figure = distribution_figure(measures(features, estimates), conditions)
+    chosen = measures(features, estimates)
+    figure = distribution_figure(chosen, conditions)
     if figure is None:
         return
     i = baseline_of(conditions)
+    absent = [m.name for m in chosen if not len(m.inside(conditions[i]))]
+    without = f" Without a value in the baseline: {', '.join(absent)}."
     page.figure(
         figure,
         "Values over time in each condition, less the mean of the participant's own "
         f"baseline ({i + 1}. {conditions[i].name}): median, quartiles, 5th and 95th "
         "percentile. Values of neighbouring times overlap: a box is no interval of a "
-        "mean. Hollow and dashed: the condition is shorter than the window.",
+        "mean. Hollow and dashed: the condition is shorter than the window."
+        + (without if absent else ""),
         "distributions",
     )
 

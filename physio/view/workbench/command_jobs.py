@@ -13,9 +13,12 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, Final
 
+import physio
 from physio.core.operating_system import IS_WINDOWS, separate_group
 from physio.core.printable import printable
 from physio.view.workbench.actions import PlannedCommand
+
+_PACKAGES: Final = Path(physio.__file__).resolve().parents[1]
 
 RUNNING: Final = 6
 """Maximum number of commands that run at the same time."""
@@ -99,9 +102,12 @@ class CommandJobs:
                 raise ValueError(f"{RUNNING} commands run already: stop one first")
             self._number += 1
             job = CommandJob(self._number, command)
-            path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
+            # Files of the folder, as a typer.py, must not be imported: hence -P.
+            given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+            paths = (_PACKAGES, *(Path(p).resolve() for p in given if p))
+            path = os.pathsep.join(map(str, paths))
             job.process = subprocess.Popen(
-                [sys.executable, "-m", "physio", *command.arguments],
+                [sys.executable, "-P", "-m", "physio", *command.arguments],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -95,7 +95,7 @@ def anonymize(recording: Recording, *, keep_labels: bool = False) -> Recording:
             for b in blocks
         )
     for name, happened in recording.events.items():
-        if not _is_kept(name):
+        if not _stays(name):
             continue
         names.add_channels(happened.info)
         info = names.info(happened.info)
@@ -126,7 +126,7 @@ def anonymize_edits(edits: Edits, recording: Recording, anonymised: Recording) -
         The same after `anonymize`.
     """
     before = [b[0].info for b in recording.streams.values()]
-    before += [e.info for name, e in recording.events.items() if _is_kept(name)]
+    before += [e.info for name, e in recording.events.items() if _stays(name)]
     after = [b[0].info for b in anonymised.streams.values()]
     after += [e.info for e in anonymised.events.values()]
     names = {"": ("", dict[str, str]())}
@@ -143,7 +143,7 @@ def anonymize_edits(edits: Edits, recording: Recording, anonymised: Recording) -
     return Edits(tuple(active), "edited by eye")
 
 
-def _is_kept(name: str) -> bool:
+def _stays(name: str) -> bool:
     """Return whether events are kept: those of the session itself are not."""
     return not name.startswith("session.") or base_name(name) in (MARKERS, RATINGS)
 

@@ -200,7 +200,7 @@ def test_triggers_and_stimulus_sensors_are_hidden_while_blind() -> None:
     assert len(state.tile(0, 12, 0)) == 2 * COLUMNS * 4
     with pytest.raises(ValueError, match="no stream 2"):
         state.tile(2, 12, 0)
-    with pytest.raises(ValueError, match="no channel 'Status': Cz$"):
+    with pytest.raises(ValueError, match=r"no channel 'Status': Cz$"):
         state.apply({"kind": "bad", "stream": "cap.eeg", "channels": ["Status"],
                      "begin": 1, "end": 2})  # fmt: skip
     state.apply({"kind": "unblind", "why": "look at the triggers"})

@@ -112,7 +112,6 @@ def export(
     """
     from physio.datasets.open_recording import read
     from physio.io.anonymize import anonymize as without_identity
-    from physio.io.anonymize import anonymize_edits
 
     if kind not in ("bids", *_WRITERS):
         raise ValueError(
@@ -121,16 +120,14 @@ def export(
     entities = {"participant": participant, "session": session, "task": task}
     chosen = _chosen(path, e4_session, entities)
     recording = corrected(read(path, board=board, columns=columns, **chosen), channels)
-    named = recording
+    whole = recording
     if anonymise:
         recording = without_identity(recording, keep_labels=keep_labels)
     _prepare(out, anonymise=anonymise)
     if kind == "bids":
-        used = _edits(path, recording, edits, rater, chosen)
-        if used is not None and anonymise:
-            used = anonymize_edits(used, named, recording)
-        whole = not anonymise
-        _to_bids(recording, path, out, entities, eeg_format, used, whole=whole)
+        used = _edits(path, (whole, recording), edits, rater, chosen)
+        is_whole = not anonymise
+        _to_bids(recording, path, out, entities, eeg_format, used, whole=is_whole)
     else:
         _WRITERS[kind](recording, out)
     _say_written(out, json_path)
@@ -157,17 +154,24 @@ def _chosen(path: Path, e4_session: str, entities: dict[str, str]) -> dict[str, 
 
 def _edits(
     path: Path,
-    recording: "Recording",
+    recordings: "tuple[Recording, Recording]",
     use: bool,
     rater: str,
     selected: dict[str, str],
 ) -> "Edits | None":
-    """Return the edits by eye of a recording, and state them."""
+    """Return the edits by eye of a recording, and state them.
+
+    The second recording is the exported one, which may be anonymised.
+    """
+    from physio.io.anonymize import anonymize_edits
+
+    whole, exported = recordings
     names = (selected.get(n, "") for n in ("participant", "session", "task"))
-    edits = chosen_edits(path, recording, use, rater, entities_of(path, *names))
-    if edits is not None:
-        say(edits.sentence)
-    return edits
+    edits = chosen_edits(path, exported, use, rater, entities_of(path, *names))
+    if edits is None:
+        return None
+    say(edits.sentence)
+    return edits if exported is whole else anonymize_edits(edits, whole, exported)
 
 
 def _prepare(out: Path, *, anonymise: bool) -> None:

@@ -119,10 +119,8 @@ def export(
         )
     entities = {"participant": participant, "session": session, "task": task}
     chosen = _chosen(path, e4_session, entities)
-    recording = corrected(read(path, board=board, columns=columns, **chosen), channels)
-    whole = recording
-    if anonymise:
-        recording = without_identity(recording, keep_labels=keep_labels)
+    whole = corrected(read(path, board=board, columns=columns, **chosen), channels)
+    recording = without_identity(whole, keep_labels=keep_labels) if anonymise else whole
     _prepare(out, anonymise=anonymise)
     if kind == "bids":
         used = _edits(path, (whole, recording), edits, rater, chosen)

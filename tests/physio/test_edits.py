@@ -504,7 +504,7 @@ def test_edits_of_one_participant_lie_on_the_clock_of_the_whole_file(
     info = replace(late.info, name="other.eda", participant="b")
     streams = {**first, "other.eda": (replace(late, info=info, t0=30.0),)}
     both = replace(whole, streams=streams)
-    place = EditedRecording("two", path, (path,))
+    place = EditedRecording("two", path, path.parent, (path,))
     path.write_bytes(b"x")
     edits = history(bad("other.eda", 0.0, 60.0))
     marked = replace(place.begin(), entries=edits.entries)

@@ -165,6 +165,21 @@ def test_conditions_that_overlap_or_exceed_the_recording_lose_nothing() -> None:
     assert [c.name for c in order.conditions] == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("gap", [0.0, 0.3])
+def test_a_condition_within_another_is_excluded_alone(gap: float) -> None:
+    """Bounds of a condition near those of the one around it do not join the two."""
+    whole, part = ConditionSpan("whole", 10.0, 70.0), (50.0, 70.0 - gap)
+    first = ConditionSpan("first", 10.0 + gap, 30.0)
+    order = ShownOrder.of(100.0, (whole, first, ConditionSpan("last", *part)), 2)
+    for at, span in ((20.0, (10.0 + gap, 30.0)), (40.0, (10.0, 70.0)), (60.0, part)):
+        shown = float(order.shown_times(np.array([at]))[0])
+        assert order.condition(shown) == span
+    names = {s.begin: [c.name for c in order.around(s)] for s in order.segments}
+    assert [names[k] for k in sorted(names)] == [
+        [], ["whole", "first"], ["whole"], ["whole", "last"], [],
+    ]  # fmt: skip
+
+
 # Entries.
 
 
@@ -268,7 +283,15 @@ def test_the_page_shows_what_an_analysis_finds(opened: Opened) -> None:
         ({"kind": "bad", "stream": ECG[0], "begin": "1", "end": 2}, "state where"),
         ({"kind": "bad", "stream": ECG[0], "begin": True, "end": 2}, "state where"),
         ({"kind": "bad", "stream": ECG[0], "begin": 1}, "needs an end"),
-        ({"kind": "bad", "stream": ECG[0], "begin": 1, "end": 1}, "no valid time"),
+        (
+            {"kind": "bad", "stream": ECG[0], "begin": 1, "end": 1},
+            r"bad has one time, 1\.000 s, where two differ",
+        ),
+        (
+            {"kind": "move beat", "stream": ECG[0], "channels": ["ecg"], "begin": 1,
+             "end": 1},
+            "move beat has one time",
+        ),
         ({"kind": "bad", "stream": ECG[0], "begin": -5, "end": 1}, "lies outside"),
         ({"kind": "bad", "stream": ECG[0], "begin": 1e9, "end": 2e9}, "lies outside"),
         (
@@ -401,6 +424,15 @@ def test_every_route_needs_the_cookie_and_the_origin(
     page = ask(server, "/edit", Cookie=cookie)[1]
     assert b'<script type="module" src' in page
     assert b" style=" not in page
+
+
+def test_a_recording_without_samples_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p07.xdf"
+    xdf.write(path, Recording({"a.x": (block("a.x", "misc", "1", 4, np.empty(0)),)}))
+    result = CliRunner().invoke(app, ["edit", str(path), "--no-open"])
+    assert "p07.xdf has no samples: there is nothing to correct" in str(
+        result.exception
+    )
 
 
 def test_commands_refuse_several_recordings_and_compare_two_raters(

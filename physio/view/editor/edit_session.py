@@ -247,6 +247,8 @@ class EditSession:
             settings["begin"], settings["end"] = self.order.condition(begin)
             return kind, settings
         settings |= self._place(kind, content)
+        if begin == end:
+            raise ValueError(f"{kind} has one time, {begin:.3f} s, where two differ")
         if kind == "bad":
             if math.isnan(end):
                 raise ValueError("a bad span needs an end")
@@ -301,11 +303,7 @@ class EditSession:
                 "excluded": bool(excluded.excluded(s.begin, s.end)),
                 "label": ""
                 if self.is_blind
-                else ", ".join(
-                    c.name
-                    for c in self.order.conditions
-                    if c.begin <= s.begin + 1e-6 and c.end >= s.end - 1e-6
-                ),
+                else ", ".join(c.name for c in self.order.around(s)),
             }
             for s in self.order.segments
         ]

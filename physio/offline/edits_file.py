@@ -58,6 +58,10 @@ class EditsChoice(NamedTuple):
     rater: str = ""
 
 
+BY_DEFAULT: Final = EditsChoice()
+"""The edits of the only rater."""
+
+
 @dataclass(frozen=True)
 class EditedRecording:
     """A recording and the place of its edits.

@@ -688,6 +688,18 @@ def test_a_report_has_a_section_on_edits(outputs: Path) -> None:
         assert text in section
 
 
+def test_a_report_takes_the_edits_of_the_named_rater(
+    file: Path, tmp_path: Path
+) -> None:
+    for rater in ("anna", "ben"):
+        store(file, bad(ECG[0], 5.0, 25.0), rater=rater)
+    out = tmp_path / "r.html"
+    command = ["report", str(file), "--out", str(out)]
+    result = CliRunner().invoke(app, [*command, "--rater", "ben"])
+    assert result.exit_code == 0, result.output
+    assert "rater ben): 1 bad span" in out.read_text("utf-8")
+
+
 def test_training_says_that_it_ignores_edits(file: Path, tmp_path: Path) -> None:
     from physio.offline.edits_file import unused_note
 

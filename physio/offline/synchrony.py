@@ -184,14 +184,14 @@ def _chance(windows: "_Windows", settings: SynchronySettings, least: int) -> Arr
         count = counts[enough]
         z = curves[enough].max(axis=1) * np.sqrt(count)
         parts.append(np.column_stack([z, coherences[enough] * count]))
-    kept = np.concatenate(parts)
-    if len(kept) < _FEWEST_SHIFTS:
+    surrogates = np.concatenate(parts)
+    if len(surrogates) < _FEWEST_SHIFTS:
         raise ValueError(
-            f"{len(kept)} of {len(shifts)} shifts in time leave {least} complete "
+            f"{len(surrogates)} of {len(shifts)} shifts in time leave {least} complete "
             f"windows, and chance needs {_FEWEST_SHIFTS}: the records have too many "
             "gaps, or give more --shifts"
         )
-    return kept
+    return surrogates
 
 
 def compare_recordings(

@@ -88,7 +88,9 @@ def test_missing_values_leave_windows_out() -> None:
     few[100:400] = common[100:400]  # 150 s
     with pytest.raises(ValueError, match="a synchrony needs 4"):
         synchrony(few, common, settings=QUICK)
-    with pytest.raises(ValueError, match="share 539.5 s, and a synchrony needs 540 s"):
+    with pytest.raises(
+        ValueError, match=r"share 539\.5 s, and a synchrony needs 540 s"
+    ):
         synchrony(common[:1079], common[:1079], settings=QUICK)
 
 

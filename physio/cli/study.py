@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 from zlib import crc32
 
@@ -196,7 +197,11 @@ def _run_session(
     clock = presented.clock()
     out = opened.next_session_folder(code)
 
+    decisions: list[bool] = []
+
     def write_log(event: str, **about: Any) -> None:
+        if event == "consent":
+            decisions.append(about["agreed"])
         opened.write_log(event, participant=code, session=out.name, **about)
 
     with ExitStack() as stack:
@@ -230,6 +235,12 @@ def _run_session(
         outcome = run_session(file, devices, clock, folder, options)
     write_log("ended", how=outcome.ended, faults=outcome.figures["faults"])
     say(f"{outcome.folder}: {outcome.ended}")
+    if decisions and not decisions[-1]:
+        say(
+            f"{code} did not consent, and the recording holds what came before: "
+            f"delete it with: physio delete {quote(str(opened.root))} "
+            f"--participant {code}"
+        )
 
 
 def _session(

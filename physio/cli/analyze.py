@@ -89,6 +89,7 @@ def analyze(
     from physio.offline.analysis import AnalysisSettings
     from physio.offline.analysis import analyze as run
     from physio.offline.analysis_files import analysis_paths, write_analysis
+    from physio.offline.edits_summary import spans_beside
 
     folder = output or path.with_name(f"{path.name.partition('.')[0]}_analysis")
     analysis_paths(folder)
@@ -108,8 +109,7 @@ def analyze(
     analysis = run(recording, settings=settings, edits=applied)
     table = analysis.spans(spans)
     if applied is not None:
-        unedited = run(recording, settings=settings).spans(spans)
-        table.insert(7, "value_without_edits", unedited["value"])
+        table = spans_beside(analysis, run(recording, settings=settings), spans)
     responses = analysis.events(
         [t for t, _ in marks], window, [label for _, label in marks]
     )

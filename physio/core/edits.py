@@ -1,7 +1,7 @@
 """Edits of a recording by eye: their history, with undo, and those in effect."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -125,26 +125,27 @@ class Edits:
         return f"excluded by eye ({first.rater})" + (f": {first.why}" * bool(first.why))
 
     def marked_share(
-        self, stream: str, channel: str, begin: float, end: float
+        self,
+        stream: str,
+        channel: str,
+        begin: float,
+        end: float,
+        parts: Collection[str] = (),
     ) -> float:
         """Return the share of a condition that is marked as bad (0 to 1).
 
-        A channel that is computed from several, such as ``F4-F3``, counts as marked
-        where one of them is.
+        A channel that is computed from several, such as ``F4-F3`` or an acceleration
+        from the axes ``parts``, counts as marked where one of them is.
         """
-        names = [n for n in (channel, *channel.split("-")) if n]
+        names = [n for n in (channel, *channel.split("-"), *parts) if n]
         spans = [
             e
             for e in self.of_kind("bad")
             if e.stream == stream
-            and (
-                not e.channels
-                or channel == "acceleration"
-                or any(n in e.channels for n in names)
-            )
+            and (not e.channels or any(n in e.channels for n in names))
         ]
-        parts = (e.overlap(begin, end) for e in spans)
-        return union_seconds(p for p in parts if p) / max(end - begin, 1e-9)
+        overlaps = (e.overlap(begin, end) for e in spans)
+        return union_seconds(o for o in overlaps if o) / max(end - begin, 1e-9)
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,8 @@ class Analysis:
         Properties of the recording: see `Recording`.
     edits
         Edits by eye that were applied; None without any.
+    deleted_scrs
+        Detected responses that they deleted, columns of ``scrs``.
 
     Notes
     -----
@@ -128,6 +130,12 @@ class Analysis:
     notes: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     edits: Edits | None = None
+    deleted_scrs: pd.DataFrame = field(default_factory=lambda: joined((), SCR_COLUMNS))
+
+    def parts_of(self, stream: str, channel: str) -> tuple[str, ...]:
+        """Return the channels from which one such as ``acceleration`` is computed."""
+        signal = self.signals.get(f"{stream}/{channel}")
+        return () if signal is None else tuple(signal.attrs.get("parts", ()))
 
     def spans(self, conditions: Iterable[HasSpan] = ()) -> pd.DataFrame:
         """Return a row per condition, stream and measure; see `span_table`.
@@ -193,7 +201,7 @@ def analyze(
     comes with its coverage and its share of artifacts.
     """
     chosen = settings or AnalysisSettings()
-    result = _Collected([], [], {}, [], edits)
+    result = _Collected([], [], {}, [], edits, [])
     if edits is not None:
         recording = mask_recording(recording, edits)
         result.notes.append(edits.sentence)
@@ -210,6 +218,8 @@ def analyze(
                 _add_heart(
                     result, beats, name, "interval", _variability(name, recording)
                 )
+            elif edits is not None:
+                result.notes.append(f"{name}: the edits by eye leave no beat of it")
     if not result.signals:
         names = ", ".join((*recording.streams, *recording.events)) or "nothing"
         reasons = "".join(f"; {note}" for note in result.notes)
@@ -228,6 +238,7 @@ def analyze(
         tuple(result.notes),
         dict(recording.metadata),
         edits,
+        _sorted(result.deleted, SCR_COLUMNS),
     )
 
 
@@ -236,12 +247,15 @@ def _with_edit_shares(table: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
     edits = analysis.edits
     if edits is None:
         return table.assign(edited_share=0.0, marked_share=0.0, exclusion="")
-    tables = analysis.beats, analysis.scrs
+    tables = analysis.beats, analysis.scrs, analysis.deleted_scrs
     columns = ["stream", "channel", "measure", "begin", "end"]
     rows = list(table[columns].itertuples(index=False, name=None))
     return table.assign(
-        edited_share=[edited_share(edits, tables, r[:2], r[2], r[3:]) for r in rows],
-        marked_share=[edits.marked_share(r[0], r[1], *r[3:]) for r in rows],
+        edited_share=[edited_share(tables, r[:2], r[2], r[3:]) for r in rows],
+        marked_share=[
+            edits.marked_share(name, channel, a, b, analysis.parts_of(name, channel))
+            for name, channel, _, a, b in rows
+        ],
         exclusion=[edits.excluded(*r[3:]) for r in rows],
     )
 
@@ -263,7 +277,8 @@ class _Collected(NamedTuple):
     scrs: list[pd.DataFrame]
     signals: dict[str, pd.DataFrame]
     notes: list[str]
-    edits: Edits | None = None
+    edits: Edits | None
+    deleted: list[pd.DataFrame]
 
     def note_edits(self, edited: EditedTable, stream: str, thing: str) -> pd.DataFrame:
         """Return an edited table; note edits without effect."""
@@ -352,6 +367,7 @@ def _skin(
         name, column = blocks[0].info.name, parts["conductance"]
         edited = edit_scrs(scrs, result.edits, name, channels[0].name, column)
         scrs = result.note_edits(edited, name, "SCR")
+        result.deleted.append(edited.deleted)
     result.scrs.append(scrs)
     units = dict.fromkeys(("conductance", "scl", "phasic"), "uS") | {"driver": "uS/s"}
     _add(result, parts, "skin", blocks[0].info.name, channels[0].name, units)
@@ -450,6 +466,7 @@ def _movement(
     track = analyze_movement(blocks, channels)
     name = blocks[0].info.name
     _add(result, track, "movement", name, "acceleration", {"activity": "g"})
+    track.attrs["parts"] = [c.name for c in channels]
 
 
 def _eeg(

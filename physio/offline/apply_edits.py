@@ -26,10 +26,14 @@ _RECOVERY: Final = 20.0  # s after its peak
 
 
 class EditedTable(NamedTuple):
-    """Beats or responses after edits, and the number of edits without any effect."""
+    """Beats or responses after edits, and the number of edits without any effect.
+
+    ``deleted``: detected responses that a rater deleted.
+    """
 
     table: pd.DataFrame
     without_effect: int
+    deleted: pd.DataFrame = pd.DataFrame()
 
 
 def mask_recording(recording: Recording, edits: Edits) -> Recording:
@@ -171,22 +175,26 @@ def edit_scrs(
     if not (mine or spans):
         return EditedTable(scrs, 0)
     rows = [(float(t), i) for i, t in enumerate(scrs["onset"])]
-    lost = 0
+    # placed by the rater: -1 added, -2 - i moved
+    lost, deleted = 0, []
     for edit in mine:
         if not edit.kind.startswith("add"):
             at = _nearest(rows, edit.begin, NEAREST_SCR)
             if at is None:
                 lost += 1
                 continue
-            del rows[at]
-        if not edit.kind.startswith("delete"):
-            time = edit.end if edit.kind.startswith("move") else edit.begin
-            rows.append((time, -1))
-            rows.sort()
+            origin = rows.pop(at)[1]
+        if edit.kind.startswith("delete"):
+            deleted += [origin if origin >= 0 else -2 - origin] if origin != -1 else []
+        elif edit.kind.startswith("move"):
+            rows.append((edit.end, -2 - origin if origin >= 0 else origin))
+        else:
+            rows.append((edit.begin, -1))
+        rows.sort()
     rows = [r for r in rows if not any(s.begin <= r[0] < s.end for s in spans)]
     at_times = conductance.index.to_numpy(float)
     values = conductance.to_numpy(float)
-    parts = []
+    gone, parts = scrs.iloc[sorted(deleted)], []
     for k, (onset, origin) in enumerate(rows):
         if origin >= 0:
             parts.append(scrs.iloc[[origin]])
@@ -198,9 +206,9 @@ def edit_scrs(
             continue
         parts.append(pd.DataFrame([{"stream": stream, "channel": channel, **row}]))
     if not parts:
-        return EditedTable(scrs.iloc[:0], lost)
+        return EditedTable(scrs.iloc[:0], lost, gone)
     table = pd.concat(parts, ignore_index=True)[list(SCR_COLUMNS)]
-    return EditedTable(table.astype({"edited": bool}), lost)
+    return EditedTable(table.astype({"edited": bool}), lost, gone)
 
 
 def _placed_scr(
@@ -247,8 +255,7 @@ def without_effect(number: int, stream: str, thing: str) -> str:
 
 
 def edited_share(
-    edits: Edits,
-    tables: tuple[pd.DataFrame, pd.DataFrame],
+    tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
     place: tuple[str, str],
     measure: str,
     span: tuple[float, float],
@@ -257,10 +264,8 @@ def edited_share(
 
     Parameters
     ----------
-    edits
-        Edits on the session clock.
     tables
-        Beats and responses of the analysis.
+        Beats and responses of the analysis, and detected responses that were deleted.
     place
         Stream and channel of the measure.
     measure
@@ -270,15 +275,10 @@ def edited_share(
     """
     begin, end = span
     if measure.startswith("scr_"):
-        scrs = _of(tables[1], place)
-        mine = scrs[(scrs["onset"] >= begin) & (scrs["onset"] < end)]
-        gone = [
-            e
-            for e in edits.of_kind("scr")
-            if e.concerns(*place)
-            and e.kind.startswith("delete")
-            and begin <= e.begin < end
-        ]
+        mine, gone = (
+            t[(t["onset"] >= begin) & (t["onset"] < end)]
+            for t in (_of(tables[1], place), _of(tables[2], place))
+        )
         whole = len(mine) + len(gone)
         return (int(mine["edited"].sum()) + len(gone)) / whole if whole else 0.0
     if not measure.startswith(_OF_BEATS):

@@ -192,10 +192,11 @@ def measure_file(job: RecordingJob) -> RecordingRows:
     path, settings = job.path, job.settings
     nothing = RecordingRows(path, "", pd.DataFrame(), pd.DataFrame())
     try:
-        recording = _of_participant(job.reader(path), settings.participant)
+        whole = job.reader(path)
+        recording = _of_participant(whole, settings.participant)
         code = settings.participant or participant_code(path, recording, settings.sheet)
         placed = _placed(recording, code, path, settings)
-        edits, words = edits_of(path, recording.begin, settings.edits)
+        edits, words = edits_of(path, whole.begin, settings.edits)
         rows, notes = measure_recording(recording, placed.spans, settings, edits)
         notes = (*notes, words) if words and edits is None else notes
         refused = _refused(placed)

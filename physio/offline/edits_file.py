@@ -9,6 +9,9 @@ import json
 import math
 import re
 import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +20,7 @@ from typing import Any, Final, NamedTuple
 from physio.core.counted_nouns import counted
 from physio.core.edits import Edit, EditHistory, Edits
 from physio.core.input_file import refuse_endless
-from physio.core.private_file import refuse_link, write_private
+from physio.core.private_file import open_private, refuse_link, write_private
 from physio.io.bids.entities import PIPELINE, BidsFolder, Selection
 
 VERSION: Final = 1
@@ -31,6 +34,12 @@ SUFFIX: Final = ".jsonl"
 
 _CODE: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MOST: Final = 64 * 2**20  # bytes of a file of edits
+_WAIT: Final = 2.0  # s in which another program may end its writing
+_STALE: Final = 60.0  # s after which a lock is left over: a file is written in less
+
+
+class AmbiguousRecordingError(ValueError):
+    """Entities name several recordings of a BIDS folder, or none."""
 
 
 class EditsChoice(NamedTuple):
@@ -46,6 +55,10 @@ class EditsChoice(NamedTuple):
 
     used: bool = True
     rater: str = ""
+
+
+BY_DEFAULT: Final = EditsChoice()
+"""The edits of the only rater."""
 
 
 @dataclass(frozen=True)
@@ -200,9 +213,17 @@ def edits_of(
     choice
         The choice of edits.
     entities
-        Entities of a recording of a BIDS folder.
+        Entities of a recording of a BIDS folder. If they name several, no edits are
+        used.
     """
-    place = EditedRecording.of(path, entities)
+    try:
+        place = EditedRecording.of(path, entities)
+    except AmbiguousRecordingError as error:
+        root = path if entities else path.parent
+        if not any(map(is_edits, _edits_folder(root).glob("*"))):
+            return None, ""
+        why = f": {error}" if choice.used else ""
+        return None, f"the edits by eye are not used{why}"
     history = place.chosen(choice)
     if history is not None:
         edits = history.on_clock(begin, place.path(history.rater).name)
@@ -265,9 +286,15 @@ def write_history(
     Raises
     ------
     ValueError
-        If another program has added entries meanwhile.
+        If another program has added entries meanwhile, or is writing now.
     """
     refuse_link(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path):
+        _replace(path, history, known)
+
+
+def _replace(path: Path, history: EditHistory, known: EditHistory | None) -> None:
     present = read_history(path).entries if path.exists() else ()
     expected = known.entries if known else ()
     if list(map(_as_json, present)) != list(map(_as_json, expected)):
@@ -281,8 +308,47 @@ def write_history(
         "times": "seconds after the begin of the recording",
     }  # fmt: skip
     lines = [head, *map(_as_json, history.entries)]
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_private(path, "".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file: an empty file beside it.
+
+    One that is older than a minute is that of a program that was killed.
+
+    Raises
+    ------
+    ValueError
+        If another program holds it.
+    """
+    lock = path.with_name(f"{path.name}.lock")
+    until = time.monotonic() + _WAIT
+    while True:
+        try:
+            open_private(lock, "x").close()
+            break
+        except FileExistsError:
+            if _is_stale(lock):
+                lock.unlink(missing_ok=True)
+            elif time.monotonic() > until:
+                raise ValueError(
+                    f"{path} is being written by another program: try again; nothing "
+                    "is overwritten"
+                ) from None
+            else:
+                time.sleep(0.01)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _is_stale(lock: Path) -> bool:
+    try:
+        return time.time() - lock.lstat().st_mtime > _STALE
+    except FileNotFoundError:
+        return False
 
 
 def now() -> str:
@@ -333,8 +399,10 @@ def _object(path: Path, number: int, text: str) -> dict[str, Any]:
 
 def _of_bids(root: Path, entities: str) -> EditedRecording:
     """Return the place of a recording's edits among the derivatives of BIDS."""
-    parts = dict(p.split("-", 1) for p in entities.split("_", 2) if "-" in p)
-    chosen = Selection(*(parts.get(key, "") for key in ("sub", "ses", "task")))
+    named = (p.partition("-") for p in entities.split("_"))
+    parts = {key: text for key, dash, text in named if dash}
+    task = parts.get("task", "") + (f"_run-{parts['run']}" if parts.get("run") else "")
+    chosen = Selection(parts.get("sub", ""), parts.get("ses", ""), task)
     matching = {
         key: files
         for key, files in BidsFolder(root).recordings.items()
@@ -342,13 +410,18 @@ def _of_bids(root: Path, entities: str) -> EditedRecording:
     }
     if len(matching) != 1:
         names = ", ".join(key.stem for key in list(matching)[:5]) or "none"
-        raise ValueError(
+        raise AmbiguousRecordingError(
             f"{root}: edits need one recording, and {entities} names {len(matching)} "
             f"({names}): give participant, session and task"
         )
     key, files = next(iter(matching.items()))
-    base = root / "derivatives" / PIPELINE / "edits" / key.stem
+    base = _edits_folder(root) / key.stem
     return EditedRecording(key.stem, base, tuple(sorted({f.path for f in files})))
+
+
+def _edits_folder(root: Path) -> Path:
+    """Return the folder of the edits of a BIDS folder."""
+    return root / "derivatives" / PIPELINE / "edits"
 
 
 def unused_note(root: Path) -> str:

@@ -14,6 +14,7 @@ from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan
 from physio.offline.analysis import analyze
 from physio.offline.edits_file import EditedRecording
+from physio.offline.span_measures import SPAN_KEY
 from physio.offline.whole_record import measured_streams
 
 COLUMNS: Final = {
@@ -97,8 +98,8 @@ def icc_2_1(scores: npt.ArrayLike) -> float:
     Notes
     -----
     ``(MSR - MSE) / (MSR + (k - 1) MSE + k (MSC - MSE) / n)`` of the mean squares of
-    targets, of raters, and of the rest [1]_. NaN with fewer than two targets, or if all
-    scores are the same.
+    targets, of raters, and of the rest [1]_. NaN with fewer than two targets, or if the
+    denominator is not above 0.
 
     References
     ----------
@@ -140,21 +141,24 @@ def _measures(recordings: Sequence[RatedRecording]) -> pd.DataFrame:
     """Return a row per recording, condition and measure with both raters' values."""
     parts = []
     for item in recordings:
-        tables = [
-            analyze(item.recording, edits=edits).spans(item.conditions)
-            for edits in item.edits
-        ]
-        for table in tables:
-            table.loc[table["exclusion"] != "", "value"] = np.nan
-        is_eeg = tables[0]["measure"].str.startswith(("eeg_", "frontal_"))
-        measure = tables[0]["measure"]
-        measure = measure.where(~is_eeg, measure + "." + tables[0]["channel"])
+        analyses = [analyze(item.recording, edits=edits) for edits in item.edits]
+        begin, end = item.recording.begin, max(a.end for a in analyses)
+        chosen = list(item.conditions) or [ConditionSpan("recording", begin, end)]
+        values = []
+        for analysis in analyses:
+            table = analysis.spans(chosen).drop_duplicates(SPAN_KEY).set_index(SPAN_KEY)
+            values.append(table["value"].where(table["exclusion"] == "").astype(float))
+        rows = values[0].index.union(values[1].index, sort=False)
+        names = rows.to_frame(index=False)
+        is_eeg = names["measure"].str.startswith(("eeg_", "frontal_"))
+        measure = names["measure"]
+        measure = measure.where(~is_eeg, measure + "." + names["channel"])
         parts.append(
             pd.DataFrame(
                 {
-                    "measure": measure + " of " + tables[0]["stream"],
-                    "first": tables[0]["value"].astype(float),
-                    "second": tables[1]["value"].astype(float),
+                    "measure": measure + " of " + names["stream"],
+                    "first": values[0].reindex(rows).to_numpy(),
+                    "second": values[1].reindex(rows).to_numpy(),
                 }
             )
         )
@@ -168,7 +172,13 @@ def _icc_row(name: str, scores: npt.NDArray[np.float64]) -> dict[str, object]:
     if len(both) < 2:
         reason = f"{len(both)} conditions with a value of both raters, 2 are needed"
     elif np.isnan(value):
-        reason = "all values are the same"
+        same = bool(np.all(both == both[0, 0]))
+        reason = (
+            "all values are the same"
+            if same
+            else "the variance between conditions and raters is not above 0: the "
+            "raters differ more than the conditions"
+        )
     means = both.mean(0) if len(both) else np.full(2, np.nan)
     return {
         "quantity": name, "statistic": "ICC(2,1)", "value": value, "n": len(both),

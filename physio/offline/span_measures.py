@@ -17,6 +17,9 @@ SPAN_COLUMNS: Final = (
     *("condition", "begin", "end", "stream", "channel", "measure"),
     *("value", "unit", "n", "coverage", "artifact", "reason"),
 )
+SPAN_KEY: Final = ["condition", "begin", "end", "stream", "channel", "measure"]
+"""Columns that identify a row."""
+
 DRY: Final = 0.05
 """Conductance of dry electrodes is below this value (uS)."""
 

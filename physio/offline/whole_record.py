@@ -20,6 +20,10 @@ Flags = npt.NDArray[np.bool_]
 PROVENANCE: Final = NON_CAUSAL
 """Provenance of every result: values depend on later samples, too."""
 
+_TYPES: Final[dict[str, type]] = {
+    **dict.fromkeys(("accepted", "corrected", "edited"), bool),
+    **dict.fromkeys(("stream", "channel", "source"), object),
+}
 _ARTIFACTS: Final = (int(MissingReason.POOR_QUALITY), int(MissingReason.MARKED_BAD))
 
 
@@ -144,10 +148,14 @@ def mean_within(time: Array, values: Array, begin: float, end: float) -> Array:
 
 
 def joined(parts: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of all parts as one table with these columns."""
+    """Return the rows of all parts as one table with these columns.
+
+    Without any row they have the types that they have with rows.
+    """
     full = [p for p in parts if len(p)]
     if not full:
-        return pd.DataFrame(columns=list(columns))
+        types = {c: _TYPES.get(c, float) for c in columns}
+        return pd.DataFrame({c: np.empty(0, t) for c, t in types.items()})
     values = {c: np.concatenate([p[c].to_numpy() for p in full]) for c in columns}
     return pd.DataFrame(values)
 

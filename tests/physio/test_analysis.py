@@ -98,6 +98,18 @@ def test_noise_has_no_heart_rate() -> None:
     assert track["heart_rate"].notna().mean() < 0.02
 
 
+def test_a_recording_without_any_beat_is_analysed() -> None:
+    flat = block("d.ecg", "ecg", "uV", 128, np.zeros(128 * 60))
+    eda = block("d.eda", "gsr", "uS", 4.0, skin([12.0, 30.0], 60.0))
+    result = analyze(recording(flat, eda))
+    assert not len(result.beats)
+    assert result.beats["accepted"].dtype == bool
+    table = result.spans().set_index("measure")
+    assert np.isnan(table.loc["mean_heart_rate", "value"])
+    assert table.loc["mean_heart_rate", "reason"] == "no accepted interval"
+    assert table.loc["scl", "value"] > 2
+
+
 def test_a_gap_stays_a_gap() -> None:
     true = beat_times(60)
     x = waves(true, 60, 250, "ecg")

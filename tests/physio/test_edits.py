@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,16 @@ import pytest
 from typer.testing import CliRunner
 
 from physio.cli import app
+from physio.core.block import Channel
 from physio.core.edits import Edit, EditHistory, union_seconds
 from physio.core.events import Events, event_stream
 from physio.datasets.base import ConditionSpan
 from physio.datasets.open_recording import read
 from physio.io import xdf
 from physio.offline.analysis import Analysis, analyze
+from physio.offline.condition_measures import MeasureSettings
+from physio.offline.condition_table import RecordingJob, TableSettings, measure_file
+from physio.offline.conditions import ConditionSheet
 from physio.offline.edits_file import (
     EditedRecording,
     EditsChoice,
@@ -26,13 +31,15 @@ from physio.offline.edits_file import (
     read_history,
     write_history,
 )
+from physio.offline.edits_summary import edits_summary, spans_beside
 from physio.offline.rater_agreement import (
+    RatedRecording,
     agreement_table,
     cohen_kappa,
     icc_2_1,
     rated,
 )
-from synthetic_signals import ECG, EDA, TRUE, session
+from synthetic_signals import ECG, EDA, TRUE, block, recording, session
 
 AT = "2026-04-12T10:00:00+00:00"
 SPANS = (ConditionSpan("rest", 0.0, 60.0), ConditionSpan("task", 60.0, 120.0))
@@ -247,6 +254,53 @@ def test_a_folder_is_hashed_by_its_files(tmp_path: Path) -> None:
     assert EditedRecording.of(session_folder).base.name == "recording.xdf"
 
 
+def test_one_program_at_a_time_writes(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("physio.offline.edits_file._WAIT", 0.05)
+    path = store(file, bad(ECG[0], 0.0, 2.5))
+    known = read_history(path)
+    longer = known.with_entry("undo", AT)
+    lock = path.with_name(f"{path.name}.lock")
+    lock.touch()
+    with pytest.raises(ValueError, match="is being written by another program"):
+        write_history(path, longer, known)
+    assert lock.exists()
+    assert read_history(path).entries == known.entries
+    os.utime(lock, (1.0, 1.0))  # of a program that was killed
+    write_history(path, longer, known)
+    assert not lock.exists()
+    with pytest.raises(ValueError, match="was changed by another program"):
+        write_history(path, longer, known)
+    assert not lock.exists()
+    assert len(read_history(path).entries) == 2
+
+
+def test_edits_of_bids_are_of_one_recording(tmp_path: Path) -> None:
+    (tmp_path / "dataset_description.json").write_text("{}", "utf-8")
+    folder = tmp_path / "sub-01" / "beh"
+    folder.mkdir(parents=True)
+    for run in (1, 2):
+        name = f"sub-01_task-rest_run-{run}_recording-eda_physio.tsv.gz"
+        (folder / name).write_bytes(bytes(run))
+    both = "sub-01_ses-_task-rest"
+    assert edits_of(tmp_path, 0.0, EditsChoice(), both) == (None, "")
+    with pytest.raises(ValueError, match="names 2"):
+        EditedRecording.of(tmp_path, both)
+    place = EditedRecording.of(tmp_path / "sub-01_task-rest_run-1")
+    assert place.name == "sub-01_task-rest_run-1"
+    assert EditedRecording.of(tmp_path, f"{both}_run-2").name.endswith("run-2")
+    edits = history(bad("a", 0.0, 1.0))
+    write_history(place.path("r1"), replace(place.begin(), entries=edits.entries))
+    edits_of_one, words = edits_of(tmp_path, 0.0, EditsChoice(), f"{both}_run-1")
+    assert edits_of_one is not None
+    nothing, words = edits_of(tmp_path, 0.0, EditsChoice(), both)
+    assert nothing is None
+    assert "the edits by eye are not used: " in words
+    nothing, words = edits_of(tmp_path, 0.0, EditsChoice(used=False), both)
+    assert (nothing, words) == (None, "the edits by eye are not used")
+
+
 # Effect.
 
 
@@ -303,8 +357,6 @@ def test_a_bad_span_is_missing_and_no_interval_reaches_over_it(plain: Analysis) 
 
 
 def test_beats_of_intervals_alone_are_edited() -> None:
-    from physio.core.block import Channel
-
     rr = np.diff(TRUE)[:, None]
     info = event_stream("belt.rr", Channel("interval", "misc", "s"))
     events = Events(info, 120.0, TRUE[1:], rr, ("",) * len(rr))
@@ -358,6 +410,101 @@ def test_live_features_are_not_edited(file: Path, tmp_path: Path) -> None:
         live["value"].reset_index(drop=True), other["value"].reset_index(drop=True)
     )
     assert live["value_without_edits"].isna().all()
+
+
+def intervals() -> Events:
+    """RR intervals of `session`, as those of a wristband."""
+    info = event_stream("band.rr", Channel("interval", "misc", "s"))
+    rr = np.diff(TRUE)[:, None]
+    return Events(info, 120.0, TRUE[1:], rr, ("",) * len(rr))
+
+
+@pytest.mark.parametrize("spans", [SPANS, ()])
+def test_values_stand_beside_their_own_if_edits_remove_a_stream(
+    spans: tuple[ConditionSpan, ...],
+) -> None:
+    whole = session()
+    events = {"band.rr": intervals(), **whole.events}
+    whole = replace(whole, events=events)
+    edits = history(bad("band.rr", -1.0, 500.0)).on_clock(0.0)
+    unedited, kept = analyze(whole), analyze(whole, edits=edits)
+    assert any("band.rr: the edits by eye leave no beat" in n for n in kept.notes)
+    table = spans_beside(kept, unedited, spans)
+    assert len(table) == len(unedited.spans(spans))
+    lost = table["stream"] == "band.rr"
+    same = table[~lost]
+    np.testing.assert_array_equal(same["value"], same["value_without_edits"])
+    assert table.loc[lost, "value"].isna().all()
+    assert table.loc[lost, "marked_share"].to_numpy() == pytest.approx(1.0)
+    rates = table[lost & (table["measure"] == "mean_heart_rate")]
+    assert rates["value_without_edits"].to_numpy() == pytest.approx(66.6, abs=1.0)
+    shown = edits_summary(whole, edits, spans)
+    assert shown["measure"].str.startswith("mean_heart_rate").sum() == len(rates)
+    rating = RatedRecording(whole, spans, (edits, history().on_clock(0.0)))
+    agreed = agreement_table([rating]).set_index("quantity")
+    rate = agreed.loc["mean_heart_rate of band.rr"]
+    assert rate["n"] == 0
+    if spans:
+        assert agreed.loc["scl of band.eda", "value"] == pytest.approx(1.0)
+
+
+def test_edits_of_one_participant_lie_on_the_clock_of_the_whole_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "two.xdf"
+    whole = session()
+    first = {
+        name: tuple(replace(b, info=replace(b.info, participant="a")) for b in blocks)
+        for name, blocks in whole.streams.items()
+    }
+    (late,) = whole.streams[EDA[0]]
+    info = replace(late.info, name="other.eda", participant="b")
+    streams = {**first, "other.eda": (replace(late, info=info, t0=30.0),)}
+    both = replace(whole, streams=streams)
+    place = EditedRecording("two", path, (path,))
+    path.write_bytes(b"x")
+    edits = history(bad("other.eda", 0.0, 60.0))
+    marked = replace(place.begin(), entries=edits.entries)
+    write_history(place.path("r1"), marked)
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text("condition,begin,end\nfilm,0,120\n", "utf-8")
+    settings = TableSettings(
+        ConditionSheet.read(sheet),
+        measures=MeasureSettings(estimates=False, live_features=False),
+        participant="b",
+    )
+    rows = measure_file(RecordingJob(path, "two", lambda _: both, settings)).rows
+    scl = rows[rows["measure"] == "scl"].iloc[0]
+    assert scl["marked_share"] == pytest.approx(0.25)
+
+
+def test_a_deletion_counts_if_it_removed_a_detected_response() -> None:
+    shares = edited(
+        point("delete scr", EDA, 35.0),  # none is there
+        point("add scr", EDA, 30.0),
+        point("delete scr", EDA, 30.0),  # undone by hand
+        point("move scr", EDA, 50.0, 51.0),
+        point("delete scr", EDA, 51.0),
+    ).spans(SPANS)
+    rate = shares[shares["measure"] == "scr_per_minute"].set_index("condition")
+    assert rate.loc["rest", "value"] == 1.0
+    assert rate.loc["rest", "edited_share"] == 0.5
+    assert rate.loc["task", "edited_share"] == 0.0
+
+
+def test_an_acceleration_is_marked_by_its_axes_alone() -> None:
+    rng = np.random.default_rng(1)
+    axes = block("band.acc", "misc", "g", 32, rng.normal(size=(3840, 3)), *"xyz")
+    heat = Channel("heat", "temperature", "degC")
+    info = replace(axes.info, channels=(*axes.info.channels, heat))
+    data = np.column_stack([axes.data, np.full(len(axes), 33.0)])
+    mixed = recording(replace(axes, info=info, data=data))
+    shares = []
+    for channel in ("heat", "y"):
+        edits = history(bad("band.acc", 0.0, 60.0, channel)).on_clock(0.0)
+        table = analyze(mixed, edits=edits).spans().set_index("measure")
+        shares.append(table.loc["mean_activity", "marked_share"])
+    assert shares == pytest.approx([0.0, 0.5], abs=1e-3)
 
 
 # Outputs.
@@ -477,6 +624,18 @@ def test_a_report_has_a_section_on_edits(outputs: Path) -> None:
         assert text in section
 
 
+def test_a_report_takes_the_edits_of_the_named_rater(
+    file: Path, tmp_path: Path
+) -> None:
+    for rater in ("anna", "ben"):
+        store(file, bad(ECG[0], 5.0, 25.0), rater=rater)
+    out = tmp_path / "r.html"
+    command = ["report", str(file), "--out", str(out)]
+    result = CliRunner().invoke(app, [*command, "--rater", "ben"])
+    assert result.exit_code == 0, result.output
+    assert "rater ben): 1 bad span" in out.read_text("utf-8")
+
+
 def test_training_says_that_it_ignores_edits(file: Path, tmp_path: Path) -> None:
     from physio.offline.edits_file import unused_note
 
@@ -501,6 +660,7 @@ def test_icc_is_that_of_the_textbook() -> None:
     assert icc_2_1([[1, 1], [2, 2], [3, 3]]) == pytest.approx(1.0)
     assert math.isnan(icc_2_1([[1, 2]]))
     assert math.isnan(icc_2_1([[1, 1], [1, 1]]))
+    assert math.isnan(icc_2_1([[1, 2], [2, 1]]))
 
 
 def test_kappa_is_that_of_the_textbook() -> None:

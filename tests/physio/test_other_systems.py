@@ -114,6 +114,7 @@ def test_the_demo_runs(tmp_path: Path) -> None:
 
 DASHBOARD = """
 import sys
+import time
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import HTTPCookieProcessor, build_opener
@@ -122,7 +123,11 @@ with Dashboard(Path(sys.argv[1]), {}) as board:
     page = board.page
     browser = build_opener(HTTPCookieProcessor())
     browser.open(page, timeout=60)
-    text = browser.open(page.partition("?")[0] + "control", timeout=60).read()
+    for _ in range(120):  # a page of progress comes first
+        text = browser.open(page.partition("?")[0] + "control?theme=light").read()
+        if b"bokeh" in text.lower():
+            break
+        time.sleep(0.5)
     assert b"bokeh" in text.lower(), text
     try:
         build_opener().open(page[:-3] + "abc", timeout=60)

@@ -136,9 +136,8 @@ class TimeAxes:
         self._inch = 1 / height
         from physio.view.plots.plain_text import PlainTextFigure  # loads matplotlib
 
-        self.figure = PlainTextFigure(
-            figsize=(12, height), dpi=100, facecolor="white", layout="none"
-        )
+        self.figure = PlainTextFigure(figsize=(12, height), dpi=100, facecolor="white")
+        self.figure.set_layout_engine("none")  # whatever the user's settings are
         grid = self.figure.add_gridspec(
             max(1, len(heights)), 1, height_ratios=list(heights) or [1], hspace=0.12,
             left=0.118, right=0.985, top=1 - top / height, bottom=0.7 / height,

@@ -236,12 +236,16 @@ def _run_session(
         outcome = run_session(file, devices, clock, folder, options)
     write_log("ended", how=outcome.ended, faults=outcome.figures["faults"])
     say(f"{outcome.folder}: {outcome.ended}")
-    if decisions and not decisions[-1]:
-        say(
-            f"{code} did not consent, and the recording holds what came before: "
-            f"delete it with: physio delete {quote(str(opened.root))} "
-            f"--participant {code}"
-        )
+    if False in decisions:
+        _offer_deletion(opened, code)
+
+
+def _offer_deletion(opened: "Study", code: str) -> None:
+    """Print the command that deletes a participant who did not consent."""
+    say(
+        f"{code} did not consent, and the recording holds what came before: delete it "
+        f"with: physio delete {quote(str(opened.root))} --participant {code}"
+    )
 
 
 def _session(

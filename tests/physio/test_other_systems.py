@@ -123,12 +123,12 @@ with Dashboard(Path(sys.argv[1]), {}) as board:
     page = board.page
     browser = build_opener(HTTPCookieProcessor())
     browser.open(page, timeout=60)
-    for _ in range(120):  # a page of progress comes first
-        text = browser.open(page.partition("?")[0] + "control?theme=light").read()
-        if b"bokeh" in text.lower():
+    for _ in range(120):  # until the server of the page is loaded
+        text = browser.open(page.partition("?")[0] + "control/progress").read()
+        if b"the session is starting" in text:
             break
         time.sleep(0.5)
-    assert b"bokeh" in text.lower(), text
+    assert b"the session is starting" in text, text
     try:
         build_opener().open(page[:-3] + "abc", timeout=60)
     except HTTPError as error:

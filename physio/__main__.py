@@ -33,10 +33,11 @@ def _run() -> int:
         if is_default:
             signal.signal(signal.SIGINT, _leave)  # nothing is open yet
         from physio.cli import main as run
+        from physio.core.operating_system import raise_interrupt
 
         sys.unraisablehook = _unraisable
         if is_default:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, raise_interrupt)
         run()
     except KeyboardInterrupt:
         return INTERRUPTED

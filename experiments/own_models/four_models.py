@@ -327,7 +327,7 @@ def main() -> None:
         codes[given.people], others, ("rest", "arithmetic"),
     )  # fmt: skip
     with TemporaryDirectory() as temporary:
-        folder = given.out or Path(temporary)
+        folder = (given.out or Path(temporary)).resolve()
         trained = train(plan, folder, _print)
         evaluation = compared(plan, trained)
         live = {name: _live(plan, data, model) for name, model in trained.items()}

@@ -121,6 +121,8 @@ def _serve(
     from physio.view.editor.editor_site import editor_site
     from physio.view.web.page_server import serve
 
+    if not recording.seconds > 0:
+        raise ValueError(f"{path} has no samples: there is nothing to correct")
     place = EditedRecording.of(path, entities)
     file = place.path(rater)
     history = place.begin(rater)

@@ -119,14 +119,13 @@ def export(
         )
     entities = {"participant": participant, "session": session, "task": task}
     chosen = _chosen(path, e4_session, entities)
-    recording = corrected(read(path, board=board, columns=columns, **chosen), channels)
-    if anonymise:
-        recording = without_identity(recording, keep_labels=keep_labels)
+    whole = corrected(read(path, board=board, columns=columns, **chosen), channels)
+    recording = without_identity(whole, keep_labels=keep_labels) if anonymise else whole
     _prepare(out, anonymise=anonymise)
     if kind == "bids":
-        used = _edits(path, recording, edits, rater, chosen, anonymise=anonymise)
-        whole = not anonymise
-        _to_bids(recording, path, out, entities, eeg_format, used, whole=whole)
+        used = _edits(path, (whole, recording), edits, rater, chosen)
+        is_whole = not anonymise
+        _to_bids(recording, path, out, entities, eeg_format, used, whole=is_whole)
     else:
         _WRITERS[kind](recording, out)
     _say_written(out, json_path)
@@ -153,25 +152,24 @@ def _chosen(path: Path, e4_session: str, entities: dict[str, str]) -> dict[str, 
 
 def _edits(
     path: Path,
-    recording: "Recording",
+    recordings: "tuple[Recording, Recording]",
     use: bool,
     rater: str,
     selected: dict[str, str],
-    *,
-    anonymise: bool,
 ) -> "Edits | None":
-    """Return the edits by eye of a recording; without texts and dates if anonymised."""
-    from dataclasses import replace
+    """Return the edits by eye of a recording, and state them.
 
+    The second recording is the exported one, which may be anonymised.
+    """
+    from physio.io.anonymize import anonymize_edits
+
+    whole, exported = recordings
     names = (selected.get(n, "") for n in ("participant", "session", "task"))
-    edits = chosen_edits(path, recording, use, rater, entities_of(path, *names))
+    edits = chosen_edits(path, exported, use, rater, entities_of(path, *names))
     if edits is None:
         return None
     say(edits.sentence)
-    if not anonymise:
-        return edits
-    active = tuple(replace(e, why="", at="") for e in edits.active)
-    return replace(edits, active=active, sentence="edited by eye")
+    return edits if exported is whole else anonymize_edits(edits, whole, exported)
 
 
 def _prepare(out: Path, *, anonymise: bool) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from physio.cli.baseline_option import Baseline
 from physio.cli.channel_option import Channels
+from physio.cli.edits_option import Rater, UseEdits
 from physio.cli.output import (
     Board,
     Columns,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from physio.core.edits import Edits
     from physio.core.recording import Recording
     from physio.datasets.recording_folder import RecordingPlace
+    from physio.offline.edits_file import EditsChoice
     from physio.view.plots.time_axes import ConditionInterval
     from physio.view.reports.html_report import HtmlReport
     from physio.view.reports.session import WholeRecordTables
@@ -79,6 +81,8 @@ def report(
     baseline: Baseline = "",
     conditions: Conditions = None,
     zone: Zone = "",
+    edits: UseEdits = True,
+    rater: Rater = "",
     workers: Annotated[
         int, typer.Option(min=1, help="Processes for the recordings of a folder.")
     ] = 1,
@@ -106,7 +110,7 @@ def report(
     options = {
         "board": board, "columns": columns, "session": session, "channels": channels,
         "baseline": baseline, "participant": participant, "task": task,
-        "conditions": conditions, "zone": zone,
+        "conditions": conditions, "zone": zone, "edits": edits, "rater": rater,
     }  # fmt: skip
     engine = backend or (f"loky:{workers}" if workers > 1 else "serial")
     page, into = _written(path, out, protocol, engine, options)
@@ -219,15 +223,17 @@ def session_page(
 ) -> "tuple[HtmlReport, Recording, list[dict[str, Any]]]":
     """Return the report of a recording, the recording, and its table of streams."""
     from physio.cli.dashboard import session_or_computed
+    from physio.offline.edits_file import EditsChoice
     from physio.online.session_table import recording_rows
     from physio.view.reports.session import session_report
 
     given = dict(options)
     sheet, zone = given.pop("conditions", None), given.pop("zone", "")
+    use, rater = bool(given.pop("edits", True)), str(given.pop("rater", ""))
     recording, features, estimates = session_or_computed(path, **given)
     parts = _conditions(recording, path, sheet, zone, given.get("participant", ""))
     rows = recording_rows(recording, features)
-    edits, words = _edits(path, recording, given)
+    edits, words = _edits(path, recording, given, EditsChoice(use, rater))
     page = session_report(
         recording,
         features,
@@ -245,16 +251,19 @@ def session_page(
 
 
 def _edits(
-    path: Path, recording: "Recording", options: Mapping[str, Any]
+    path: Path,
+    recording: "Recording",
+    options: Mapping[str, Any],
+    choice: "EditsChoice",
 ) -> "tuple[Edits | None, str]":
     """Return the edits by eye of a recording, and a sentence on them."""
     from physio.cli.edits_option import entities_of
-    from physio.offline.edits_file import EditsChoice, edits_of
+    from physio.offline.edits_file import edits_of
 
     names = (str(options.get(n) or "") for n in ("participant", "session", "task"))
     try:
         entities = entities_of(path, *names)
-        return edits_of(path, recording.begin, EditsChoice(), entities)
+        return edits_of(path, recording.begin, choice, entities)
     except ValueError as error:  # of several raters, or of another recording
         return None, f"no edits by eye are used: {error}"
 

@@ -1,7 +1,7 @@
 """Overview of many recordings: a report of each, in parallel, and one of all."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
@@ -51,7 +51,8 @@ def overview(
 ) -> "HtmlReport":
     """Write a report of each recording, and return the one of all.
 
-    Reports whose recording, options and code are unchanged are not written again. A
+    Reports whose recording, edits by eye, options, files of options and code are
+    unchanged are not written again. A
     recording that cannot be read costs only its row.
 
     Parameters
@@ -75,7 +76,8 @@ def overview(
     folder.mkdir(parents=True, exist_ok=True)
     files = _files([place.name for place in places])
     settings = {k: str(v) for k, v in options.items()}
-    code = f"{version('physio-affect')} {source_fingerprint()} {settings}"
+    given = _content(v for v in options.values() if isinstance(v, Path))
+    code = f"{version('physio-affect')} {source_fingerprint()} {settings} {given}"
     jobs = [(place, folder / files[place.name]) for place in places]
     rows: dict[str, dict[str, Any]] = {}
     work = partial(_report_recording, code, dict(options))
@@ -103,7 +105,8 @@ def _report_recording(
     place, stem = job
     page, state = (stem.with_name(f"{stem.name}.{kind}") for kind in ("html", "json"))
     try:
-        mark = sha256(f"{code} {place.fingerprint()}".encode()).hexdigest()
+        content = f"{code} {place.fingerprint()} {_content(_edits(place))}"
+        mark = sha256(content.encode()).hexdigest()
         if page.is_file() and (row := _stored(state, mark)) is not None:
             return place.name, "unchanged", row
         with single_thread():
@@ -114,6 +117,28 @@ def _report_recording(
         text = " ".join(str(error).split()) or type(error).__name__
         return place.name, "", {"name": place.name, "error": text[:_NOTE]}
     return place.name, "done", row
+
+
+def _edits(place: RecordingPlace) -> list[Path]:
+    """Return the files of edits by eye of a recording."""
+    from physio.cli.edits_option import entities_of
+    from physio.offline.edits_file import EditedRecording
+
+    names = (place.options.get(n, "") for n in ("participant", "session", "task"))
+    try:
+        edited = EditedRecording.of(place.path, entities_of(place.path, *names))
+    except ValueError:  # several recordings match: no edits are used
+        return []
+    return [edited.path(rater) for rater in edited.raters()]
+
+
+def _content(paths: Iterable[Path]) -> list[tuple[str, str]]:
+    """Return name and hash of the content of files, of those that there are."""
+    return [
+        (path.name, sha256(path.read_bytes()).hexdigest())
+        for path in paths
+        if path.is_file()
+    ]
 
 
 def _stored(state: Path, mark: str) -> dict[str, Any] | None:

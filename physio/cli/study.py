@@ -13,6 +13,7 @@ from zlib import crc32
 
 import typer
 
+from physio.cli.edits_option import Rater, UseEdits
 from physio.cli.output import JsonPath, config_path, routed, say, write_text
 from physio.cli.study_presentation import Presentation
 from physio.core.counted_nouns import counted
@@ -404,6 +405,8 @@ def epochs(
     clean: Annotated[
         bool, typer.Option("--clean", help="Clean EEG epochs with ICA and autoreject.")
     ] = False,
+    edits: UseEdits = True,
+    rater: Rater = "",
 ) -> None:
     """Compute event-related responses: SCR, heart rate change, EEG epochs.
 
@@ -411,18 +414,20 @@ def epochs(
     """
     import pandas as pd
 
+    from physio.offline.edits_file import EditsChoice
     from physio.study import epochs as events
     from physio.study.contrasts import read_sessions
     from physio.study.study_folder import DERIVED, Study, replace_folder
 
     opened = Study.open(root)
+    choice = EditsChoice(edits, rater)
     rows = []
     derived = opened.root / DERIVED
     if derived.is_symlink():
         raise ValueError(f"{derived} is a symbolic link: remove it first")
     derived.mkdir(mode=0o700, exist_ok=True)
     with replace_folder(opened.root / DERIVED / "epochs") as folder:
-        for recorded in read_sessions(opened, opened.participants):
+        for recorded in read_sessions(opened, opened.participants, choice):
             frame = events.event_related_responses(
                 recorded.recording, event, recorded.edits
             )
@@ -446,15 +451,18 @@ def epochs(
 def export(
     root: Root,
     out: Annotated[Path, typer.Argument(help="Folder of the new BIDS dataset.")],
+    edits: UseEdits = True,
+    rater: Rater = "",
 ) -> None:
     """Export all sessions into one BIDS dataset.
 
     Example: `physio study export films films-bids`
     """
+    from physio.offline.edits_file import EditsChoice
     from physio.study import bids
     from physio.study.study_folder import Study
 
-    exported = bids.export(Study.open(root), out)
+    exported = bids.export(Study.open(root), out, EditsChoice(edits, rater))
     say(f"{out}: {counted(exported, 'session')}")
 
 
@@ -492,25 +500,29 @@ def table(
     out: Annotated[
         Path | None, typer.Option(help="Output folder; default: inside the study.")
     ] = None,
+    edits: UseEdits = True,
+    rater: Rater = "",
     json_path: JsonPath = None,
 ) -> None:
     """Compute the results: table of outcomes, contrasts, methods text, plot.
 
     Example: `physio study table films`
     """
+    from physio.offline.edits_file import EditsChoice
     from physio.study import derivatives
     from physio.study.contrasts import value_counts
     from physio.study.study_folder import Study
 
+    choice = EditsChoice(edits, rater)
     if plan is None:
         opened = Study.open(root)
         opened.check(deviation)
-        folder, rows, differences = derivatives.compute_results(opened)
+        folder, rows, differences = derivatives.compute_results(opened, choice)
     elif out is None:
         raise ValueError(f"{root} is only read: give an output folder with --out")
     else:
         folder, rows, differences = derivatives.compute_results_of_dataset(
-            root, plan, out
+            root, plan, out, choice
         )
     counts = value_counts(rows)
     values = counted(counts["values"], "value")

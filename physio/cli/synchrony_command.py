@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from physio.cli.output import JsonPath, say, write_json
+from physio.cli.output import STANDARD_OUTPUT, JsonPath, say, write_json
 from physio.core.private_file import refuse_link
 
 if TYPE_CHECKING:
@@ -51,10 +51,15 @@ def synchrony(
     from physio.datasets.open_recording import read
     from physio.offline.synchrony import LABEL, SynchronySettings, compare_recordings
 
-    for target in (output, plot):
-        if target is not None:
+    for target in (output, plot, json_path):
+        if target is not None and str(target) != STANDARD_OUTPUT:
             _refuse_present(target)
     settings = SynchronySettings(window=window, step=window / 2, lag=lag, shifts=shifts)
+    if second is not None and _file(first).resolve() == _file(second).resolve():
+        raise ValueError(
+            f"{first} is given twice: give the other person's recording, or this one "
+            "once for two people in it"
+        )
     former = read(_file(first))
     latter = read(_file(second)) if second is not None else former
     if second is None:
@@ -131,5 +136,6 @@ def _print(table: "pd.DataFrame", names: tuple[str, str]) -> None:
             f"(p {row['correlation_p']:.3f}, corrected "
             f"{row['correlation_p_holm']:.3f}); coherence {row['coherence']:.2f} "
             f"(p {row['coherence_p']:.3f}, corrected {row['coherence_p_holm']:.3f}); "
-            f"{row['windows']} windows"
+            f"{row['windows']} windows, "
+            f"{row['surrogates']} shifts"
         )

@@ -121,7 +121,8 @@ class CommandSource:
         Parameters
         ----------
         command
-            One of those that `commands` returned.
+            One of those that `commands` returned; a marker or a rating that was
+            carried out has the time at which it was recorded.
         refusal
             The reason for which it was refused; empty if it was carried out.
         """

@@ -99,6 +99,35 @@ def is_single(path: Path) -> bool:
     )
 
 
+def read_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files that a folder of one recording is read from, by name.
+
+    Hidden files, reports, pictures, results of an analysis and edits by eye, which may
+    lie among them, are none.
+    """
+    if recording_tables.is_export(folder):
+        return recording_tables.files_of(folder)
+    if not wesad.is_participant(folder.resolve()):
+        if empatica.is_export(folder):
+            return _sorted(p for p in folder.iterdir() if empatica.is_table(p))
+        if embraceplus.is_folder(folder):
+            return _sorted(folder.glob("*.avro"))
+    return _sorted(
+        p for p in folder.rglob("*") if _is_input(p, p.relative_to(folder).parts)
+    )
+
+
+def _is_input(path: Path, parts: Iterable[str]) -> bool:
+    """Return whether a file may belong to a recording, and is no output."""
+    return not (
+        any(part.startswith(".") for part in parts)
+        or path.name in ("Thumbs.db", "desktop.ini")
+        or path.suffix in (".html", ".svg", ".png", ".pdf")
+        or (".edits." in path.name and path.suffix == ".jsonl")
+        or (path.parent / "analysis.json").is_file()
+    )
+
+
 def _of_bids(root: Path, selection: Selection) -> Iterator[RecordingPlace]:
     folder = BidsFolder(root)
     general = [p for p in root.iterdir() if p.suffix in (".json", ".tsv")]

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.edits import Edits
 from physio.core.events import Events
 from physio.core.recording import MARKERS, RATINGS, Recording, base_name, computed
 from physio.io.channel_kinds import STREAM_TYPES
@@ -94,7 +95,7 @@ def anonymize(recording: Recording, *, keep_labels: bool = False) -> Recording:
             for b in blocks
         )
     for name, happened in recording.events.items():
-        if name.startswith("session.") and base_name(name) not in (MARKERS, RATINGS):
+        if not _stays(name):
             continue
         names.add_channels(happened.info)
         info = names.info(happened.info)
@@ -107,6 +108,44 @@ def anonymize(recording: Recording, *, keep_labels: bool = False) -> Recording:
             labels,
         )
     return Recording(streams, events, (), {"begin": "0.0"})
+
+
+def anonymize_edits(edits: Edits, recording: Recording, anonymised: Recording) -> Edits:
+    """Return edits by eye under the names of the anonymised recording.
+
+    Reasons and dates are removed, and the code of the rater is ``rater1``. Edits of
+    streams or channels that the recording lacks are left out.
+
+    Parameters
+    ----------
+    edits
+        The edits, on the clock of the anonymised recording.
+    recording
+        The recording that was edited.
+    anonymised
+        The same after `anonymize`.
+    """
+    before = [b[0].info for b in recording.streams.values()]
+    before += [e.info for name, e in recording.events.items() if _stays(name)]
+    after = [b[0].info for b in anonymised.streams.values()]
+    after += [e.info for e in anonymised.events.values()]
+    names = {"": ("", dict[str, str]())}
+    for old, new in zip(before, after, strict=True):
+        names[old.name] = new.name, dict(zip(old.names, new.names, strict=True))
+    active = []
+    for edit in edits.active:
+        stream, channels = names.get(edit.stream, ("", {}))
+        if bool(stream) == bool(edit.stream) and channels.keys() >= set(edit.channels):
+            active.append(replace(
+                edit, stream=stream, channels=tuple(channels[c] for c in edit.channels),
+                rater="rater1", why="", at="",
+            ))  # fmt: skip
+    return Edits(tuple(active), "edited by eye")
+
+
+def _stays(name: str) -> bool:
+    """Return whether events are kept: those of the session itself are not."""
+    return not name.startswith("session.") or base_name(name) in (MARKERS, RATINGS)
 
 
 @dataclass

@@ -37,6 +37,13 @@ def is_export(path: Path) -> bool:
         return FORMAT.encode() in content.read(256)
 
 
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Return the description and the tables of a folder of tables, by name."""
+    table = json.loads((path / DESCRIPTION).read_text("utf-8"))
+    tables = (*table["streams"].values(), *table["events"].values())
+    return tuple(sorted({path / DESCRIPTION, *(path / t["file"] for t in tables)}))
+
+
 def describe(
     path: Path, recording: Recording, files: Mapping[str, str], suffix: str
 ) -> None:

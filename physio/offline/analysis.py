@@ -253,8 +253,8 @@ def _with_edit_shares(table: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
     return table.assign(
         edited_share=[edited_share(tables, r[:2], r[2], r[3:]) for r in rows],
         marked_share=[
-            edits.marked_share(*r[:2], *r[3:], analysis.parts_of(*r[:2]))
-            for r in rows
+            edits.marked_share(name, channel, a, b, analysis.parts_of(name, channel))
+            for name, channel, _, a, b in rows
         ],
         exclusion=[edits.excluded(*r[3:]) for r in rows],
     )

@@ -21,6 +21,7 @@ from physio.core.counted_nouns import counted
 from physio.core.edits import Edit, EditHistory, Edits
 from physio.core.input_file import refuse_endless
 from physio.core.private_file import open_private, refuse_link, write_private
+from physio.datasets.recording_folder import read_files
 from physio.io.bids.entities import PIPELINE, BidsFolder, Selection
 
 VERSION: Final = 1
@@ -57,6 +58,10 @@ class EditsChoice(NamedTuple):
     rater: str = ""
 
 
+BY_DEFAULT: Final = EditsChoice()
+"""The edits of the only rater."""
+
+
 @dataclass(frozen=True)
 class EditedRecording:
     """A recording and the place of its edits.
@@ -67,12 +72,15 @@ class EditedRecording:
         Name of the recording.
     base
         Path to which ``.edits.RATER.jsonl`` is added.
+    root
+        Folder to which the names of the files are relative.
     files
-        Files of the recording, whose content is hashed.
+        Files of the recording, whose names and content are hashed.
     """
 
     name: str
     base: Path
+    root: Path
     files: tuple[Path, ...]
 
     @classmethod
@@ -102,11 +110,10 @@ class EditedRecording:
             path = single[0]
         if path.is_dir():
             whole = path.resolve()
-            inside = (p for p in whole.rglob("*") if p.is_file() and not is_edits(p))
-            return cls(whole.name, whole, tuple(sorted(inside)))
+            return cls(whole.name, whole, whole, read_files(whole))
         if not path.exists():
             raise FileNotFoundError(f"there is no file or folder {path}")
-        return cls(path.name, path, (path,))
+        return cls(path.name, path, path.parent, (path,))
 
     def path(self, rater: str) -> Path:
         """Return the file of a rater's edits.
@@ -133,13 +140,12 @@ class EditedRecording:
         return sorted(code for code in codes if _CODE.fullmatch(code))
 
     def sha256(self) -> str:
-        """Return the hash of the content of the recording."""
+        """Return the hash of the content of the recording, wherever it lies."""
         digest = hashlib.sha256()
-        root = self.base.parent
         for path in self.files:
             if len(self.files) > 1:
-                name = path.relative_to(root) if path.is_relative_to(root) else path
-                digest.update(f"{name.as_posix()}\n".encode())
+                name = path.relative_to(self.root).as_posix()
+                digest.update(f"{name}\n".encode())
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
@@ -412,7 +418,7 @@ def _of_bids(root: Path, entities: str) -> EditedRecording:
         )
     key, files = next(iter(matching.items()))
     base = _edits_folder(root) / key.stem
-    return EditedRecording(key.stem, base, tuple(sorted({f.path for f in files})))
+    return EditedRecording(key.stem, base, root, tuple(sorted({f.path for f in files})))
 
 
 def _edits_folder(root: Path) -> Path:

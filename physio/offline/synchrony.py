@@ -1,7 +1,9 @@
 """Synchrony of two people: windowed cross-correlation and coherence, exploratory.
 
 Chance is what remains when the record of one person is shifted in time: the signals
-keep their own slowness and variation, and lose only the relation in time.
+keep their own slowness and variation, and lose only the relation in time. A short shift
+of a slow signal changes little, and counts all the same: p then cannot be smaller than
+the share of such shifts, which is what a short record can show at best.
 """
 
 from collections.abc import Mapping
@@ -34,7 +36,11 @@ MEASURES: Final[Mapping[str, tuple[str, str, tuple[float, float]]]] = {
 
 _LONGEST_GAP: Final = 2.0  # s that is interpolated
 _CLIP: Final = 0.999  # largest correlation before Fisher's transformation
-_SHORTEST: Final = 4  # windows
+_FEWEST: Final = 4  # complete windows
+_FEWEST_SHIFTS: Final = 19  # for p = 0.05
+_SHORTEST: Final = 540.0  # s that both records share
+_SHORTEST_WINDOWS: Final = 9  # durations of a window that both records share
+_PART: Final = 500_000  # values of surrogates computed at once
 
 
 @dataclass(frozen=True)
@@ -48,16 +54,13 @@ class SynchronySettings:
     lag
         Largest lag that is searched in both directions (s).
     shifts
-        Number of surrogates, each with a random shift in time.
-    seed
-        Seed of the shifts.
+        Number of surrogates, each with another shift in time; at most one a sample.
     """
 
     window: float = 60.0
     step: float = 30.0
     lag: float = 5.0
     shifts: int = 500
-    seed: int = 1
 
     def __post_init__(self) -> None:
         if not 10 <= self.window <= 600:
@@ -90,6 +93,8 @@ class Synchrony:
         Proportion of surrogates whose coherence is not smaller.
     windows
         Number of windows without missing values.
+    surrogates
+        Number of surrogates with at least half as many windows; others are left out.
     """
 
     correlation: float
@@ -98,6 +103,7 @@ class Synchrony:
     coherence: float
     coherence_p: float
     windows: int
+    surrogates: int
 
 
 def synchrony(
@@ -121,37 +127,71 @@ def synchrony(
     Raises
     ------
     ValueError
-        If fewer than 4 windows are complete.
+        If the tracks are shorter than 9 min or 9 windows, fewer than 4 windows are
+        complete, or fewer than 19 surrogates have enough windows.
 
     Notes
     -----
     Each window has no mean and no linear trend. Correlations are averaged as Fisher's z
-    (Boker et al., 2002, without peak picking). The surrogates are circular shifts of
-    the second track by at least one window; the seam counts as missing.
+    (Boker et al., 2002, without peak picking). The surrogates are circular
+    shifts of the second track, evenly spread over its length; the seam counts as
+    missing. Together with the observed order, which is a shift of 0, they are a group,
+    so that chance gives p <= 0.05 to 5 % of pairs, however slow the signals are
+    (Hemerik & Goeman, 2018).
     """
     x, y = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    n, least = len(x), int(settings.window * RATE)
+    n = len(x)
     if len(y) != n:
         raise ValueError(f"the tracks have {n} and {len(y)} samples: align them first")
+    least = max(_SHORTEST, _SHORTEST_WINDOWS * settings.window)
+    if n < least * RATE:
+        raise ValueError(
+            f"the records share {n / RATE:.1f} s, and a synchrony needs {least:g} s: "
+            "use longer records or shorter windows"
+        )
     windows = _Windows(x, y, settings, band)
-    curve, coherence, count = (part[0] for part in windows.compare(np.zeros(1, int)))
-    if count < _SHORTEST:
+    curve, coherence, count = (p[0] for p in windows.compare(np.zeros(1, int), _FEWEST))
+    if count < _FEWEST:
         raise ValueError(
             f"{count} windows of {settings.window:g} s are complete in both records, "
-            f"and a synchrony needs {_SHORTEST}: use longer records or shorter windows"
+            f"and a synchrony needs {_FEWEST}: use longer records or shorter windows"
         )
-    rng = np.random.default_rng(settings.seed)
-    shifts = rng.integers(least, n - least + 1, settings.shifts)
-    curves, coherences, _ = windows.compare(shifts)
     best = int(np.argmax(curve))
-    observed = np.array([curve[best], coherence])
-    chance = np.column_stack([curves.max(axis=1), coherences])
-    p = (1 + np.sum(chance >= observed - 1e-12, axis=0)) / (1 + settings.shifts)
+    observed = np.array([curve[best] * np.sqrt(count), coherence * count])
+    chance = _chance(windows, settings, max(_FEWEST, (int(count) + 1) // 2))
+    p = (1 + np.sum(chance >= observed - 1e-12, axis=0)) / (1 + len(chance))
     lags = np.arange(-windows.reach, windows.reach + 1) / RATE
     return Synchrony(
         float(np.tanh(curve[best])), float(lags[best]), float(p[0]),
-        float(coherence), float(p[1]), int(count),
+        float(coherence), float(p[1]), int(count), len(chance),
     )  # fmt: skip
+
+
+def _chance(windows: "_Windows", settings: SynchronySettings, least: int) -> Array:
+    """Return z and coherence of each surrogate with ``least`` windows.
+
+    Fewer windows vary more by chance alone, hence z is multiplied by the root of their
+    number and coherence by their number.
+    """
+    steps = np.arange(1, settings.shifts + 1) / (settings.shifts + 1)
+    shifts = np.unique(np.rint(steps * windows.length).astype(int) % windows.length)
+    shifts = shifts[shifts > 0]
+    values = (2 * windows.reach + 1) * max(len(windows.starts), 1)
+    parts = []
+    for part in np.array_split(shifts, 1 + len(shifts) * values // _PART):
+        curves, coherences, counts = windows.compare(part, least)
+        enough = counts >= least
+        count = counts[enough]
+        z = curves[enough].max(axis=1) * np.sqrt(count)
+        parts.append(np.column_stack([z, coherences[enough] * count]))
+    surrogates = np.concatenate(parts)
+    if len(surrogates) < _FEWEST_SHIFTS:
+        raise ValueError(
+            f"{len(surrogates)} of {len(shifts)} shifts in time leave {least} complete "
+            f"windows, and chance needs {_FEWEST_SHIFTS}: the records have too many "
+            "gaps, or give more --shifts"
+        )
+    return surrogates
 
 
 def compare_recordings(
@@ -186,17 +226,25 @@ def compare_recordings(
     Raises
     ------
     ValueError
-        If no measure can be compared.
+        If no measure can be compared, both codes are the same person's, or a recording
+        is of several and no code says whose is compared.
     """
-    both = [_tracks(r, p) for r, p in zip((first, second), people, strict=True)]
+    if people[0] and people[0] == people[1]:
+        raise ValueError(f"{people[0]!r} is compared with itself: name two people")
+    if first is second and not all(people):
+        raise ValueError("one recording is compared with itself: name two people in it")
+    both = [
+        _tracks(r, p, needs_code=first is second)
+        for r, p in zip((first, second), people, strict=True)
+    ]
     rows, shown, notes = [], {}, []
     for measure, (_, _, band) in MEASURES.items():
         if any(measure not in tracks for tracks in both):
             notes.append(f"{measure}: not in both records")
             continue
         x, y = both[0][measure], both[1][measure]
-        joint = _aligned(x, y, offset)
         try:
+            joint = _aligned(x, y, offset)
             result = synchrony(joint["first"], joint["second"], band, settings)
         except ValueError as error:
             notes.append(f"{measure}: {error}")
@@ -237,17 +285,17 @@ class _Windows:
         settings: SynchronySettings,
         band: tuple[float, float],
     ) -> None:
-        self.size, self._n = int(settings.window * RATE), len(x)
+        self.size, self.length = int(settings.window * RATE), len(x)
         self.reach = int(settings.lag * RATE)
-        last = self._n - self.size - self.reach
+        last = self.length - self.size - self.reach
         self.starts = np.arange(self.reach, last + 1, int(settings.step * RATE))
         if not len(self.starts):
             self.starts = np.zeros(0, int)
         views = np.lib.stride_tricks.sliding_window_view
-        long_enough = self._n >= self.size
-        every = np.full((self._n, self.size), np.nan)
+        long_enough = self.length >= self.size
+        every = np.full((self.length, self.size), np.nan)
         if long_enough:
-            every[: self._n - self.size + 1] = self._detrended(views(y, self.size))
+            every[: self.length - self.size + 1] = self._detrended(views(y, self.size))
         mine = np.empty((0, self.size))
         if long_enough and len(self.starts):
             mine = self._detrended(views(x, self.size)[self.starts])
@@ -258,16 +306,22 @@ class _Windows:
         self._x = np.fft.rfft(mine * taper, axis=1)[:, inside]
         self._y = np.fft.rfft(every * taper, axis=1)[:, inside]
 
-    def compare(self, shifts: npt.NDArray[np.int_]) -> tuple[Array, Array, Array]:
-        """Return Fisher's z by shift and lag, coherence and windows by shift."""
+    def compare(
+        self, shifts: npt.NDArray[np.int_], least: int
+    ) -> tuple[Array, Array, Array]:
+        """Return Fisher's z by shift and lag, coherence and windows by shift.
+
+        At a lag with fewer than ``least`` windows, z is minus infinity.
+        """
         lags = np.arange(-self.reach, self.reach + 1)
         rows = np.arange(len(self.starts))
-        place = (self.starts - shifts[:, None]) % self._n  # (shifts, windows)
-        lagged = (place[:, None, :] + lags[:, None]) % self._n
+        place = (self.starts - shifts[:, None]) % self.length  # (shifts, windows)
+        lagged = (place[:, None, :] + lags[:, None]) % self.length
         r = self._r[rows, lagged]  # (shifts, lags, windows)
         there = np.isfinite(r)
         total = np.where(there, np.arctanh(np.where(there, r, 0.0)), 0.0).sum(axis=2)
-        curve = total / np.maximum(there.sum(axis=2), 1)
+        counts = there.sum(axis=2)
+        curve = np.where(counts >= least, total / np.maximum(counts, 1), -np.inf)
         a, b = self._x[None], self._y[place]  # (shifts, windows, frequencies)
         complete = np.isfinite(a[..., :1]) & np.isfinite(b[..., :1])
         a, b = np.where(complete, a, 0.0), np.where(complete, b, 0.0)
@@ -289,14 +343,25 @@ class _Windows:
         return np.where(length > 1e-12, flat / np.maximum(length, 1e-12), np.nan)
 
 
-def _tracks(recording: Recording, participant: str) -> dict[str, pd.Series]:
-    """Return the first track of each measure of a participant, at `RATE`."""
-    worn = {i.name for i in recording.infos if i.participant in {"", participant}}
+def _tracks(
+    recording: Recording, participant: str, *, needs_code: bool
+) -> dict[str, pd.Series]:
+    """Return the first track of each measure of a participant, at `RATE`.
+
+    Streams without a code are the participant's too, unless ``needs_code``.
+    """
+    codes = {participant} if needs_code else {"", participant}
+    worn = {i.name for i in recording.infos if i.participant in codes}
     known = {i.participant for i in recording.infos if i.participant}
     if participant and participant not in known:
         raise ValueError(
             f"nobody in the recording is {participant!r}: there is "
             f"{', '.join(sorted(known)) or 'no code'}"
+        )
+    if not participant and len(known) > 1:
+        raise ValueError(
+            f"a recording is of {', '.join(sorted(known))}: say with --people whose "
+            "signals are compared"
         )
     chosen = Recording(
         {k: v for k, v in recording.streams.items() if not participant or k in worn},
@@ -325,15 +390,16 @@ def _resampled(track: pd.Series, begin: float) -> pd.Series:
 
 
 def _aligned(x: pd.Series, y: pd.Series, offset: float) -> pd.DataFrame:
-    """Return both tracks by the time since the begin of the first recording (s)."""
+    """Return both tracks by the time since the begin of the first recording (s).
+
+    They begin and end where both have a value.
+    """
     later = y.copy()
     later.index = later.index + round(offset * RATE)
-    joint = pd.DataFrame({"first": x, "second": later}).dropna(how="all")
-    if not len(joint):
-        return joint
-    whole = range(int(joint.index.min()), int(joint.index.max()) + 1)
-    joint = joint.reindex(whole)
+    shared = x.dropna().index.intersection(later.dropna().index)
+    if not len(shared):
+        raise ValueError("the recordings do not overlap in time: see --offset")
+    whole = range(int(shared.min()), int(shared.max()) + 1)
+    joint = pd.DataFrame({"first": x.reindex(whole), "second": later.reindex(whole)})
     joint.index = pd.Index(np.array(whole) / RATE, name="time")
-    inside = joint.notna().all(axis=1).to_numpy()
-    rows = np.flatnonzero(inside).tolist()
-    return joint.iloc[rows[0] : rows[-1] + 1] if rows else joint.iloc[:0]
+    return joint

@@ -90,17 +90,19 @@ def truth_sentences(folder: Path) -> list[str]:
 
 
 def truth_agreement(recording: "Recording") -> list[TruthAgreement]:
-    """Return the agreement of estimates with true values after the first condition.
+    """Return the agreement of estimates with true values after the baseline.
 
     Parameters
     ----------
     recording
         Recording with the streams ``estimates`` and ``<device>.truth``; without them,
-        or if it is too short, the result is empty.
+        or if it is too short, the result is empty. The baseline has the length of its
+        settings, in a recording without settings that of the first condition.
     """
     import numpy as np
 
     from physio.core.affect import DIMENSIONS
+    from physio.core.json_table import stored_config
     from physio.core.recording import computed
 
     streams = recording.streams.items()
@@ -110,7 +112,10 @@ def truth_agreement(recording: "Recording") -> list[TruthAgreement]:
     if not estimates or not truth:
         return []
     times = np.concatenate([b.times for b in estimates])
-    after = times >= recording.begin + recording.seconds / len(CONDITIONS)
+    table = stored_config(recording.metadata).get("estimator", {})
+    stated = table.get("baseline_seconds")
+    baseline = stated if stated else recording.seconds / len(CONDITIONS)
+    after = times >= recording.begin + float(baseline)
     true_times = np.concatenate([b.times for b in truth])
     rows = []
     for name in DIMENSIONS:

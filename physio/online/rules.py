@@ -129,6 +129,11 @@ class Rule:
             raise ValueError(f"dead_time is a time from 0 s, not {self.dead_time:g}")
         if not 0 <= self.code <= 255:
             raise ValueError(f"code is a number from 1 to 255, not {self.code}")
+        if self.marker and not (self.marker.strip() and self.marker.isprintable()):
+            raise ValueError(
+                f"marker = {self.marker!r} is blank or has characters that cannot be "
+                "printed: give a text, or leave it out for none"
+            )
         if baseline_marker(self.marker) or typed_rating(self.marker) is not None:
             raise ValueError(
                 f"marker = {self.marker!r} would change the estimates that the rule "

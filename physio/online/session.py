@@ -196,8 +196,11 @@ class Session:
         worn = (h.info.participant for h in self.health.values())
         return tuple(dict.fromkeys(code for code in worn if code))
 
-    def execute(self, command: Command) -> None:
-        """Validate and execute a command.
+    def execute(self, command: Command) -> float:
+        """Validate and execute a command; return the time at which it takes effect (s).
+
+        That of a marker or a rating is never before the begin, in the future, or before
+        the last event of its stream.
 
         Raises
         ------
@@ -208,26 +211,27 @@ class Session:
         command = validate(command, self.participants, self.health)
         match command.kind:
             case "mark":
-                self._record(MARKERS, command)
+                return self._record(MARKERS, command)
             case "rate":
-                self._record(RATINGS, command)
+                return self._record(RATINGS, command)
             case "mute" | "unmute":
                 on = command.kind == "mute"
                 self._pending.append(mute(command.label, self.clock.now(), on=on))
             case "stop":
                 self.stop(f"completed: {command.label or 'stopped by a command'}")
+        return self.clock.now()
 
     def serve(self, source: CommandSource) -> None:
         """Process the notices and the commands of a source; reply to each command."""
         self._report(source.notices())
         for command in source.commands():
-            refusal = ""
+            refusal, done = "", command
             try:
-                self.execute(command)
+                done = command._replace(time=self.execute(command))
             except ValueError as error:
                 refusal = str(error)
                 self._report([f"refused: {refusal}"])
-            source.reply(command, refusal)
+            source.reply(done, refusal)
 
     def mark(
         self, label: str, at: float | None = None, *, participant: str = ""
@@ -423,8 +427,12 @@ class Session:
         markers = {rule.name: rule.marker for rule in self.plan.rules}
         code = firings.info.participant if len(self.participants) > 1 else ""
         for time, name in zip(firings.times.tolist(), firings.labels, strict=True):
-            if markers[name]:
+            if not markers[name]:
+                continue
+            try:
                 self.execute(Command("mark", time, markers[name], (), code))
+            except ValueError as error:
+                self._report([f"refused: marker of rule {name!r}: {error}"])
 
     def _finish(self) -> Iterator[Item]:
         """Compute what still waits at the end, unless the session was interrupted."""
@@ -463,14 +471,15 @@ class Session:
     def _time(self, at: float | None) -> float:
         return self.clock.now() if at is None else at
 
-    def _record(self, info: StreamInfo, command: Command) -> None:
-        """Enter a marker or a rating, never before the last event of its stream."""
+    def _record(self, info: StreamInfo, command: Command) -> float:
+        """Enter a marker or a rating; return its time (s): see `execute`."""
         several = len(self.participants) > 1
         info = addressed(info, command.participant if several else "")
         time = min(self.clock.now(), max(command.time, self.begin))
         time = max(time, self._newest.get(info.name, 0.0))
         self._newest[info.name] = time
         self._pending.append(single_event(info, time, command.label, *command.values))
+        return time
 
     def _report(self, notices: Sequence[str]) -> None:
         """Enter notices into the status stream."""

@@ -28,7 +28,7 @@ _RESERVED: Final = re.compile(r"[\s#*,/?\[\]{}]")
 class Osc(Sink):
     """Sink that sends rows and events as OSC over UDP; off unless a file names it.
 
-    A row is a bundle: ``/physio/estimates/time`` (s since the first row),
+    A row is a bundle: ``/physio/estimates/time`` (s since the first message),
     ``/physio/estimates/arousal.missing`` with the reason, ``"ok"`` for none, and
     ``/physio/estimates/arousal`` with a float, which is not sent where it is missing:
     Pure Data reads NaN as 0. An event is a message such as ``/physio/session.markers``
@@ -129,16 +129,16 @@ class Osc(Sink):
         if isinstance(item, Block) and computed(name) not in self.streams:
             return
         for message in messages(item):
-            if self._begin is None and message["type"] == "row":
+            if self._begin is None:
                 self._begin = message["time"]
-            time = message["time"] - (self._begin or message["time"])
+            time = message["time"] - self._begin
             if message["type"] == "event":
                 values = message["values"].values()
                 numbers = [v if math.isfinite(v) else "missing" for v in values]
                 parts = [message["label"], *numbers, time]
                 self._send([(self._address(name), parts)])
                 continue
-            if time >= self._described.get(name, 0.0):
+            if time >= self._described.get(name, -math.inf):
                 self._described[name] = time + _DESCRIBED
                 self._send(self._units(item.info))
             self._send(self._row(item.info, message, time))

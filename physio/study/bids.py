@@ -14,7 +14,7 @@ from physio.datasets.open_recording import read
 from physio.io.bids import bids_export
 from physio.io.bids.event_tables import NAME
 from physio.offline.conditions import recorded_conditions
-from physio.offline.edits_file import EditsChoice, edits_of
+from physio.offline.edits_file import BY_DEFAULT, EditsChoice, edits_of
 from physio.study.contrasts import RecordedSession
 from physio.study.outcomes import questionnaire_scores
 from physio.study.questionnaires import Questionnaire
@@ -23,8 +23,10 @@ from physio.study.study_folder import Study
 TASK: Final = "study"
 
 
-def export(study: Study, root: Path) -> int:
+def export(study: Study, root: Path, choice: EditsChoice = BY_DEFAULT) -> int:
     """Write all sessions of a study into one BIDS dataset; return their number.
+
+    The chosen edits by eye are written as derivatives.
 
     Raises
     ------
@@ -37,7 +39,7 @@ def export(study: Study, root: Path) -> int:
     for code in study.participants:
         for number, folder in enumerate(study.sessions(code), 1):
             recording = read(folder / "recording.xdf")
-            edits, _ = edits_of(folder, recording.begin, EditsChoice())
+            edits, _ = edits_of(folder, recording.begin, choice)
             bids_export.export(
                 recording, root, session=f"{number:02d}", task=TASK,
                 answers=answers(recording, study.design.scored), edits=edits,
@@ -71,7 +73,7 @@ def answers(
 
 
 def read_sessions(
-    root: Path, known: Mapping[str, Questionnaire]
+    root: Path, known: Mapping[str, Questionnaire], choice: EditsChoice = BY_DEFAULT
 ) -> Iterator[RecordedSession]:
     """Yield the sessions of a BIDS dataset, with the scores of known questionnaires.
 
@@ -91,7 +93,7 @@ def read_sessions(
         task, _, run = trial.trial.partition(" ")
         entities = f"sub-{trial.subject}_ses-{trial.session}_task-{task}"
         entities += f"_run-{run}" if run else ""
-        edits, _ = edits_of(root, recording.begin, EditsChoice(), entities)
+        edits, _ = edits_of(root, recording.begin, choice, entities)
         yield RecordedSession(trial.subject, name, recording, segments, scores, edits)
 
 

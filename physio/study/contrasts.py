@@ -21,7 +21,7 @@ from physio.offline.condition_table import (
     wide_table,
 )
 from physio.offline.conditions import recorded_conditions
-from physio.offline.edits_file import EditsChoice, edits_of
+from physio.offline.edits_file import BY_DEFAULT, EditsChoice, edits_of
 from physio.offline.exclusions import MISSING, Exclusion, by_condition
 from physio.study.design import Contrast
 from physio.study.outcomes import Outcome, questionnaire_scores
@@ -43,8 +43,10 @@ class RecordedSession(NamedTuple):
     edits: Edits | None = None
 
 
-def read_sessions(study: Study, codes: Iterable[str]) -> Iterator[RecordedSession]:
-    """Yield the recordings of participants one by one.
+def read_sessions(
+    study: Study, codes: Iterable[str], choice: EditsChoice = BY_DEFAULT
+) -> Iterator[RecordedSession]:
+    """Yield the recordings of participants one by one, with the chosen edits.
 
     All intact chunks of an interrupted session are read.
     """
@@ -55,7 +57,7 @@ def read_sessions(study: Study, codes: Iterable[str]) -> Iterator[RecordedSessio
             recording = read(folder / "recording.xdf")
             segments = recorded_conditions(recording)
             scores = questionnaire_scores(recording, study.design.scored)
-            edits, _ = edits_of(folder, recording.begin, EditsChoice())
+            edits, _ = edits_of(folder, recording.begin, choice)
             yield RecordedSession(code, folder.name, recording, segments, scores, edits)
 
 
@@ -66,7 +68,7 @@ def completed_conditions(study: Study, code: str) -> list[str]:
     the condition is lost and must be repeated.
     """
     completed = []
-    for session in read_sessions(study, [code]):
+    for session in read_sessions(study, [code], EditsChoice(used=False)):
         for span in session.segments:
             asked = study.design.conditions[span.name].questionnaires
             answered = {

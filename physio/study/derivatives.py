@@ -10,6 +10,7 @@ import pandas as pd
 from physio.core.block import Origin
 from physio.datasets.wesad import Wesad
 from physio.offline.conditions import recorded_conditions
+from physio.offline.edits_file import BY_DEFAULT, EditsChoice
 from physio.study import bids, write_up
 from physio.study.contrasts import (
     ContrastEstimate,
@@ -32,7 +33,9 @@ EDITS: Final = "edits"
 """Key of ``provenance.json`` with a sentence on the edits by eye of each session."""
 
 
-def compute_results(study: Study) -> tuple[Path, pd.DataFrame, list[ContrastEstimate]]:
+def compute_results(
+    study: Study, choice: EditsChoice = BY_DEFAULT
+) -> tuple[Path, pd.DataFrame, list[ContrastEstimate]]:
     """Compute the results of a study and write them into ``derived``.
 
     ``table.csv`` and ``.parquet``, ``table_wide.csv``, ``table_coverage.csv``,
@@ -40,7 +43,7 @@ def compute_results(study: Study) -> tuple[Path, pd.DataFrame, list[ContrastEsti
     flow, planned contrasts, a mixed model for the first of them), ``methods.txt`` and
     ``contrasts.png``; ``stimuli.csv`` if stimuli were presented.
     """
-    recorded = list(read_sessions(study, study.participants))
+    recorded = list(read_sessions(study, study.participants, choice))
     table = _table(recorded, study.design)
     deviations = [li["why"] for li in study.log() if li["event"] == "deviation"]
     return (
@@ -64,7 +67,7 @@ def compute_results(study: Study) -> tuple[Path, pd.DataFrame, list[ContrastEsti
 
 
 def compute_results_of_dataset(
-    root: Path, plan: Path, out: Path
+    root: Path, plan: Path, out: Path, choice: EditsChoice = BY_DEFAULT
 ) -> tuple[Path, pd.DataFrame, list[ContrastEstimate]]:
     """Compute the results of a BIDS dataset, or of WESAD, under a study plan.
 
@@ -76,6 +79,8 @@ def compute_results_of_dataset(
         Study file with contrasts and exclusions.
     out
         New folder for the results.
+    choice
+        Choice of the edits by eye.
 
     Raises
     ------
@@ -87,7 +92,7 @@ def compute_results_of_dataset(
     design = Design.read(plan)
     described = (root / "dataset_description.json").is_file()
     recorded = list(
-        bids.read_sessions(root, design.scored) if described else _wesad(root)
+        bids.read_sessions(root, design.scored, choice) if described else _wesad(root)
     )
     if not recorded:
         raise ValueError(f"{root} has no recording with conditions")

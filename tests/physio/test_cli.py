@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -98,6 +99,19 @@ def test_the_demo_compares_its_estimates_with_the_truth(demo: Path) -> None:
         assert f"{100 * row.inside:.0f} % of the time" in sentence
     assert "Intervals hold self-reports" in sentences[3]
     assert "Dominance follows from the conditions" in sentences[4]
+
+
+def test_a_demo_that_is_stopped_early_is_compared_after_its_baseline(
+    demo: Path,
+) -> None:
+    whole = xdf.read(demo / "recording.xdf")  # 8 s of it are the baseline
+    streams = {
+        name: tuple(b for b in blocks if b.complete_until <= whole.begin + 8)
+        for name, blocks in whole.streams.items()
+    }
+    rows = truth_agreement(replace(whole, streams=streams))
+    assert len(rows) == 3
+    assert all(np.isnan(row.inside) for row in rows)
 
 
 def test_the_demo_leaves_a_whole_session(demo: Path) -> None:

@@ -24,6 +24,7 @@ class Watcher(Sink):
     clock: FastClock
     wants: list[Command]
     taken: list[Item] = field(default_factory=list)
+    replies: list[Command] = field(default_factory=list)
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         pass
@@ -38,6 +39,10 @@ class Watcher(Sink):
         due = [w for w in self.wants if w.time <= self.clock.now()]
         self.wants = [w for w in self.wants if w not in due]
         return due
+
+    def reply(self, command: Command, refusal: str) -> None:
+        assert not refusal or command.kind != "mark"
+        self.replies.append(command)
 
 
 def watched(
@@ -58,9 +63,13 @@ def found(items: list, name: str) -> list:
 
 def test_a_marker_is_where_it_was_wished_not_where_it_was_heard() -> None:
     wants = [Command("mark", 1.04, "film"), Command("mark", 1.01, "earlier")]
-    first, second = found(go(watched(wants)), MARKERS)
+    live = watched(wants)
+    watcher = live._sinks[0]
+    assert isinstance(watcher, Watcher)
+    first, second = found(go(live), MARKERS)
     assert (first.labels, first.times.tolist()) == (("film",), [1.04])
     assert (second.labels, second.times.tolist()) == (("earlier",), [1.04])  # they rise
+    assert [command.time for command in watcher.replies] == [1.04, 1.04]
 
 
 def test_a_rating_is_an_event_and_one_off_the_scale_is_refused_in_words() -> None:

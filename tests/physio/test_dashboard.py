@@ -733,13 +733,27 @@ def test_ages_and_delays_are_never_negative() -> None:
 
 def test_the_means_by_condition_are_those_of_its_time() -> None:
     state = session_state()
-    estimated(state, 100, rest=0.0)
+    estimated(state, 100, rest=15.0)
     columns = event_stream("head.conditions", Channel("seconds", "misc", "s"))
-    for at, name in ((10.0, "film"), (50.0, "rest")):
-        state.take(single_event(columns, at, name, 20.0), at)
-    assert [(c.begin, c.end) for c in state.conditions] == [(10.0, 30.0), (50.0, 70.0)]
+    for at, name in ((0.0, "quiet"), (20.0, "film"), (50.0, "rest")):
+        state.take(single_event(columns, at, name, 15.0), at)
+    spans = [(0.0, 15.0), (20.0, 35.0), (50.0, 65.0)]
+    assert [(c.begin, c.end) for c in state.conditions] == spans
     text = re.sub(r"<[^>]*>", " ", html.condition_summary(state))
-    assert re.search(r"film\s+20\s+\+0.20\s+-0.40", text)
+    assert re.search(r"quiet\s+15\s+none\s+none", text)  # before the baseline's end
+    assert re.search(r"film\s+15\s+\+0.20\s+-0.40", text)
+
+
+def test_estimates_are_withheld_until_the_end_of_each_baseline() -> None:
+    state = session_state()
+    estimated(state, 100, rest=15.0)
+    times = np.arange(0.0, 100.0)
+    assert list(times[state.before_baseline_end(times)]) == list(range(16))
+    markers = event_stream(MARKERS)
+    for at, label in ((40.0, "start"), (50.0, "end"), (80.0, "start")):
+        state.take(single_event(markers, at, f"baseline {label}"), at)
+    withheld = [*range(16), *range(40, 50), *range(80, 95)]
+    assert list(times[state.before_baseline_end(times)]) == withheld
 
 
 def test_power_of_a_band_is_that_of_its_entropy() -> None:
@@ -757,7 +771,13 @@ def test_a_recording_opens_where_there_are_estimates(recording: Recording) -> No
     data = json.loads(strip_json(whole))
     assert data["seconds"] == pytest.approx(recording.seconds, abs=1.0)
     assert data["conditions"][0][0] == "baseline"
-    assert [line["name"] for line in data["lanes"][0]][:2] == ["valence", "arousal"]
+    lane = data["lanes"][0]
+    assert [line["name"] for line in lane][:2] == ["valence", "arousal"]
+    end = sum(whole.baseline_period()) - whole.begin
+    for line in lane:
+        assert line["hatch"] == "DEMO WEIGHTS"
+        assert min(t for t, y in zip(line["t"], line["y"], strict=True) if y) >= end
+    assert "estimates of demonstration weights" in html.condition_summary(whole)
     assert "<" not in strip_json(whole)
 
 

@@ -5,7 +5,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from physio.cli import app
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.edits import EditHistory
+from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan
 from physio.io import xdf
 from physio.offline.analysis import analyze
@@ -164,6 +165,21 @@ def test_conditions_that_overlap_or_exceed_the_recording_lose_nothing() -> None:
     assert [c.name for c in order.conditions] == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("gap", [0.0, 0.3])
+def test_a_condition_within_another_is_excluded_alone(gap: float) -> None:
+    """Bounds of a condition near those of the one around it do not join the two."""
+    whole, part = ConditionSpan("whole", 10.0, 70.0), (50.0, 70.0 - gap)
+    first = ConditionSpan("first", 10.0 + gap, 30.0)
+    order = ShownOrder.of(100.0, (whole, first, ConditionSpan("last", *part)), 2)
+    for at, span in ((20.0, (10.0 + gap, 30.0)), (40.0, (10.0, 70.0)), (60.0, part)):
+        shown = float(order.shown_times(np.array([at]))[0])
+        assert order.condition(shown) == span
+    names = {s.begin: [c.name for c in order.around(s)] for s in order.segments}
+    assert [names[k] for k in sorted(names)] == [
+        [], ["whole", "first"], ["whole"], ["whole", "last"], [],
+    ]  # fmt: skip
+
+
 # Entries.
 
 
@@ -176,6 +192,36 @@ def test_the_page_holds_no_condition_no_marker_and_no_time(opened: Opened) -> No
     assert described["events"] == []
     assert [s["label"] for s in described["segments"]] == ["", ""]
     assert not opened.file.exists()
+
+
+def test_triggers_and_stimulus_sensors_are_hidden_while_blind() -> None:
+    wave = np.arange(1280.0)
+    eeg = block("cap.eeg", "eeg", "uV", 128, np.c_[wave, wave, wave], "Cz", "S", "P")
+    kinds = (Channel("Cz", "eeg", "uV"), Channel("Status", "stim", "1"),
+             Channel("Photodiode 1", "eeg", "uV"))  # fmt: skip
+    eeg = replace(eeg, info=replace(eeg.info, channels=kinds))
+    whole = Recording({b.info.name: (b,) for b in (
+        block("pc.audio", "misc", "1", 128, wave), eeg,
+        block("cap.stim", "stim", "1", 128, wave),
+        block("armband.ppg", "bio", "1", 128, wave, "light"),
+    )})  # fmt: skip
+    source = EditorSource(
+        whole, (), EditMarks(whole), lambda *_: None, lambda: AT
+    )  # fmt: skip
+    state = EditSession(source, EditHistory("p07.xdf", "0", "r1", 3))
+    shown = {s["name"]: [c["name"] for c in s["channels"]]
+             for s in state.description()["streams"]}  # fmt: skip
+    assert shown == {"cap.eeg": ["Cz"], "armband.ppg": ["light"]}
+    assert len(state.tile(0, 12, 0)) == 2 * COLUMNS * 4
+    with pytest.raises(ValueError, match="no stream 2"):
+        state.tile(2, 12, 0)
+    with pytest.raises(ValueError, match=r"no channel 'Status': Cz$"):
+        state.apply({"kind": "bad", "stream": "cap.eeg", "channels": ["Status"],
+                     "begin": 1, "end": 2})  # fmt: skip
+    state.apply({"kind": "unblind", "why": "look at the triggers"})
+    shown = [s["name"] for s in state.description()["streams"]]
+    assert shown == ["pc.audio", "cap.eeg", "cap.stim", "armband.ppg"]
+    assert len(state.tile(1, 12, 0)) == 3 * 2 * COLUMNS * 4
 
 
 def test_unblinding_shows_them_and_is_stored(opened: Opened) -> None:
@@ -237,7 +283,15 @@ def test_the_page_shows_what_an_analysis_finds(opened: Opened) -> None:
         ({"kind": "bad", "stream": ECG[0], "begin": "1", "end": 2}, "state where"),
         ({"kind": "bad", "stream": ECG[0], "begin": True, "end": 2}, "state where"),
         ({"kind": "bad", "stream": ECG[0], "begin": 1}, "needs an end"),
-        ({"kind": "bad", "stream": ECG[0], "begin": 1, "end": 1}, "no valid time"),
+        (
+            {"kind": "bad", "stream": ECG[0], "begin": 1, "end": 1},
+            r"bad has one time, 1\.000 s, where two differ",
+        ),
+        (
+            {"kind": "move beat", "stream": ECG[0], "channels": ["ecg"], "begin": 1,
+             "end": 1},
+            "move beat has one time",
+        ),
         ({"kind": "bad", "stream": ECG[0], "begin": -5, "end": 1}, "lies outside"),
         ({"kind": "bad", "stream": ECG[0], "begin": 1e9, "end": 2e9}, "lies outside"),
         (
@@ -370,6 +424,15 @@ def test_every_route_needs_the_cookie_and_the_origin(
     page = ask(server, "/edit", Cookie=cookie)[1]
     assert b'<script type="module" src' in page
     assert b" style=" not in page
+
+
+def test_a_recording_without_samples_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p07.xdf"
+    xdf.write(path, Recording({"a.x": (block("a.x", "misc", "1", 4, np.empty(0)),)}))
+    result = CliRunner().invoke(app, ["edit", str(path), "--no-open"])
+    assert "p07.xdf has no samples: there is nothing to correct" in str(
+        result.exception
+    )
 
 
 def test_commands_refuse_several_recordings_and_compare_two_raters(

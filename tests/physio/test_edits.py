@@ -20,6 +20,8 @@ from physio.core.events import Events, event_stream
 from physio.datasets.base import ConditionSpan
 from physio.datasets.open_recording import read
 from physio.io import xdf
+from physio.io.anonymize import anonymize, anonymize_edits
+from physio.io.bids.bids_export import export
 from physio.offline.analysis import Analysis, analyze
 from physio.offline.condition_measures import MeasureSettings
 from physio.offline.condition_table import RecordingJob, TableSettings, measure_file
@@ -254,6 +256,47 @@ def test_a_folder_is_hashed_by_its_files(tmp_path: Path) -> None:
     assert EditedRecording.of(session_folder).base.name == "recording.xdf"
 
 
+def test_what_lies_beside_the_files_of_a_folder_does_not_matter(tmp_path: Path) -> None:
+    band = tmp_path / "e4"
+    band.mkdir()
+    for name, unit in (("EDA", 4), ("TEMP", 4)):
+        (band / f"{name}.csv").write_text(f"1544000000.0\n{unit}.0\n1\n2\n", "utf-8")
+    tables = tmp_path / "tables"
+    run = CliRunner().invoke
+    assert (
+        run(app, ["export", str(band), str(tables), "--format", "csv"]).exit_code == 0
+    )
+    other = tmp_path / "other"
+    (other / "sub").mkdir(parents=True)
+    (other / "sub" / "a.dat").write_text("1", "utf-8")
+    for folder in (band, tables, other):
+        first = EditedRecording.of(folder).sha256()
+        (folder / "figures").mkdir()
+        (folder / "results").mkdir()
+        for name in (
+            ".DS_Store", "report.html", "figures/1.png", "results/analysis.json",
+            "results/spans.csv", "results/EDA.csv",
+        ):  # fmt: skip
+            (folder / name).write_text("1544000000.0\n4.0\n1\n", "utf-8")
+        assert EditedRecording.of(folder).sha256() == first
+        moved = folder.rename(tmp_path / f"{folder.name} of Monday")
+        assert EditedRecording.of(moved).sha256() == first
+    (moved / "sub" / "a.dat").write_text("2", "utf-8")
+    assert EditedRecording.of(moved).sha256() != first
+
+
+def test_a_bids_recording_has_one_hash_however_its_path_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(session(), tmp_path / "films", participant="01", task="rest")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "films")
+    paths = ("films", "../" + tmp_path.name + "/films", "link", tmp_path / "films")
+    places = [EditedRecording.of(Path(p), "sub-01_task-rest") for p in paths]
+    assert len(places[0].files) > 1
+    assert len({place.sha256() for place in places}) == 1
+
+
 def test_one_program_at_a_time_writes(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -461,7 +504,7 @@ def test_edits_of_one_participant_lie_on_the_clock_of_the_whole_file(
     info = replace(late.info, name="other.eda", participant="b")
     streams = {**first, "other.eda": (replace(late, info=info, t0=30.0),)}
     both = replace(whole, streams=streams)
-    place = EditedRecording("two", path, (path,))
+    place = EditedRecording("two", path, path.parent, (path,))
     path.write_bytes(b"x")
     edits = history(bad("other.eda", 0.0, 60.0))
     marked = replace(place.begin(), entries=edits.entries)
@@ -617,11 +660,44 @@ def test_bids_holds_the_edits_as_a_derivative_and_the_samples_as_they_were(
     assert not any(word in text for text in texts for word in ("asleep", "2026", "pil"))
 
 
+def test_anonymised_edits_name_no_device_channel_and_rater() -> None:
+    whole = replace(recording(
+        block("anna-e4.eda", "gsr", "uS", 4, np.ones(40), "A00123"),
+        block("anna-cap.eeg", "eeg", "uV", 8, np.ones((80, 2)), "Cz", "of anna"),
+    ), events={"anna.buttons": Events(
+        event_stream("anna.buttons"), 10.0, np.array([1.0]), np.empty((1, 0)), ("x",)
+    )})  # fmt: skip
+    edits = history(
+        bad("anna-e4.eda", 1, 2, "A00123"), bad("anna-cap.eeg", 3, 4, "of anna"),
+        bad("anna-cap.eeg", 4, 5), ("exclude", {"begin": 0.0, "end": 5.0}),
+        bad("anna-old.eda", 1, 2), bad("anna-cap.eeg", 3, 4, "anna"), rater="anna",
+    )  # fmt: skip
+    hidden = anonymize_edits(edits.on_clock(0.0, "anna.jsonl"), whole, anonymize(whole))
+    assert [(e.stream, e.channels) for e in hidden.active] == [
+        ("device1.eda", ("eda1",)), ("device2.eeg", ("eeg1",)), ("device2.eeg", ()),
+        ("", ()),
+    ]  # fmt: skip
+    assert {e.rater for e in hidden.active} == {"rater1"}
+    assert "anna" not in repr(hidden)
+
+
 def test_a_report_has_a_section_on_edits(outputs: Path) -> None:
     page = (outputs / "r.html").read_text("utf-8")
     section = page.partition("Correction by eye")[2]
     for text in ("UNBLINDED", "scr_per_minute", "asleep", "16.7%"):
         assert text in section
+
+
+def test_a_report_takes_the_edits_of_the_named_rater(
+    file: Path, tmp_path: Path
+) -> None:
+    for rater in ("anna", "ben"):
+        store(file, bad(ECG[0], 5.0, 25.0), rater=rater)
+    out = tmp_path / "r.html"
+    command = ["report", str(file), "--out", str(out)]
+    result = CliRunner().invoke(app, [*command, "--rater", "ben"])
+    assert result.exit_code == 0, result.output
+    assert "rater ben): 1 bad span" in out.read_text("utf-8")
 
 
 def test_training_says_that_it_ignores_edits(file: Path, tmp_path: Path) -> None:

@@ -328,8 +328,8 @@ def test_a_channel_set_that_does_not_suit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError,
         match=r"^the weights 'wrist' want eda.scr_rate, eda.tonic, heart.rate; given "
-        r"are "
-        r"eda.tonic, eda.scr_rate$",
+        r"are eda.tonic, eda.scr_rate, without heart.rate: train weights on features "
+        r"that this device gives$",
     ):
         estimator(name).output_info(poor)
     assert Estimator((Expert(name, ("eda",)),)).output_info(poor).names[0] == "valence"

@@ -20,8 +20,11 @@ from physio.core.missing import MissingReason
 from physio.core.protocols import Command, WallClock
 from physio.online import session_config
 from physio.view.http_api import Http
+from physio.view.http_api.api_server import _ProgramHandler
 from physio.view.http_api.program_commands import parse
 from physio.view.http_api.subscribers import CLIENTS
+from physio.view.web.access import ServerAddress
+from physio.view.web.page_server import PageServer, Site
 
 ESTIMATES = StreamInfo(
     "estimates",
@@ -82,7 +85,9 @@ def serve(sink: Http) -> threading.Thread:
             for command in sink.commands():
                 taken.append(command)
                 refused = command.label == "refuse me"
-                sink.reply(command, "no such thing" if refused else "")
+                late = 1.0 if command.label == "before the newest" else 0.0
+                done = command._replace(time=command.time + late)
+                sink.reply(done, "no such thing" if refused else "")
             time.sleep(0.01)
 
     ended, taken = threading.Event(), list[Command]()
@@ -172,6 +177,28 @@ def test_those_who_may_read_cannot_send(target: Target) -> None:
         )
         assert (status, b"application/json" in body) == (415, True)
     assert len(target.commands) == before
+
+
+@pytest.mark.parametrize("path", ["/socket", "/events", "/latest"])
+def test_no_error_prints_a_token(
+    path: str,
+    target: Target,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    place = f"{path}?token={target.at['look']}&streams="
+    extra = websocket() if path == "/socket" else {}
+    assert target.ask(f"{place}%ff", **extra)[0] == 400
+    assert capsys.readouterr().err == ""
+
+    def fail(_: object) -> None:
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(_ProgramHandler, "streams", property(fail))
+    assert target.ask(f"{place}x", **extra)[0] == 500
+    printed = capsys.readouterr().err
+    assert f"{path} failed: TypeError: a bug" in printed
+    assert target.at["look"] not in printed
 
 
 def test_a_listed_page_may_ask(target: Target) -> None:
@@ -281,6 +308,9 @@ def test_markers_and_ratings_reach_the_session(target: Target) -> None:
     assert reply["clock"].startswith("Unix clock of the sender")
     status, reply = target.post("/marker", {"label": "x", "age": 2.0})
     assert reply["unix"] == pytest.approx(time.time() - 2, abs=1)
+    status, reply = target.post("/marker", {"label": "before the newest", "age": 2.0})
+    assert reply["time"] == target.commands[-1].time + 1.0
+    assert reply["unix"] == pytest.approx(time.time() - 1, abs=0.5)
     assert target.post("/rating", {"sam": [7, 3, None], "participant": "p07"})[0] == 200
     kind, _, label, values, participant, _ = target.commands[-1]
     assert (kind, label, values[:2], participant) == ("rate", "sam", (0.5, -0.5), "p07")
@@ -327,6 +357,44 @@ def test_an_open_address_is_refused() -> None:
         table = {"sinks": {"http": settings}}
         with pytest.raises(ValueError, match=problem):
             session_config.SessionConfig(table, "s.toml").sinks({})
+
+
+def test_too_many_fields_are_no_token(target: Target) -> None:
+    path = f"/status?token={target.at['look']}"
+    assert target.ask(f"{path}{'&x=1' * 19}")[0] == 200
+    assert target.ask(f"{path}{'&x=1' * 30}")[0] == 401
+
+
+def test_a_program_receives_the_end(tmp_path: Path) -> None:
+    for _ in range(5):
+        with Http(tmp_path) as sink:
+            at = Target(sink, tmp_path)
+            link = socket.create_connection(("127.0.0.1", at.port), 10)
+            head = f"GET /events?token={at.at['look']} HTTP/1.1\r\n"
+            link.sendall(f"{head}Host: 127.0.0.1:{at.port}\r\n\r\n".encode())
+            assert b"200" in link.recv(4096)[:20]
+            for i in range(100):
+                sink.write(Block(ESTIMATES, i, 10.0, np.zeros((1, 3))))
+            sink.end("completed")
+        text = b""
+        while part := link.recv(65536):
+            text += part
+        link.close()
+        assert text.count(b'"type": "row"') == 100
+        assert b'{"type": "ended", "outcome": "completed"}' in text
+
+
+def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
+    files = {"certificate": str(tmp_path / "c.pem"), "key": str(tmp_path / "k.pem")}
+    problem = r"c\.pem with key .*k\.pem cannot be used \(No such file"
+    with pytest.raises(ValueError, match=problem):
+        Http(tmp_path, **files).__enter__()
+    with pytest.raises(ValueError, match=problem):
+        PageServer(Site({}, []), ServerAddress(**files))
+    (tmp_path / "c.pem").write_text("no certificate")
+    (tmp_path / "k.pem").write_text("no key")
+    with pytest.raises(ValueError, match="two PEM files that belong together"):
+        Http(tmp_path, **files).__enter__()
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:

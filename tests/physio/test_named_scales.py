@@ -41,6 +41,7 @@ def weights(
     scales: tuple[str, ...] = ("stress",),
     supports: tuple[str, ...] = (),
     origin: Origin = Origin.MEASURED,
+    figures: dict[str, str] | None = None,
 ) -> str:
     """Store a linear regression of some scales; return its path."""
     targets = (*supports, *scales)
@@ -58,6 +59,7 @@ def weights(
             origin, supports,
         ),
         scales=dict.fromkeys(scales, (0.0, 10.0)),
+        figures=figures or {},
     )  # fmt: skip
     prior = np.full((2, 3), np.nan)
     at = scale_places(targets)
@@ -163,13 +165,35 @@ def test_scales_stand_in_every_view(out: Block) -> None:
     Console(file=page, width=110).print(layout)
     assert text in page.getvalue()
     assert text in status_line(layout)
-    session = SessionState(0.0)
-    session.take(out, 30.0)
-    session.at = 30.0
-    assert text.removeprefix("stress ") in html.estimates(session)
     eda = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
     x = 2 + 0.01 * np.arange(len(out), dtype=np.float64)[:, None]
     recording = Recording({"band.eda": (Block(eda, 0, 0.0, x),)})
     report = str(session_report(recording, None, out))
     assert "<th>stress</th>" in report
     assert "Further scales: estimated self-report" in report
+
+
+def test_the_page_shows_a_scale_as_it_does_a_dimension(
+    out: Block, tmp_path: Path
+) -> None:
+    """From the end of the baseline on, with an interval whose coverage is measured."""
+    measured = {
+        "stress: ratings in intervals of 80 %": "0.81 (0.74 to 0.88)",
+        "stress: ratings in intervals of 80 %, device band": "0.50 (0.40 to 0.60)",
+    }
+    for name, figures in (("with", measured), ("without", {})):
+        path = weights(tmp_path / name, figures=figures)
+        session = SessionState(0.0)
+        session.update({"config": {"estimator": {"experts": [{"weights": path}]}}})
+        session.take(out, 29.0)
+        session.at = 5.0
+        assert "baseline: 5 s remaining" in html.estimates(session)
+        assert html.estimates(session).count("±") == 2  # both in explanations
+        session.at = 29.0
+        page = html.estimates(session)
+        assert "7.0 ± 1.0" in page
+        assert ("(5.7 to 8.3)" in page) == bool(figures)
+        basis = html.estimate_basis(session)
+        assert ("held-out participants: stress 81 % [74, 88]." in basis) == bool(
+            figures
+        )

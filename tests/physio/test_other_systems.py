@@ -114,6 +114,7 @@ def test_the_demo_runs(tmp_path: Path) -> None:
 
 DASHBOARD = """
 import sys
+import time
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import HTTPCookieProcessor, build_opener
@@ -122,8 +123,12 @@ with Dashboard(Path(sys.argv[1]), {}) as board:
     page = board.page
     browser = build_opener(HTTPCookieProcessor())
     browser.open(page, timeout=60)
-    text = browser.open(page.partition("?")[0] + "control", timeout=60).read()
-    assert b"bokeh" in text.lower(), text
+    for _ in range(120):  # until the server of the page is loaded
+        text = browser.open(page.partition("?")[0] + "control/progress").read()
+        if b"the session is starting" in text:
+            break
+        time.sleep(0.5)
+    assert b"the session is starting" in text, text
     try:
         build_opener().open(page[:-3] + "abc", timeout=60)
     except HTTPError as error:

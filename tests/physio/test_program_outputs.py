@@ -105,6 +105,20 @@ def test_osc_sends_rows_and_events() -> None:
     ]
 
 
+def test_the_time_of_osc_begins_at_the_first_message() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        with Osc(port=udp.getsockname()[1]) as sink:
+            sink.write(single_event(STREAM, 0.0, "up", 7.0))
+            sink.write(single_event(STREAM, 98.0, "up", 7.0))
+            sink.write(rows())
+        found = received(udp)
+    assert [v[-1] for at, v in found if at == "/physio/session.rules"] == [0.0, 98.0]
+    times = [v for at, v in found if at == "/physio/estimates/time"]
+    assert times == [[100.0], [100.25]]
+    assert ("/physio/estimates/unit", ["arousal", "1"]) in found
+
+
 def test_osc_sends_chosen_columns_in_small_datagrams() -> None:
     names = tuple(f"band {i}" for i in range(200))
     many = StreamInfo("features", Fraction(4), tuple(map(Channel, names)))

@@ -13,6 +13,7 @@ from files import UNIX, lines
 from physio.cli import app
 from physio.datasets.recording_folder import find_recordings
 from physio.io import xdf
+from physio.offline.edits_file import EditedRecording, write_history
 from test_bids import study
 from test_export import eda_recording
 
@@ -92,6 +93,24 @@ def test_a_folder_is_an_overview_and_is_resumed(data: Path) -> None:
     row = json.loads(state.read_text("utf-8"))["row"]
     assert row["sensors"].keys() == {"EDA", "temperature", "movement"}
     assert row["seconds"] == pytest.approx(60, abs=1)
+
+
+def test_edits_and_the_sheet_of_conditions_renew_a_report(tmp_path: Path) -> None:
+    data = tmp_path / "lab"
+    e4(data / "S1", 60)
+    e4(data / "S2", 61)
+    sheet = tmp_path / "conditions.csv"
+    options = ("--conditions", str(sheet))
+    sheet.write_text("condition,begin,end\nrest,0,20\n", "utf-8")
+    assert report(data, *options)[1].count(": done") == 2
+    sheet.write_text("condition,begin,end\nrest,0,30\n", "utf-8")
+    assert report(data, *options)[1].count(": done") == 2
+    place = EditedRecording.of(data / "S1")
+    bad = {"stream": "e4.eda", "begin": 10.0, "end": 14.0}
+    write_history(place.path("r1"), place.begin().with_entry("bad", "2026", **bad))
+    output = report(data, *options)[1]
+    assert "S1: done" in output
+    assert "S2: unchanged" in output
 
 
 def test_the_recordings_of_bids_are_an_overview(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 from physio.cli import app
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.missing import MissingReason
+from physio.core.protocols import FastClock
 from physio.io import xdf
 from physio.online.rules import Rule, RuleRunner, TimedCondition, parse_rules
+from physio.online.session import Session
 from physio.online.session_config import SessionConfig
 
 NAN = MissingReason.POOR_QUALITY.nan
@@ -116,6 +118,8 @@ def test_a_wrong_condition_is_refused(text: str, problem: str) -> None:
         ({"code": 300}, "code is a number from 1 to 255"),
         ({"dead_time": -1.0}, "dead_time is a time from 0 s"),
         ({"marker": "baseline start"}, "would change the estimates"),
+        ({"marker": " "}, "marker = ' ' is blank or has characters"),
+        ({"marker": "a\x1b[2J"}, "characters that cannot be printed"),
         ({"marker": "sam 7 3 5"}, "would change the estimates"),
         ({"then": "osc"}, "a rule has no setting 'then'"),
     ],
@@ -165,7 +169,6 @@ def test_a_replay_fires_at_the_same_rows(tmp_path: Path) -> None:
     config = SessionConfig(tomllib.loads(SESSION), "s.toml")
     assert [r.name for r in config.rules] == ["beating", "skin"]
     from physio.cli.run_session import run_session
-    from physio.core.protocols import FastClock
 
     clock, out = FastClock(), tmp_path / "live"
     out.mkdir()
@@ -192,3 +195,16 @@ def test_a_replay_fires_at_the_same_rows(tmp_path: Path) -> None:
     assert replayed.events["session.rules"].labels == rules.labels
     assert replayed.events["session.rules"].times.tobytes() == rules.times.tobytes()
     assert replayed.events["session.markers"].labels == ("skin is there",)
+
+
+def test_a_refused_marker_of_a_rule_is_reported() -> None:
+    config = SessionConfig(tomllib.loads(SESSION), "s.toml")
+    clock = FastClock()
+    devices = config.devices(clock)
+    with Session(config.plan, devices, clock=clock, seconds=40) as session:
+        rule = next(r for r in session.plan.rules if r.name == "beating")
+        object.__setattr__(rule, "marker", " ")  # as no file can say
+        items = list(session)
+    texts = [t for i in items if i.info.name == "session.status" for t in i.labels]
+    assert any("refused: marker of rule 'beating'" in text for text in texts)
+    assert "session.rules" in {item.info.name for item in items}

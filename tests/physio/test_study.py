@@ -18,10 +18,12 @@ from physio.core.protocols import FastClock
 from physio.core.recording import MARKERS, Recording
 from physio.datasets.base import ConditionSpan
 from physio.offline.condition_table import LONG
+from physio.offline.edits_file import EditedRecording, EditsChoice, write_history
 from physio.study import bids, epochs, questionnaires
 from physio.study.contrasts import (
     ContrastEstimate,
     RecordedSession,
+    completed_conditions,
     estimate_contrasts,
     read_sessions,
     study_table,
@@ -508,6 +510,34 @@ def test_the_same_table_comes_out_of_bids(rehearsed: Path, tmp_path: Path) -> No
     assert list(one["exclusion"]) == list(two["exclusion"])
     with pytest.raises(ValueError, match="is not empty: give a new folder"):
         bids.export(Study.open(rehearsed), tmp_path / "bids")
+
+
+def test_edits_of_several_raters_are_chosen_and_stop_no_session(
+    rehearsed: Path, tmp_path: Path
+) -> None:
+    study = Study.open(rehearsed)
+    code = next(c for c in study.participants if study.sessions(c))
+    done = completed_conditions(study, code)
+    place = EditedRecording.of(study.sessions(code)[0])
+    files = [place.path(rater) for rater in ("anna", "ben")]
+    try:
+        entry = {"stream": "band.eda", "begin": 1.0, "end": 2.0}
+        write_history(files[1], place.begin("ben").with_entry("bad", "", **entry))
+        files[0].write_text("damaged", "utf-8")
+        assert completed_conditions(study, code) == done
+        for name in ("table", "epochs", "export"):
+            more = {"epochs": ["--event=begin"], "export": [str(tmp_path / "b")]}
+            arguments = ["study", name, str(rehearsed), *more.get(name, [])]
+            message = "edits of anna, ben: name one of them with --rater"
+            assert message in refused(*arguments)
+            assert message in refused(*arguments, "--rater", "carl")
+            assert "is damaged" in refused(*arguments, "--rater=anna")
+        for choice, number in ((EditsChoice(rater="ben"), 1), (EditsChoice(False), 0)):
+            first = next(read_sessions(study, [code], choice))
+            assert len(first.edits.active if first.edits else ()) == number
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
 
 
 def test_events_have_amplitudes_over_responses_and_magnitudes_over_all() -> None:

@@ -39,14 +39,20 @@ def experts(config: Mapping[str, Any]) -> list[ExpertCard]:
 def interval_coverage(session: SessionState, dimension: str) -> dict[int, str]:
     """Return the measured coverage of an estimate's intervals by nominal level (%).
 
-    Empty if it was not measured; in that case no interval is shown.
+    Empty if it was not measured; in that case no interval is shown. ``dimension`` may
+    be a named scale.
     """
+    name = re.escape(dimension)
+    by_expert = re.compile(rf"(.+): {name} coverage of (\d+)%")
+    by_training = re.compile(rf"{name}: ratings in intervals of (\d+) %")
     coverage: dict[int, str] = {}
     for expert in experts(session.config):
-        for name, figure in expert.card.figures.items():
-            match = re.fullmatch(rf"(.+): {dimension} coverage of (\d+)%", name)
+        for key, figure in expert.card.figures.items():
+            match = by_expert.fullmatch(key)
             if match and match[1] in (expert.name, "fused"):
                 coverage.setdefault(int(match[2]), str(figure))
+            elif match := by_training.fullmatch(key):
+                coverage.setdefault(int(match[1]), str(figure))
     return coverage
 
 

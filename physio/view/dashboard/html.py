@@ -13,7 +13,7 @@ from physio.view.dashboard import evidence
 from physio.view.dashboard.figures.eda_heart import first_chain_with
 from physio.view.dashboard.figures.power_by_band import columns_by_band
 from physio.view.dashboard.figures.theme import plain_text
-from physio.view.dashboard.figures.vad import missing_text, withheld_reason
+from physio.view.dashboard.figures.vad import is_demo, missing_text, withheld_reason
 from physio.view.dashboard.panels import listed_features
 from physio.view.dashboard.session_state import SessionState, StreamView
 from physio.view.labels import (
@@ -141,7 +141,11 @@ def _conditions(session: SessionState) -> list[str]:
 
 
 def _scales(session: SessionState) -> list[str]:
-    """Return a row with the estimate of each named scale, of weights that have any."""
+    """Return a row with the estimate of each named scale, of weights that have any.
+
+    As for dimensions, there is none before the end of the baseline, and no interval
+    whose coverage was not measured.
+    """
     buffer = session.estimates
     if buffer is None:
         return []
@@ -151,12 +155,15 @@ def _scales(session: SessionState) -> list[str]:
             buffer.last(f"{SCALE}{name}{end}", session.now)
             for end in ("", ".sd", ".ci80")
         )
-        kind = "figure" if np.isfinite(mean) else "none"
+        reason = withheld_reason(session) if np.isfinite(mean) else ""
+        kind = "figure" if np.isfinite(mean) and not reason else "none"
+        if 80 not in evidence.interval_coverage(session, name):
+            half = np.nan
+        text = reason or scale_value(mean, sd, half)
         label, title = escaped(name, 20), escaped(SCALE_MEANING, 200)
         rows.append(
             f'<tr title="{title}"><th scope="row">{label}</th>'
-            f'<td colspan="2" class="{kind}">'
-            f"{escaped(scale_value(mean, sd, half), 90)}</td></tr>"
+            f'<td colspan="2" class="{kind}">{escaped(text, 90)}</td></tr>'
         )
     return rows
 
@@ -223,8 +230,11 @@ def _expert(session: SessionState, expert: evidence.ExpertCard) -> str:
     kind = "" if card.origin is Origin.MEASURED else " demo"
     lacking = [d for d in DIMENSIONS if d not in card.supports]
     untrained = f" No training data for {' or '.join(lacking)}." if lacking else ""
-    figures = {d: _coverage(session, d, 80) for d in DIMENSIONS if d in card.supports}
-    measured = [f"{d[0].upper()} {figure}" for d, figure in figures.items() if figure]
+    figures = {
+        **{d[0].upper(): _coverage(session, d, 80) for d in card.supports},
+        **{escaped(name, 20): _coverage(session, name, 80) for name in card.scales},
+    }
+    measured = [f"{name} {figure}" for name, figure in figures.items() if figure]
     coverage = (
         f"Coverage of 80 % intervals in held-out participants: {', '.join(measured)}."
         if measured
@@ -439,7 +449,10 @@ def _milliseconds(value: float) -> str:
 
 
 def condition_summary(session: SessionState) -> str:
-    """Return a table with the means of estimates and of two features by condition."""
+    """Return a table with the means of estimates and of two features by condition.
+
+    Estimates count from the end of the baseline on.
+    """
     columns = [
         (session.estimates, name, f'<abbr title="{name}">{name[0].upper()}</abbr>')
         for name in session.dimensions
@@ -463,15 +476,19 @@ def condition_summary(session: SessionState) -> str:
         begin, end = condition.begin, min(condition.end, session.end)
         cells = [f"{max(0.0, end - begin):.0f}"]
         for buffer, name, _ in known:
-            values = buffer.column(name, begin, end)[1]
+            times, values = buffer.column(name, begin, end)
+            if buffer is session.estimates:
+                values = values[~session.before_baseline_end(times)]
             values = values[np.isfinite(values)]
             form = "+.2f" if name in session.dimensions else ".2f"
             form = ".0f" if name.endswith(".rate") else form
             cells.append(format(values.mean(), form) if len(values) else "none")
         rows.append(_row(escaped(condition.name, 30), (("", c) for c in cells)))
+    of = " of demonstration weights" if is_demo(session) else ""
     return (
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-        "<p><small>Means within each condition; V, A and D are estimates.</small></p>"
+        "<p><small>Means within each condition; V, A and D are estimates"
+        f"{of}, from the end of the baseline on.</small></p>"
     )
 
 

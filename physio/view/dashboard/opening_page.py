@@ -2,7 +2,6 @@
 
 import json
 import socket
-import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -69,13 +68,9 @@ class OpeningPage:
         self.access = AccessControl(
             app, tokens, PAGES_BY_ROLE, self.hosts, address.scheme, port
         )
-        context = None
-        if address.certificate:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(address.certificate, address.key)
         self.http = HTTPServer(
             self.access,
-            ssl_options=context,
+            ssl_options=address.ssl_context(),
             max_header_size=16 * 1024,
             max_body_size=MAX_MESSAGE,
             idle_connection_timeout=60,

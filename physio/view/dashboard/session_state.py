@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from physio.core.affect import DIMENSIONS
-from physio.core.block import Block, StreamInfo
+from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events, Item
 from physio.core.json_table import stored_config
 from physio.core.missing import MissingReason, missing_reason
@@ -28,7 +29,7 @@ from physio.core.stage import Stage
 from physio.view.dashboard.figures.ring_buffer import RingBuffer, missing_spans
 from physio.view.dashboard.signal_events import MovedRunner, SignalEvents
 from physio.view.dashboard.signal_kinds import FILTERS
-from physio.view.labels import estimated_dimensions
+from physio.view.labels import SCALE, estimated_dimensions, scale_names
 from physio.view.plots.time_axes import ConditionInterval
 from physio.view.stream_stats import EventLog, StreamStats
 from physio.view.terminal.state import TRUTH
@@ -342,19 +343,39 @@ class SessionState:
         Estimates before its end are not yet relative to the participant.
         """
         length = self._baseline_length
-        buffer = self.estimates
         begin = self._latest(self.baseline_begins)
         end = self._latest(self.baseline_ends)
         if end == end and not begin > end:
             return end - length, length
-        if begin != begin and buffer is not None and len(buffer):
-            times, rows = buffer.window(-np.inf, self.now)
-            columns = [buffer.info.names.index(d) for d in self.dimensions]
-            valid = np.flatnonzero(np.isfinite(rows[:, columns]).any(axis=1))
-            full = len(buffer) > 0.9 * self.history * float(buffer.info.rate)
-            if len(valid):
-                begin = self.begin if full else float(times[valid[0]])
-        return begin, length
+        return (begin if begin == begin else self._first_estimate(self.now)), length
+
+    def before_baseline_end(self, times: Array) -> npt.NDArray[np.bool_]:
+        """Return for each time (s) whether its estimate is withheld, shape (n,).
+
+        It is withheld until the end of the baseline that had begun by then.
+        """
+        begin = _newest_before(self.baseline_begins, times)
+        end = _newest_before(self.baseline_ends, times)
+        ended = (end > -np.inf) & (begin <= end)
+        begin[np.isinf(begin)] = self._first_estimate(np.inf)
+        return ~ended & ~(times >= begin + self._baseline_length)
+
+    def _first_estimate(self, until: float) -> float:
+        """Return the time of the first estimate of any dimension or named scale (s).
+
+        NaN without any; the begin of the session where the first ones are not kept.
+        """
+        buffer = self.estimates
+        if buffer is None or not len(buffer):
+            return float("nan")
+        times, rows = buffer.window(-np.inf, until)
+        scales = (f"{SCALE}{name}" for name in scale_names(buffer.info))
+        columns = [buffer.info.names.index(n) for n in (*self.dimensions, *scales)]
+        valid = np.flatnonzero(np.isfinite(rows[:, columns]).any(axis=1))
+        if not len(valid):
+            return float("nan")
+        full = len(buffer) > 0.9 * self.history * float(buffer.info.rate)
+        return self.begin if full else float(times[valid[0]])
 
     def _latest(self, times: Iterable[float]) -> float:
         return max((t for t in times if t <= self.now), default=float("nan"))
@@ -500,6 +521,12 @@ class SessionState:
     def _newest(self) -> float:
         times = [s.buffer.newest for s in self.sources.values() if len(s.buffer)]
         return max(times, default=float("nan"))
+
+
+def _newest_before(events: Iterable[float], times: Array) -> Array:
+    """Return the newest event (s) at each time, shape (n,); -inf before the first."""
+    ordered = np.array([-np.inf, *sorted(events)])
+    return ordered[np.searchsorted(ordered, times, side="right") - 1]
 
 
 def state_of_recording(

@@ -5,12 +5,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from physio.core.block import Array
+from physio.core.block import Array, Origin
 from physio.view.dashboard.figures.eda_heart import first_chain_with
 from physio.view.dashboard.figures.ring_buffer import RingBuffer
 from physio.view.dashboard.figures.theme import plain_text
+from physio.view.dashboard.figures.vad import is_demo
 from physio.view.dashboard.panels import shown_dimensions
 from physio.view.dashboard.session_state import SessionState
+from physio.view.labels import LABELS
 
 _MOST: Final = 1200  # points of a line
 _MOST_MARKS: Final = 300
@@ -22,7 +24,8 @@ def strip_json(session: SessionState) -> str:
     Keys: ``seconds``, the length of the recording; ``conditions`` (name, begin, end)
     and ``marks`` (time, label), in seconds after the beginning; ``lanes``, each a list
     of lines with name, colour (a variable of the style sheet), times and heights (0 to
-    1, null where missing).
+    1, null where missing), and a label if it lies on hatching. Estimates begin at the
+    end of the baseline.
     """
     zero = session.begin
     data = {
@@ -71,11 +74,15 @@ def first_view(session: SessionState) -> float:
 def _lanes(session: SessionState) -> list[list[dict[str, Any]]]:
     estimates = session.estimates
     affect = []
+    label = LABELS[Origin.DEMO].badge if is_demo(session) else ""
     for name in shown_dimensions(session):
         if estimates is not None:
             times, values = estimates.column(name, -np.inf, np.inf)
-            line = _line(session, times, (values + 1) / 2)
-            affect.append({"name": name, "colour": f"--{name[0]}", **line})
+            shown = np.where(session.before_baseline_end(times), np.nan, values)
+            line = _line(session, times, (shown + 1) / 2)
+            affect.append(
+                {"name": name, "colour": f"--{name[0]}", "hatch": label, **line}
+            )
     skin: list[dict[str, Any]] = []
     for view in session.sources.values():
         kinds = [c.kind for c in view.buffer.info.channels]

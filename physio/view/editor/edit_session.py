@@ -1,7 +1,7 @@
 """State of a page of correction: data in shown order, history, and replies."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +12,7 @@ from physio.core.block import Channel
 from physio.core.edits import MARKS, POINTS, STEPS, Edit, EditHistory, Edits
 from physio.core.recording import Recording, computed
 from physio.datasets.base import ConditionSpan
+from physio.view.editor.blinding import revealing_channels
 from physio.view.editor.pyramid import Pyramid
 from physio.view.editor.shown_order import ShownOrder
 
@@ -75,12 +76,6 @@ class EditSession:
     _marks: Marks = field(init=False)
 
     def __post_init__(self) -> None:
-        recording = self.source.recording
-        self.pyramids = tuple(
-            Pyramid.of(blocks)
-            for name, blocks in recording.streams.items()
-            if _is_shown(name) and blocks[0].info.rate and any(map(len, blocks))
-        ) + tuple(_empty(name) for name in _intervals(recording))
         self._arrange()
         self._marks = self.source.marks(self._edits())
 
@@ -142,7 +137,7 @@ class EditSession:
         self.source.store(longer, self.stored)
         self.history = self.stored = longer
         self._marks = marks
-        if kind == "unblind":
+        if kind == "unblind":  # the page loads itself again: it has more channels
             self._arrange()
         return self.state()
 
@@ -221,6 +216,18 @@ class EditSession:
         ]
         seed = self.history.seed if self.is_blind else None
         self.order = ShownOrder.of(recording.seconds, conditions, seed)
+        self.pyramids = tuple(self._signals()) + tuple(
+            _empty(name) for name in _intervals(recording)
+        )
+
+    def _signals(self) -> Iterator[Pyramid]:
+        """Yield the signals; while blind, without what reveals conditions."""
+        for name, blocks in self.source.recording.streams.items():
+            info = blocks[0].info
+            hidden = revealing_channels(info) if self.is_blind else frozenset()
+            shown = not hidden.issuperset(info.names) and any(map(len, blocks))
+            if _is_shown(name) and info.rate and shown:
+                yield Pyramid.of(blocks, hidden)
 
     def _entry(self, content: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return kind and settings of an entry, with times of the recording."""
@@ -240,6 +247,8 @@ class EditSession:
             settings["begin"], settings["end"] = self.order.condition(begin)
             return kind, settings
         settings |= self._place(kind, content)
+        if begin == end:
+            raise ValueError(f"{kind} has one time, {begin:.3f} s, where two differ")
         if kind == "bad":
             if math.isnan(end):
                 raise ValueError("a bad span needs an end")
@@ -294,11 +303,7 @@ class EditSession:
                 "excluded": bool(excluded.excluded(s.begin, s.end)),
                 "label": ""
                 if self.is_blind
-                else ", ".join(
-                    c.name
-                    for c in self.order.conditions
-                    if c.begin <= s.begin + 1e-6 and c.end >= s.end - 1e-6
-                ),
+                else ", ".join(c.name for c in self.order.around(s)),
             }
             for s in self.order.segments
         ]

@@ -1,6 +1,6 @@
 """Least and greatest samples of a stream at any zoom, from a pyramid of its samples."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -52,13 +52,14 @@ class Pyramid:
     levels: tuple[Floats, ...] = field(default=())
 
     @classmethod
-    def of(cls, blocks: Sequence[Block]) -> "Pyramid":
-        """Return the pyramid of a stream."""
+    def of(cls, blocks: Sequence[Block], hidden: Container[str] = ()) -> "Pyramid":
+        """Return the pyramid of a stream, without its hidden channels."""
         info = blocks[0].info
+        shown = [(i, c) for i, c in enumerate(info.channels) if c.name not in hidden]
         times, data = stitched(blocks)
-        samples = np.empty(data.shape, np.float32)
-        for i, channel in enumerate(info.channels):
-            samples[:, i] = _centred(data[:, i], channel.kind, float(info.rate))
+        samples = np.empty((len(data), len(shown)), np.float32)
+        for column, (i, channel) in enumerate(shown):
+            samples[:, column] = _centred(data[:, i], channel.kind, float(info.rate))
         levels: list[Floats] = []
         low = high = samples
         while len(low) >= 2 * LEVEL:
@@ -68,7 +69,8 @@ class Pyramid:
             levels.append(np.stack([low, high]))
         begin = float(times[0]) if len(times) else 0.0
         rate = float(info.rate)
-        return cls(info.name, info.channels, rate, begin, samples, tuple(levels))
+        channels = tuple(channel for _, channel in shown)
+        return cls(info.name, channels, rate, begin, samples, tuple(levels))
 
     def envelope(self, edges: Array) -> Floats:
         """Return the least and greatest sample between successive times.

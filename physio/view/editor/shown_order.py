@@ -115,16 +115,17 @@ class ShownOrder:
         last = min(end, segment.shown_end)
         return self.recorded(begin), segment.begin + last - segment.shown
 
+    def around(self, segment: ShownSegment) -> list[ConditionSpan]:
+        """Return the conditions of a segment, whose bounds may lie 0.5 s off theirs."""
+        middle = (segment.begin + segment.end) / 2
+        return [c for c in self.conditions if c.begin <= middle < c.end]
+
     def condition(self, shown: float) -> tuple[float, float]:
         """Return the shortest condition, or else the segment, of a time as shown."""
         segment = self.segment(shown)
-        around = [
-            (c.begin, c.end)
-            for c in self.conditions
-            if c.begin <= segment.begin + 1e-6 and c.end >= segment.end - 1e-6
-        ]
+        spans = [(c.begin, c.end) for c in self.around(segment)]
         return min(
-            around, key=lambda c: c[1] - c[0], default=(segment.begin, segment.end)
+            spans, key=lambda c: c[1] - c[0], default=(segment.begin, segment.end)
         )
 
     def shown_times(self, times: Array) -> Array:

@@ -89,7 +89,10 @@ class ProgramAccess(Router):
         """Return the role whose token a request holds; empty without one."""
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer":
-            token = parse_qs(query, max_num_fields=20).get("token", [""])[0]
+            try:
+                token = parse_qs(query, max_num_fields=20).get("token", [""])[0]
+            except ValueError:  # too many fields
+                return ""
         given = token.strip().encode("utf-8", "replace")
         for role, expected in self.tokens.items():
             if hmac.compare_digest(given, expected.encode()):

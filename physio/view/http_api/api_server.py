@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +26,7 @@ _MAX_BODY: Final = 16 * 1024  # bytes
 _BODY: Final = 3.0  # s for the body of a request
 _PING: Final = 10.0  # s between two signs of life to a program that follows
 _CLOSED: Final = 5.0  # s for the thread to end
+_LAST_MESSAGES: Final = 0.5  # s for the last messages at the end
 _REPLY: Final = 5.0  # s that the session may take for a command
 _GONE: Final = (StreamClosedError, WebSocketClosedError, TimeoutError)
 
@@ -47,8 +47,9 @@ class ApiServer:
     about
         Properties of the session that ``/status`` names.
     submit
-        Function that passes a command on to the session, and returns its refusal once
-        it is known; ValueError if too many wait.
+        Function that passes a command on to the session, and returns its refusal and
+        the time at which it was recorded (s) once they are known; ValueError if too
+        many wait.
     """
 
     def __init__(
@@ -58,9 +59,10 @@ class ApiServer:
         origins: tuple[str, ...],
         clock: Clock,
         about: Callable[[], Mapping[str, Any]],
-        submit: Callable[[TimedCommand], "asyncio.Future[str]"],
+        submit: Callable[[TimedCommand], "asyncio.Future[tuple[str, float]]"],
     ) -> None:
         self.place, self.newest = place, Newest()
+        self._ssl = place.ssl_context()
         family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
         try:
             self._listening = socket.create_server(
@@ -113,13 +115,9 @@ class ApiServer:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        context = None
-        if self.place.certificate:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(self.place.certificate, self.place.key)
         http = HTTPServer(
             self.access,
-            ssl_options=context,
+            ssl_options=self._ssl,
             max_header_size=16 * 1024,
             max_body_size=_MAX_BODY,
             idle_connection_timeout=60,
@@ -132,14 +130,19 @@ class ApiServer:
             IOLoop.current().start()
         finally:
             http.stop()
-            for subscriber in tuple(self.newest.subscribers):
-                subscriber.close()
-            self._loop.run_until_complete(_closed(http))
+            self._loop.run_until_complete(_closed(http, self.newest))
             IOLoop.current().close()
 
 
-async def _closed(http: HTTPServer) -> None:
-    """Close the connections, and let the handlers end."""
+async def _closed(http: HTTPServer, newest: Newest) -> None:
+    """Let the programs receive what waits, close the connections, end the handlers."""
+    deadline = time.monotonic() + _LAST_MESSAGES
+    while any(s.is_behind for s in newest.subscribers):
+        if time.monotonic() >= deadline:
+            break
+        await asyncio.sleep(0.01)
+    for subscriber in tuple(newest.subscribers):
+        subscriber.close()
     await asyncio.sleep(0.05)
     await http.close_all_connections()
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -148,7 +151,23 @@ async def _closed(http: HTTPServer) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class _Handler(RequestHandler):
+class _ProgramHandler(RequestHandler):
+    """Handler that reads which streams a program wants, and logs no address."""
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Streams that the request names."""
+        text = self.get_query_argument("streams", "")
+        return tuple(s for s in text[:1000].split(",") if s) or DEFAULT
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log an error of ours without the address, which can hold the token."""
+        if not isinstance(value, HTTPError):
+            log = logging.getLogger("tornado.application")
+            log.error("%s failed", self.request.path, exc_info=(typ, value, tb))
+
+
+class _Handler(_ProgramHandler):
     """Handler whose responses are JSON with the security headers."""
 
     def initialize(self, newest: Newest, clock: Clock, **shared: Any) -> None:
@@ -161,21 +180,10 @@ class _Handler(RequestHandler):
             self.set_header(name, value)
         self.set_header("Content-Type", "application/json")
 
-    @property
-    def streams(self) -> tuple[str, ...]:
-        """Streams that the request names."""
-        text = self.get_query_argument("streams", "")
-        return tuple(s for s in text[:1000].split(",") if s) or DEFAULT
-
     def write_error(self, status_code: int, **settings: Any) -> None:  # noqa: ARG002
         _, error, _ = settings.get("exc_info", (None, None, None))
         reason = error.reason if isinstance(error, HTTPError) else ""
         self.finish(json.dumps({"error": reason or "the request was refused"}))
-
-    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Log what is an error of ours, not refused requests."""
-        if not isinstance(value, HTTPError):
-            super().log_exception(typ, value, tb)
 
 
 class _NoSuchPath(_Handler):
@@ -219,9 +227,9 @@ class _ServerSentEvents(_Handler):
     async def get(self) -> None:
         """Send messages until one of the two ends."""
         _refuse_too_many(self.newest)
+        subscriber = self.subscriber = Subscriber(self.streams, self._send)
         self.set_header("Content-Type", "text/event-stream")
         await self.flush()
-        subscriber = self.subscriber = Subscriber(self.streams, self._send)
         self.newest.add(subscriber)
         try:
             await subscriber.run()
@@ -240,7 +248,7 @@ class _ServerSentEvents(_Handler):
             self.subscriber.close()
 
 
-class _Socket(WebSocketHandler):
+class _Socket(_ProgramHandler, WebSocketHandler):
     """Messages over a WebSocket; it takes none."""
 
     subscriber: Subscriber | None = None
@@ -259,16 +267,15 @@ class _Socket(WebSocketHandler):
 
     def prepare(self) -> None:
         _refuse_too_many(self.newest)
+        self._wanted = self.streams  # a wrong text is refused before the upgrade
 
     def write_error(self, status_code: int, **settings: Any) -> None:  # noqa: ARG002
         self.finish("")
 
     def open(self, *_: str, **__: str) -> None:
         """Begin to send."""
-        text = self.get_query_argument("streams", "")
-        streams = tuple(s for s in text[:1000].split(",") if s) or DEFAULT
         self.set_nodelay(True)
-        self.subscriber = Subscriber(streams, self.write_message)
+        self.subscriber = Subscriber(self._wanted, self.write_message)
         self.newest.add(self.subscriber)
         IOLoop.current().add_callback(self._run, self.subscriber)
 
@@ -301,18 +308,18 @@ class _CommandRoute(_Handler):
             raise HTTPError(415, reason="the content must be application/json")
         try:
             timed = parse(kind, _json_object(self.request.body), self.clock)
-            refusal = await asyncio.wait_for(self.shared["submit"](timed), _REPLY)
+            result = self.shared["submit"](timed)
+            refusal, at = await asyncio.wait_for(result, _REPLY)
         except TimeoutError:
             raise HTTPError(504, reason="the session did not answer in time") from None
         except ValueError as error:
-            refusal = str(error)
+            refusal, at = str(error), 0.0
         if refusal:
             self.set_status(400)
             self.finish(json.dumps({"error": refusal}))
             return
-        ago = (self.clock.now() - timed.command.time) / self.clock.speed
-        unix = time.time() - ago
-        reply = {"time": timed.command.time, "unix": unix, "clock": timed.clock}
+        unix = time.time() - (self.clock.now() - at) / self.clock.speed
+        reply = {"time": at, "unix": unix, "clock": timed.clock}
         self.finish(json.dumps(reply))
 
 

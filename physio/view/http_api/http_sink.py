@@ -78,7 +78,7 @@ class Http(Sink):
         self._server: ApiServer | None = None
         self._commands: deque[Command] = deque()
         self._notices: deque[str] = deque()
-        self._replies: dict[str, asyncio.Future[str]] = {}
+        self._replies: dict[str, asyncio.Future[tuple[str, float]]] = {}
         self._numbers = count(1)
         self._described: set[str] = set()
 
@@ -140,14 +140,14 @@ class Http(Sink):
     def reply(self, command: Command, refusal: str) -> None:
         """Report the result of a command to its sender."""
         if self._server is not None:
-            self._server.call(self._resolve, command.sender, refusal)
+            self._server.call(self._resolve, command, refusal)
 
-    def _resolve(self, sender: str, refusal: str) -> None:
-        future = self._replies.pop(sender, None)
+    def _resolve(self, command: Command, refusal: str) -> None:
+        future = self._replies.pop(command.sender, None)
         if future is not None and not future.done():
-            future.set_result(refusal)
+            future.set_result((refusal, command.time))
 
-    def _submit(self, timed: "TimedCommand") -> "asyncio.Future[str]":
+    def _submit(self, timed: "TimedCommand") -> "asyncio.Future[tuple[str, float]]":
         """Queue a command for the session; runs in the server's thread."""
         for sender in [s for s, f in self._replies.items() if f.done()]:
             del self._replies[sender]

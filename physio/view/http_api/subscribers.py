@@ -40,12 +40,17 @@ class Subscriber:
     ) -> None:
         self.streams, self._send = tuple(streams), send
         self._queue: deque[str] = deque(maxlen=_WAITING)
-        self._dropped, self._is_closed = 0, False
+        self._dropped, self._is_closed, self._is_sending = 0, False, False
         self._news = asyncio.Event()
 
     def wants(self, stream: str) -> bool:
         """Return whether messages of a stream are sent to it."""
         return matches(stream, self.streams)
+
+    @property
+    def is_behind(self) -> bool:
+        """True while messages wait or one is being sent."""
+        return not self._is_closed and (bool(self._queue) or self._is_sending)
 
     def put(self, text: str) -> bool:
         """Queue a message; return False if an older one was dropped for it."""
@@ -66,12 +71,13 @@ class Subscriber:
             await self._news.wait()
             self._news.clear()
             while self._queue and not self._is_closed:
-                text = self._queue.popleft()
+                self._is_sending, text = True, self._queue.popleft()
                 if self._dropped:
                     lost = json.dumps({"type": "dropped", "messages": self._dropped})
                     self._dropped = 0
                     await asyncio.wait_for(self._send(lost), _SLOWEST)
                 await asyncio.wait_for(self._send(text), _SLOWEST)
+                self._is_sending = False
 
 
 class Newest:

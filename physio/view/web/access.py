@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 import re
 import secrets
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
@@ -89,6 +90,26 @@ class ServerAddress:
     def scheme(self) -> str:
         """``https`` with TLS."""
         return "https" if self.certificate else "http"
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Return the context of TLS; None without a certificate.
+
+        Raises
+        ------
+        ValueError
+            If the certificate or its key cannot be used.
+        """
+        if not self.certificate:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+        except OSError as error:  # ssl.SSLError is one
+            raise ValueError(
+                f"certificate {self.certificate} with key {self.key} cannot be used "
+                f"({error.strerror or error}): give two PEM files that belong together"
+            ) from None
+        return context
 
     def hosts(self, port: int) -> frozenset[str]:
         """Return the accepted values of the ``Host`` header."""

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -145,6 +144,7 @@ class PageServer:
         self, site: Site, address: ServerAddress | None = None, name: str = "page"
     ) -> None:
         self.address, self.name = address or ServerAddress(), name
+        self._ssl = self.address.ssl_context()
         family = socket.AF_INET6 if ":" in self.address.address else socket.AF_INET
         at = self.address.address, self.address.port
         self._listening = socket.create_server(at, family=family)
@@ -196,13 +196,9 @@ class PageServer:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         self._loop = IOLoop.current()
-        context = None
-        if self.address.certificate:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(self.address.certificate, self.address.key)
         http = HTTPServer(
             self._access,
-            ssl_options=context,
+            ssl_options=self._ssl,
             max_header_size=16 * 1024,
             max_body_size=self._max_body,
             idle_connection_timeout=60,

@@ -13,12 +13,11 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, Final
 
-import physio
 from physio.core.operating_system import IS_WINDOWS, separate_group
 from physio.core.printable import printable
 from physio.view.workbench.actions import PlannedCommand
 
-_PACKAGES: Final = Path(physio.__file__).resolve().parents[1]
+_PACKAGES: Final = Path(__file__).resolve().parents[3]
 
 RUNNING: Final = 6
 """Maximum number of commands that run at the same time."""

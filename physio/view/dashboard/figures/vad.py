@@ -71,7 +71,8 @@ def missing_text(session: SessionState, name: str) -> str:
     return f"no estimate: {reason_words(code)}"
 
 
-def _is_demo(session: SessionState) -> bool:
+def is_demo(session: SessionState) -> bool:
+    """Return True if the estimates come from demonstration weights."""
     buffer = session.estimates
     return buffer is not None and buffer.info.origin is Origin.DEMO
 
@@ -80,8 +81,8 @@ def _is_demo(session: SessionState) -> bool:
 class ValenceArousalPlane:
     """Present estimate in the plane of valence and arousal, with trail and intervals.
 
-    Ellipses are the 50 % and 80 % intervals of each axis; they are drawn only if the
-    coverage of the weights' intervals was measured.
+    Ellipses are the 50 % and 80 % intervals of each axis; each is drawn only if its
+    coverage was measured for both.
     """
 
     theme: Theme
@@ -156,7 +157,7 @@ class ValenceArousalPlane:
             reason = missing_text(session, name)
             message = message or (f"{name}: {reason}" if reason else "")
         self._message.update(text=message, visible=bool(message))
-        self._hatch.visible = _is_demo(session)
+        self._hatch.visible = is_demo(session)
         none: dict[str, Any] = {"x": [], "y": []}
         ratings = [r.values for r in session.rated()]
         both = [r for r in ratings if {"valence", "arousal"} <= r.keys()][-5:]
@@ -201,7 +202,7 @@ class ValenceArousalPlane:
             interval_coverage(session, "arousal"),
         )
         if len(x) and all(coverage) and np.isfinite(sds).all():
-            for share in (50, 80):
+            for share in sorted(coverage[0].keys() & coverage[1].keys() & {50, 80}):
                 half_v, half_a = (
                     float(_half_widths(buffer, d, share, begin, now + 1e-6)[-1])
                     for d in ("valence", "arousal")
@@ -278,7 +279,7 @@ class VadHistory:
         begin = show_last(self.root, self.seconds, now, session.begin)
         message = missing_text(session, self.name)
         self._message.update(text=message, visible=bool(message))
-        self._hatch.visible = _is_demo(session)
+        self._hatch.visible = is_demo(session)
         marks = [m for m in session.marks if begin <= m.time <= now][-12:]
         labels = spaced_labels(marks, 0.26 * (now - begin))
         _set_data(self._ticks, {"t": [m.time for m in marks], "label": labels})
@@ -314,7 +315,8 @@ class VadHistory:
         good = np.isfinite(mean)
         if column in names:
             good &= np.isfinite(sd)
-        shares = (80, 50) if interval_coverage(session, self.name) else ()
+        coverage = interval_coverage(session, self.name)
+        shares: list[int] = [share for share in (80, 50) if share in coverage]
         widths = {
             share: _half_widths(buffer, self.name, share, begin, now + 1e-6)
             for share in shares

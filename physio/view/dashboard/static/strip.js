@@ -40,6 +40,23 @@ const drawStrip = () => {
     const begins = Math.max(a, left) + 4
     ink.fillText(shorten(ink, name, Math.min(b, right) - begins - 4), begins, 9)
   }
+  stripData.lanes.forEach((lane, k) => {
+    const tall = unit * weights[k], hatch = lane[0].hatch
+    if (!hatch) return
+    ink.save()
+    ink.beginPath()
+    ink.rect(left, tops[k], wide, tall)
+    ink.clip()
+    ink.strokeStyle = ink.fillStyle = colour("--dim")
+    ink.globalAlpha = 0.25
+    ink.beginPath()
+    for (let px = left - tall; px < right; px += 10) { ink.moveTo(px, tops[k] + tall); ink.lineTo(px + tall, tops[k]) }
+    ink.stroke()
+    ink.globalAlpha = 1
+    ink.textAlign = "right"
+    ink.fillText(hatch, right - 4, tops[k] + 7)
+    ink.restore()
+  })
   stripData.lanes.forEach((lane, k) => lane.forEach((line) => {
     ink.strokeStyle = colour(line.colour)
     ink.lineWidth = 1.4

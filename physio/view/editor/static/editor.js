@@ -58,7 +58,7 @@ function take(news) {
     const margin = Math.max((high - low) * 0.6, 80)
     beats.limits = [Math.max(low - margin, 0), high + margin]
   }
-  if (other) { tiles.forget(state.seconds); focus.pending = focus.moved = null }
+  if (other) return location.reload()
   focus.beats = state.beats
   $("blind").textContent = state.blind ? "blind" : "unblinded"
   $("blind").classList.toggle("shown", !state.blind)

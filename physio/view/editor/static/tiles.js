@@ -33,14 +33,6 @@ export class Tiles {
     this.bitmaps.clear()
   }
 
-  // Another order of segments: nothing that was loaded is valid.
-  forget(seconds) {
-    this.seconds = seconds
-    this.data.clear()
-    this.bitmaps.clear()
-    this.generation = (this.generation ?? 0) + 1
-  }
-
   draw(context, left, width, begin, perPixel) {
     const level = this.level(perPixel), step = this.step(level)
     const span = this.columns * step
@@ -147,11 +139,9 @@ export class Tiles {
     if (this.waiting.has(key) || this.waiting.size >= AT_ONCE) return
     const request = new AbortController()
     this.waiting.set(key, request)
-    const generation = this.generation
     fetch(`/edit/tile?stream=${stream}&level=${level}&index=${index}`, { signal: request.signal })
       .then(r => r.ok ? r.arrayBuffer() : Promise.reject(new Error(r.statusText)))
       .then(buffer => {
-        if (generation !== this.generation) return
         this.data.set(key, new Float32Array(buffer))
         trim(this.data, MOST_DATA)
       })

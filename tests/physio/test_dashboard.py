@@ -600,7 +600,7 @@ def test_a_recording_is_looked_at_where_the_slider_is(recording: Recording) -> N
 def test_two_participants_are_shown_side_by_side() -> None:
     sent: list[Command] = []
     state = session_state({"estimator": {**WRIST["estimator"], "baseline_seconds": 5}})
-    for k, code in enumerate(("p1", "p2")):
+    for k, code in enumerate(("p2", "p3")):
         info = replace(ESTIMATES, name=f"estimates.{code}", participant=code)
         skin = replace(EDA, name=f"{code}.eda", participant=code)
         state.take(block(info, 361, 40 * [*6 * [0.2 + 0.3 * k], 40, 100, 0.1]), 100.0)
@@ -619,13 +619,13 @@ def test_two_participants_are_shown_side_by_side() -> None:
     assert means == [{1.0}, {2.0}]  # each column has its own participant's
     axes = {id(c.heart.root.x_range) for c in columns.values()}
     assert len(axes) == 1
-    page.inbox.data = message(kind="view", label="addressee", value="p2")
+    page.inbox.data = message(kind="view", label="addressee", value="p3")
     page.inbox.data = message(kind="rate", label="", values={"valence": 0.5})
-    assert [command.participant for command in sent] == ["p2"]
-    for wrong in ("p3", "<b>"):
+    assert [command.participant for command in sent] == ["p3"]
+    for wrong in ("p1", "<b>"):
         page.inbox.data = message(kind="view", label="right", value=wrong)
-    assert [c.code for c in columns.values()] == ["p1", "p2"]
-    page.inbox.data = message(kind="view", label="participant", value="p2")
+    assert [c.code for c in columns.values()] == ["p2", "p3"]
+    page.inbox.data = message(kind="view", label="participant", value="p3")
     page.tick()
     assert "signals" in page._shown_texts["panels"].split()
 

@@ -56,8 +56,9 @@ class PersonFigures:
         self.histories = [VadHistory(self.theme, d, _SECONDS) for d in DIMENSIONS]
         self.eda = EdaFigure(self.theme, _SECONDS)
         self.heart = HeartFigure(self.theme, _SECONDS)
-        for figure in (*self.histories, self.eda, self.heart):
-            figure.root.x_range = self.times
+        lines = [history.root for history in self.histories]
+        for root in (*lines, self.eda.root, self.heart.root):
+            root.x_range = self.times
         for label in self.plane.root.select({"type": Label}):
             self.plane.root.center.remove(label)  # the reasons are beside the plane
 

@@ -66,8 +66,12 @@ class PersonFigures:
     def roots(self) -> dict[str, Any]:
         """The figures by name."""
         histories = {history.name: history.root for history in self.histories}
-        own = {"plane": self.plane.root, "eda": self.eda.root, "heart": self.heart.root}
-        return {**own, **histories}
+        others = {
+            "plane": self.plane.root,
+            "eda": self.eda.root,
+            "heart": self.heart.root,
+        }
+        return {**others, **histories}
 
     def show_span(self, seconds: float) -> None:
         """Show a span of this length (s)."""

@@ -30,7 +30,7 @@ def first_chain_with(buffer: RingBuffer | None, *columns: str) -> str:
     return next(has, "")
 
 
-def own_streams(session: SessionState) -> list[StreamView]:
+def selected_streams(session: SessionState) -> list[StreamView]:
     """Return the raw streams of the participant `selected`, or of nobody in particular.
 
     All streams, if nobody is selected.
@@ -112,7 +112,7 @@ class EdaFigure:
         now = session.now
         begin = show_last(self.root, self.seconds, now, session.begin)
         raw = np.empty(0)
-        for source in own_streams(session):
+        for source in selected_streams(session):
             kinds = [c.kind for c in source.buffer.info.channels]
             if "gsr" in kinds:
                 times, data = source.buffer.window(begin, now + 1e-6)
@@ -146,7 +146,7 @@ class EdaFigure:
         return tonic
 
     def _draw_responses(self, session: SessionState, begin: float, now: float) -> None:
-        detected = (view.events for view in own_streams(session))
+        detected = (view.events for view in selected_streams(session))
         times = [
             time
             for events in detected

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 from zlib import crc32
 
@@ -197,7 +198,11 @@ def _run_session(
     clock = presented.clock()
     out = opened.next_session_folder(code)
 
+    decisions: list[bool] = []
+
     def write_log(event: str, **about: Any) -> None:
+        if event == "consent":
+            decisions.append(about["agreed"])
         opened.write_log(event, participant=code, session=out.name, **about)
 
     with ExitStack() as stack:
@@ -231,6 +236,16 @@ def _run_session(
         outcome = run_session(file, devices, clock, folder, options)
     write_log("ended", how=outcome.ended, faults=outcome.figures["faults"])
     say(f"{outcome.folder}: {outcome.ended}")
+    if False in decisions:
+        _offer_deletion(opened, code)
+
+
+def _offer_deletion(opened: "Study", code: str) -> None:
+    """Print the command that deletes a participant who did not consent."""
+    say(
+        f"{code} did not consent, and the recording holds what came before: delete it "
+        f"with: physio delete {quote(str(opened.root))} --participant {code}"
+    )
 
 
 def _session(

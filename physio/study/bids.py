@@ -16,7 +16,7 @@ from physio.io.bids.event_tables import NAME
 from physio.offline.conditions import recorded_conditions
 from physio.offline.edits_file import BY_DEFAULT, EditsChoice, edits_of
 from physio.study.contrasts import RecordedSession
-from physio.study.outcomes import questionnaire_scores
+from physio.study.outcomes import last_runs, questionnaire_scores
 from physio.study.questionnaires import Questionnaire
 from physio.study.study_folder import Study
 
@@ -88,7 +88,7 @@ def read_sessions(
     for trial in dataset.trials():
         recording = _with_markers(dataset.load(trial))
         name = "-".join(filter(None, trial[:2]))
-        segments = recorded_conditions(recording)
+        segments = last_runs(recording, recorded_conditions(recording))
         scores = questionnaire_scores(recording, known)
         task, _, run = trial.trial.partition(" ")
         entities = f"sub-{trial.subject}_ses-{trial.session}_task-{task}"

@@ -24,7 +24,7 @@ from physio.offline.conditions import recorded_conditions
 from physio.offline.edits_file import BY_DEFAULT, EditsChoice, edits_of
 from physio.offline.exclusions import MISSING, Exclusion, by_condition
 from physio.study.design import Contrast
-from physio.study.outcomes import Outcome, questionnaire_scores
+from physio.study.outcomes import Outcome, last_runs, questionnaire_scores
 from physio.study.study_folder import Study
 
 
@@ -48,14 +48,15 @@ def read_sessions(
 ) -> Iterator[RecordedSession]:
     """Yield the recordings of participants one by one, with the chosen edits.
 
-    All intact chunks of an interrupted session are read.
+    All intact chunks of an interrupted session are read. Of a condition that was
+    repeated, the last complete run counts.
     """
     from physio.datasets.open_recording import read
 
     for code in codes:
         for folder in study.sessions(code):
             recording = read(folder / "recording.xdf")
-            segments = recorded_conditions(recording)
+            segments = last_runs(recording, recorded_conditions(recording))
             scores = questionnaire_scores(recording, study.design.scored)
             edits, _ = edits_of(folder, recording.begin, choice)
             yield RecordedSession(code, folder.name, recording, segments, scores, edits)

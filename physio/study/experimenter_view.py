@@ -33,7 +33,7 @@ class ExperimenterView(View):
     runner
         The protocol of the session.
     session
-        The session, which is stopped when the protocol is over.
+        The session.
     console
         The terminal. Nothing is drawn if the output is not a terminal.
     """
@@ -73,13 +73,11 @@ class ExperimenterView(View):
             self._streams.take(item, now)
 
     def due(self) -> bool:
-        """Always True: the protocol may be over at any item."""
+        """Always True: the time that is left changes."""
         return True
 
     def show(self, now: float, latency_ms: Sequence[float] = ()) -> None:  # noqa: ARG002
-        """Draw the state of the protocol; stop the session when it is over."""
-        if self.runner.ended:
-            self.session.stop("completed: every condition was done")
+        """Draw the state of the protocol."""
         if self._live is not None and now >= self._next:
             self._next = now + _EVERY
             self._live.update(self.render(), refresh=True)
@@ -112,8 +110,9 @@ class ExperimenterView(View):
     def render(self) -> Group:
         """Return the content of the view."""
         runner = self.runner
+        condition = runner.condition
         done = f"{runner.index + 1} of {len(runner.conditions)}"
-        lines = [Text(f"{runner.condition or 'soon'}  ({done})", style="bold")]
+        lines = [Text(f"{condition or 'soon'}  ({done})", style="bold")]
         question = runner.question
         if question is not None:
             asked, item = question
@@ -121,7 +120,8 @@ class ExperimenterView(View):
             ends = f"{asked.low} {asked.anchors[0]} ... {asked.high} {asked.anchors[1]}"
             lines.append(Text(ends, style="dim"))
         elif runner.state in {"condition", "paused"}:
-            lines.append(Text(runner.design.conditions[runner.condition].prompt))
+            if condition:
+                lines.append(Text(runner.design.conditions[condition].prompt))
             minutes, seconds = divmod(int(runner.remaining), 60)
             paused = "  paused: p goes on" if runner.state == "paused" else ""
             lines.append(Text(f"{minutes}:{seconds:02d} left{paused}"))

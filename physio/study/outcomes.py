@@ -1,11 +1,12 @@
 """Scores of questionnaires, from the markers of a recording or its ratings."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from physio.core.events import Events
 from physio.core.recording import MARKERS, Recording
-from physio.study.protocol_runner import END
+from physio.datasets.base import ConditionSpan
+from physio.study.protocol_runner import END, REPEAT
 from physio.study.questionnaires import Questionnaire, load, questionnaire_names
 
 RATINGS: Final = "study.ratings"
@@ -25,8 +26,9 @@ def questionnaire_scores(
 ) -> dict[str, dict[str, Outcome]]:
     """Return the scores of questionnaires: ``{"stress": {"sam.arousal": ...}}``.
 
-    Scores are assigned to the last condition that ended before them. For a data set,
-    they are its ratings on the scale of the self-assessment manikin.
+    Scores are assigned to the last condition that ended before them; those of a
+    condition that ended twice, to its last run. For a data set, they are its ratings
+    on the scale of the self-assessment manikin.
 
     Parameters
     ----------
@@ -53,6 +55,7 @@ def questionnaire_scores(
     for _, label in iter_markers(recording):
         if label.startswith(END):
             condition = label.removeprefix(END)
+            answered.pop(condition, None)
         answer = _answer(label, known)
         if answer is not None and condition:
             name, item, value = answer
@@ -67,6 +70,28 @@ def questionnaire_scores(
         }
         for condition, questionnaires in answered.items()
     }
+
+
+def last_runs(
+    recording: Recording, segments: Iterable[ConditionSpan]
+) -> list[ConditionSpan]:
+    """Return the conditions; of one that was repeated, its last complete run alone.
+
+    Parameters
+    ----------
+    recording
+        Recording with the markers ``repeat NAME``.
+    segments
+        Its complete conditions, in order.
+    """
+    labels = [label for _, label in iter_markers(recording)]
+    spans = list(segments)
+    return [
+        span
+        for i, span in enumerate(spans)
+        if f"{REPEAT}{span.name}" not in labels
+        or span.name not in {later.name for later in spans[i + 1 :]}
+    ]
 
 
 def _answer(

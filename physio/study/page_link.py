@@ -72,6 +72,7 @@ class PageLink:
         """True for each role whose page is open."""
         self.closed = False
         """True once the process has ended."""
+        self._refusal = ""  # why the pages did not start
         self._outbox: Queue[dict[str, Any] | None] = Queue(_CAPACITY)
         self._inbox: deque[PageMessage] = deque(maxlen=1000)
         self._threads: list[Thread] = []
@@ -97,7 +98,8 @@ class PageLink:
         while not self.urls:
             if self.closed or time.monotonic() > until:
                 self.__exit__(None, None, None)
-                raise OSError("the pages of the study did not start: see above")
+                reason = self._refusal or "see above"
+                raise OSError(f"the pages of the study did not start: {reason}")
             time.sleep(0.02)
         return self
 
@@ -176,6 +178,7 @@ class PageLink:
     def _take(self, note: Mapping[str, Any]) -> None:
         if "urls" in note:
             self.urls = note["urls"]
+        self._refusal = note.get("error", self._refusal)
         if "present" in note:
             self.present = note["present"]
         if "content" in note:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any, Final
 from physio.core.missing import MissingReason
 from physio.core.operating_system import monotonic
 from physio.study.page_link import ROLES
+from physio.view.message_limit import limit_logs
 from physio.view.web.access import ServerAddress
 from physio.view.web.html_page import html_page
 from physio.view.web.page_server import PageRequest, PageServer, Route, Site
@@ -135,8 +137,10 @@ class StudyPages:
 
         Raises
         ------
+        TimeoutError
+            If the session does not reply; the page sends the message again.
         ValueError
-            If the session does not reply, or many messages wait for it already.
+            If the session has ended, or many messages wait for it already.
         """
         if self.ended:
             raise ValueError("the session has ended")
@@ -149,7 +153,7 @@ class StudyPages:
             until = time.monotonic() + _REPLY
             while number not in self._replies:
                 if time.monotonic() > until:
-                    raise ValueError("the session does not reply: call for help")
+                    raise TimeoutError("the session does not reply: call for help")
                 await asyncio.sleep(_POLL / 8)
         finally:
             self._waiting[role] -= 1
@@ -199,9 +203,18 @@ def _unfit_channels(path: Path) -> dict[str, list[str]]:
 
 def main() -> None:
     """Serve until the session closes standard input."""
+    limit_logs("study")
     first = json.loads(sys.stdin.readline())
     pages, address = StudyPages(first), ServerAddress(port=first["port"])
-    with PageServer(pages.site(), address, "study") as server:
+    try:
+        pages_server = PageServer(pages.site(), address, "study")
+    except (OSError, ValueError) as error:
+        code = error.errno if isinstance(error, OSError) else None
+        reason = os.strerror(code) if code else str(error)
+        port = f"port {address.port}: {reason}"
+        pages.send(error=f"{port}: take another with --port, or 0 for a free one")
+        return
+    with pages_server as server:
         pages.send(urls=dict(server.urls))
         before: dict[str, bool] = {}
         for line in sys.stdin:

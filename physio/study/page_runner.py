@@ -22,7 +22,14 @@ from physio.study.page_state import (
     study_overview,
 )
 from physio.study.page_steps import PageStep, condition_steps, session_steps
-from physio.study.protocol_runner import BEGIN, END, TAIL, ProtocolRunner, State
+from physio.study.protocol_runner import (
+    BEGIN,
+    END,
+    REPEAT,
+    TAIL,
+    ProtocolRunner,
+    State,
+)
 from physio.study.questionnaires import Questionnaire
 
 ONSETS: Final = event_stream("page.onsets")
@@ -44,6 +51,7 @@ _LATE: Final = 10.0  # s that a marker may take from the page
 _RATINGS: Final = 0.15  # s between two continuous ratings
 _LOG: Final = 40  # lines of the experimenter's log
 _NOTE: Final = 300  # characters of a note
+_DECLINED: Final = "You did not consent. Please call the experimenter."
 
 _EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "instructions": ("next",),
@@ -63,8 +71,9 @@ class PageRunner(ProtocolRunner):
     """A device that runs through a participant's steps as their page presents them.
 
     The page reports each onset with the session time of its frame; the session decides
-    on all else. A stimulus is granted once: if its page is reloaded after that, the
-    next step follows. A reload at any other step returns to it, with its answers.
+    on all else. A stimulus is granted to one page, again as long as it was not shown,
+    as after a lost reply: if that page is reloaded, the next step follows. A reload at
+    any other step returns to it, with its answers.
 
     Parameters
     ----------
@@ -97,6 +106,7 @@ class PageRunner(ProtocolRunner):
         self.pause_due = False
         self._resumed: State = "waiting"  # state after a pause
         self._turn, self._page = 1, ""
+        self._run = 0  # number of conditions that began, repetitions included
         self._started = self._granted = self._is_shown = False
         self._events: list[Events] = []
         self._published: tuple[float, Any] = (-np.inf, None)
@@ -136,7 +146,7 @@ class PageRunner(ProtocolRunner):
             refusal = ""
             try:
                 self._take_message(message, now)
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, OverflowError) as error:
                 refusal = str(error) or type(error).__name__
             if self.link is not None:
                 self.link.reply(message, refusal)
@@ -190,7 +200,7 @@ class PageRunner(ProtocolRunner):
         again = condition_steps(self.design, name, self.stimuli.get(name, ()))
         self.steps.extendleft(reversed(again))
         self.n_steps += len(again)
-        self._mark(now, f"repeat {name}")
+        self._mark(now, f"{REPEAT}{name}")
         self.pause_due = False
         self._enter_step(now)
 
@@ -211,6 +221,7 @@ class PageRunner(ProtocolRunner):
             "speed": self.clock.speed,
             "progress": round(1 - (len(self.steps) - 1) / self.n_steps, 3),
             "rate": rated_dimensions(planned.rate) if planned and is_rated else [],
+            "run": self._run,
             "begun": self._started,
         }
         if step.kind in ("timed", "break") and self._started:
@@ -298,7 +309,7 @@ class PageRunner(ProtocolRunner):
         page = content.get("page")
         if not (isinstance(page, str) and 8 <= len(page) <= 64 and page.isalnum()):
             raise ValueError("a page must name itself by 8 to 64 letters and digits")
-        again = bool(self._page)
+        again = self._page not in ("", page)
         self._page = page
         if again:
             self._mark(now, "page reloaded")
@@ -331,7 +342,7 @@ class PageRunner(ProtocolRunner):
             self.answers.popitem()
             self._turn += 1
         elif kind == "show":
-            if self._granted:
+            if self._is_shown:
                 raise ValueError("this stimulus was shown already")
             if not self._started:
                 raise ValueError("this step has not started")
@@ -369,18 +380,19 @@ class PageRunner(ProtocolRunner):
         if agreed:
             self._finish(now)
             return
-        self.steps = deque([PageStep("thanks")])
+        self.steps = deque([PageStep("thanks", text=_DECLINED)])
         self._enter_step(now)
         self.stop("the participant did not consent")
 
     def _take_answer(self, value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"an answer is a number, not {value!r}")
+        number = _number({"value": value}, "value")
+        if math.isnan(number):
+            raise ValueError(f"an answer is a number, not {repr(value)[:40]}")
         question = self.question
         whole = question is not None and question[0].kind != "visual analogue"
-        if whole and value != int(value):
-            raise ValueError(f"an answer is a whole number, not {value:g}")
-        super().take(float(value))
+        if whole and not number.is_integer():
+            raise ValueError(f"an answer is a whole number, not {number:g}")
+        super().take(number)
         self._turn += 1
 
     def _take_rating(self, content: Mapping[str, Any], now: float) -> None:
@@ -421,13 +433,14 @@ class PageRunner(ProtocolRunner):
         elif kind == "break" and self.state == "break" and over:
             self._finish(now)
         elif kind == "thanks" and self.state == "waiting" and now >= self._since + TAIL:
-            self.state = "over"
+            self._end_session(now)
 
     def _start(self, at: float) -> None:
         """Begin the present step, and its condition if it is the first of it."""
         step = self.step
         self._started = True
         if step.begins:
+            self._run += 1
             self._mark(at, f"{BEGIN}{step.condition}")
             self.on_progress("begin", condition=step.condition)
         if step.kind in ("timed", "stimulus", "break"):
@@ -505,8 +518,11 @@ class PageRunner(ProtocolRunner):
 
 
 def _number(content: Mapping[str, Any], key: str) -> float:
-    """Return a number of a message; NaN if there is none."""
+    """Return a finite number of a message; NaN if there is none."""
     value = content.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
-    return float(value)
+    try:
+        return float(value) if math.isfinite(value) else math.nan
+    except OverflowError:  # an integer beyond floats
+        return math.nan

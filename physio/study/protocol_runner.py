@@ -17,6 +17,9 @@ from physio.study.questionnaires import Questionnaire
 BEGIN, END = "begin ", "end "
 """Beginning of the markers of a condition; its name follows."""
 
+REPEAT: Final = "repeat "
+"""Beginning of the marker of a repetition; the name of the condition follows."""
+
 State = Literal["waiting", "condition", "asking", "break", "paused", "over"]
 PAUSE: Final = 2.0  # s between two conditions
 TAIL: Final = 20.0  # s after the last condition: delay of the last SCRs
@@ -28,8 +31,8 @@ class ProtocolRunner(Device):
 
     It marks ``begin NAME`` and ``end NAME`` of each condition. Answers become markers
     too, ``answer sam valence 7``, and those to the Self-Assessment Manikin also become
-    a rating, so that the recording alone documents the session. The device ends after
-    the last condition.
+    a rating, so that the recording alone documents the session. After the last
+    condition the device stops the session.
 
     Parameters
     ----------
@@ -90,8 +93,9 @@ class ProtocolRunner(Device):
     @property
     def condition(self) -> str:
         """The present condition, or the last one."""
-        begun = 0 <= self.index < len(self.conditions)
-        return self.conditions[self.index] if begun else ""
+        index = self.index  # another thread may draw
+        begun = 0 <= index < len(self.conditions)
+        return self.conditions[index] if begun else ""
 
     @property
     def remaining(self) -> float:
@@ -102,15 +106,16 @@ class ProtocolRunner(Device):
 
     @property
     def question(self) -> tuple[Questionnaire, str] | None:
-        """The questionnaire and the present item, if any."""
-        if self.state != "asking":
+        """The questionnaire and the present item, if any, for any thread."""
+        waiting, answers = list(self.questionnaires), dict(self.answers)
+        if self.state != "asking" or not waiting:
             return None
-        name = self.questionnaires[0]
+        name = waiting[0]
         if name not in self._known:
             self._known[name] = self.design.questionnaire(name)
         questionnaire = self._known[name]
-        item = next(i for i in questionnaire.items if i not in self.answers)
-        return questionnaire, item
+        item = next((i for i in questionnaire.items if i not in answers), None)
+        return None if item is None else (questionnaire, item)
 
     def read(self) -> Sequence[Item]:
         """Advance the protocol to the present time; see `commands` for the output."""
@@ -166,12 +171,16 @@ class ProtocolRunner(Device):
     def _begin(self, now: float) -> None:
         self.index += 1
         if self.index >= len(self.conditions):
-            self.state = "over"
+            self._end_session(now)
             return
         self.state, self._since = "condition", now
         self._seconds_remaining = self.design.conditions[self.condition].seconds
         self._mark(now, f"{BEGIN}{self.condition}")
         self.on_progress("begin", condition=self.condition)
+
+    def _end_session(self, now: float) -> None:
+        self.state = "over"
+        self._pending.append(Command("stop", now, "every condition was done"))
 
     def _end(self, now: float) -> None:
         self._mark(now, f"{END}{self.condition}")

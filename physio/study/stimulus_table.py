@@ -23,21 +23,30 @@ _ANSWER: Final = re.compile(r"answer (\S+) (\S+) (\S+) for (.+)")
 def stimulus_table(sessions: Iterable[RecordedSession]) -> pd.DataFrame:
     """Return a row for each presentation of a stimulus in completed conditions.
 
-    ``onset_s`` is relative to the begin of the recording, ``seconds`` NaN if the
-    presentation was interrupted. Further columns are the answers about the stimulus.
+    If a participant completed a condition twice, the last run counts. ``onset_s`` is
+    relative to the begin of the recording, ``seconds`` NaN if the presentation was
+    interrupted. Further columns are the answers about the stimulus.
     """
-    rows = [row for session in sessions for row in _session_rows(session)]
+    runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for session in sessions:
+        for condition, shown in _session_runs(session):
+            runs.pop((session.participant, condition), None)
+            runs[session.participant, condition] = shown
+    rows = [row for shown in runs.values() for row in shown]
     answers = sorted({key for row in rows for key in row} - set(COLUMNS))
     return pd.DataFrame(rows, columns=[*COLUMNS, *answers])
 
 
-def _session_rows(session: RecordedSession) -> Iterator[dict[str, Any]]:
+def _session_runs(
+    session: RecordedSession,
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield each completed condition with the rows of its presentations."""
     recording = session.recording
     shown = list(_presentations(recording))
     for span in session.segments:
         inside = [row for row in shown if span.begin <= row["onset_s"] < span.end]
-        for position, row in enumerate(inside, 1):
-            yield {
+        rows = [
+            {
                 "participant": session.participant,
                 "recording": session.name,
                 "condition": span.name,
@@ -45,6 +54,9 @@ def _session_rows(session: RecordedSession) -> Iterator[dict[str, Any]]:
                 **row,
                 "onset_s": row["onset_s"] - recording.begin,
             }
+            for position, row in enumerate(inside, 1)
+        ]
+        yield span.name, rows
 
 
 def _presentations(recording: Recording) -> Iterator[dict[str, Any]]:

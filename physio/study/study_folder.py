@@ -71,11 +71,11 @@ class Study:
             )
         plan_hash = design.hash  # reads and checks every file of the plan
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        copies = [(source, FILE), (session, design.study.session)]
         texts = [*map("{}.toml".format, design.worded)]
         texts += filter(None, (design.study.instructions, design.study.consent_text))
-        copies += [(source.parent / name, name) for name in texts]
-        for path, name in copies:
+        copies = {name: source.parent / name for name in texts}
+        copies |= {FILE: source, design.study.session: session}
+        for name, path in copies.items():
             if path.resolve() != (root / name).resolve():
                 _write(root / name, path.read_text("utf-8"))
         _copy_stimuli(design, root)
@@ -360,17 +360,17 @@ def _stimulus_orders(design: Design, seed: int) -> dict[str, list[list[str]]]:
 
 
 def _copy_stimuli(design: Design, root: Path) -> None:
-    """Copy the files of stimuli into a study's folder; overwrite none."""
-    for files in design.stimulus_files.values():
-        for file in files:
-            target = root / file.name
-            if target.resolve() == file.path.resolve():
-                continue
-            if target.exists():
-                raise ValueError(f"{target} exists, and is not overwritten: remove it")
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open_private(target, "xb") as copy, file.path.open("rb") as original:
-                shutil.copyfileobj(original, copy)
+    """Copy the files of stimuli into a study's folder, each once; overwrite none."""
+    paths = {f.name: f.path for group in design.stimulus_files.values() for f in group}
+    for name, path in paths.items():
+        target = root / name
+        if target.resolve() == path.resolve():
+            continue
+        if target.exists():
+            raise ValueError(f"{target} exists, and is not overwritten: remove it")
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open_private(target, "xb") as copy, path.open("rb") as original:
+            shutil.copyfileobj(original, copy)
 
 
 def _write(path: Path, text: str) -> None:

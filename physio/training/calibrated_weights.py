@@ -136,7 +136,7 @@ def _coverage(held_out: HeldOutRatings, moments: MomentSet) -> dict[str, str]:
     """Return the coverage of intervals of 80 %, by what the moments differ in.
 
     Each participant's intervals are fitted to the others. It is empty with fewer than
-    five participants for a scale.
+    five participants for a scale, and without a group of fewer than five.
     """
     known = np.isfinite(held_out.mean) & np.isfinite(held_out.y)
     if any(len(np.unique(held_out.participants[k])) < _FEWEST for k in known.T):
@@ -158,6 +158,8 @@ def _coverage(held_out: HeldOutRatings, moments: MomentSet) -> dict[str, str]:
         if kind and not 1 < len(set(of)) <= _MOST:
             continue
         for row in coverage_rows(check, held_out, np.array(of), (_LEVEL,)):
+            if row["participants"] < _FEWEST:
+                continue
             where = f", {kind} {row['group']}" if kind else ""
             figures[f"{row['target']}: ratings in intervals of 80 %{where}"] = (
                 f"{row['coverage']:.2f} ({row['low']:.2f} to {row['high']:.2f})"

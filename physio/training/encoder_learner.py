@@ -1,9 +1,9 @@
 """Learner of a head on a frozen foundation model of EEG."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from physio.inference.encoder_network import ENCODERS
 from physio.inference.torch_model import TorchModel
@@ -41,6 +41,11 @@ class EncoderLearner:
     rate: float = 1e-2
     decay: float = 1e-2
     device: str = ""
+    _store: Path | None = field(default=None, repr=False, compare=False)
+
+    def resuming(self, folder: Path) -> Self:
+        """Return a copy that stores its epochs in a folder, and resumes from them."""
+        return replace(self, _store=folder)
 
     def trained_on(self, samples: Samples) -> str:
         """Return which rows train: see `physio.training.learner.Learner`."""
@@ -63,7 +68,7 @@ class EncoderLearner:
 
     def _head(self) -> TorchLearner:
         """Return the learner of the head."""
-        return TorchLearner(
+        head = TorchLearner(
             "physio.inference.encoder_network:EncoderNetwork",
             {"encoder": self.encoder, "settings": dict(self.settings)},
             self.epochs,
@@ -75,6 +80,7 @@ class EncoderLearner:
             unit=ENCODERS[self.encoder].unit,
             device=self.device,
         )
+        return head if self._store is None else head.resuming(self._store)
 
     def _require(self, samples: Samples) -> None:
         """Raise ValueError unless the encoder reads the samples."""

@@ -1,6 +1,6 @@
 """Learners of the linear models: joint Gaussian, ridge and logistic regression."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +37,9 @@ class GaussianLearner:
     """
 
     shrinks: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+
+    def __post_init__(self) -> None:
+        _require_positive("shrinks", self.shrinks)
 
     def fit(self, samples: Samples, progress: ProgressOf) -> Gaussian:
         """Return the fitted model: see `physio.training.learner.Learner`."""
@@ -97,6 +100,9 @@ class RidgeLearner:
 
     penalties: tuple[float, ...] = (1.0, 10.0, 100.0, 1000.0)
 
+    def __post_init__(self) -> None:
+        _require_positive("penalties", self.penalties)
+
     def fit(self, samples: Samples, progress: ProgressOf) -> Linear:
         """Return the fitted model: see `physio.training.learner.Learner`."""
         refuse_classes(samples, "a ridge regression")
@@ -124,11 +130,22 @@ class LogisticLearner:
 
     penalties: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
 
+    def __post_init__(self) -> None:
+        _require_positive("penalties", self.penalties)
+
     def fit(self, samples: Samples, progress: ProgressOf) -> Linear:
         """Return the fitted model: see `physio.training.learner.Learner`."""
         refuse_ratings(samples, "a logistic regression")
         penalty, _ = _selected(samples, self.penalties, _logistic, progress)
         return _logistic(samples, penalty)
+
+
+def _require_positive(name: str, candidates: Sequence[float]) -> None:
+    """Raise ValueError unless there is a candidate, and all are positive."""
+    if not candidates or not all(0 < c < np.inf for c in candidates):
+        raise ValueError(
+            f"{name} = {list(candidates)} must be one or several numbers above 0"
+        )
 
 
 def refuse_classes(samples: Samples, name: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from physio.core.block import Array, Block
+from physio.core.block import Array, Block, StreamInfo
 from physio.core.missing import MissingReason
 from physio.datasets.base import ConditionSpan
 from physio.datasets.feature_table import LABEL
@@ -132,7 +132,7 @@ class RecordingMoments(NamedTuple):
     t0
         Time of tick 0 (s, session clock).
     memory
-        Longest window of the features (s).
+        Longest window of the features (s), and of the trace with its minute of past.
     device
         Names of the devices.
     trace
@@ -194,7 +194,7 @@ def moments_of(
     x = transform(raw, [scale for _, scale in settings.columns])
     rate = float(info.rate)
     sums, of_tick, resting = _baselines(x, ticks.edges, settings.baseline_seconds, rate)
-    memory = max(c.memory for c in info.channels if c.name in settings.names)
+    memory = _memory(info, settings)
     times, step = ticks.rows.times, max(round(settings.every * rate), 1)
     grid = (np.arange(len(x)) % step == 0) & (of_tick >= 0)
     last = np.full(len(x), -1)
@@ -221,6 +221,15 @@ def moments_of(
         float(times[0]) if len(times) else 0.0, memory, ticks.device,
         _trace(ticks.rows, at) if settings.trace else None,
     )  # fmt: skip
+
+
+def _memory(info: StreamInfo, settings: FeatureSettings) -> float:
+    """Return the longest past that a moment reads (s), that of its trace included."""
+    memory = max(c.memory for c in info.channels if c.name in settings.names)
+    if settings.trace:
+        trace = [c.memory for c in info.channels if c.name.startswith(f"{TRACE}.")]
+        memory = max(memory, max(trace, default=0.0) + _PAST / _TRACE_RATE)
+    return memory
 
 
 def _trace(rows: Block, at: Rows) -> Array:
@@ -363,13 +372,16 @@ def _rows(recording: RecordingMoments, names: Sequence[str]) -> pd.DataFrame:
     x = np.empty((len(at), 0))
     if names:
         x = np.vstack([np.full((rest, len(names)), np.nan), recording.x])
+    # A network also learns from the trace after a moment.
+    ahead = 0 if recording.trace is None else _AHEAD
+    stop = at + 1 + np.where(np.arange(len(at)) < rest, 0, ahead)
     place: dict[str, Any] = {
         **dict(zip(("dataset", "subject", "session", "trial"), recording.names,
                    strict=True)),
         "segment": np.concatenate([np.full(rest, -1), recording.span]),
         LABEL: np.array([""] * rest + labels, object),
         "start_sample": at,
-        "end_sample": at + 1,
+        "end_sample": stop,
         "support_start_sample": np.maximum(at - back, 0),
         "start_s": recording.t0 + at / recording.rate,
         "end_s": recording.t0 + (at + 1) / recording.rate,

@@ -1,8 +1,10 @@
 """Learner of RBTransformer on tokens: differential entropy by electrode and band."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 import torch
@@ -16,7 +18,8 @@ from physio.inference.token_model import (
 )
 from physio.io.montage import places
 from physio.models.rbtransformer import RBTransformerConfig
-from physio.training import trainer
+from physio.training import checkpoint, trainer
+from physio.training.checkpoint import Checkpoints
 from physio.training.learner import (
     Progress,
     ProgressOf,
@@ -40,9 +43,9 @@ _DESCRIBED: Final = ("electrodes", "bands", "head", "classes", "embedding", "pla
 class RBTransformerLearner:
     """Learner of RBTransformer: attention between electrodes on their entropy.
 
-    Its features are tokens, ``form = "tokens"`` in ``[features]``. All complete rows
-    train, and there is no early stopping; the figure of the progress is the loss in
-    training.
+    Its features are tokens, ``form = "tokens"`` in ``[features]``. Complete rows
+    train, those of long trials and frequent classes thinned; there is no early
+    stopping, and the figure of the progress is the loss in training.
 
     Parameters
     ----------
@@ -76,6 +79,7 @@ class RBTransformerLearner:
     decay: float = 1e-3
     missing: float = 0.3
     device: str = ""
+    _store: Path | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if given := [k for k in self.settings if k in _DESCRIBED]:
@@ -88,7 +92,23 @@ class RBTransformerLearner:
 
     def trained_on(self, samples: Samples) -> str:
         """Return which rows train: see `physio.training.learner.Learner`."""
-        return trained_rows(_usable(samples), "an electrode with all bands")
+        usable = np.flatnonzero(_usable(samples))
+        used = np.zeros(len(samples), np.bool_)
+        used[usable[resampled(samples.take(usable))]] = True
+        if (count := int(used.sum())) == len(usable):
+            return trained_rows(used, "an electrode with all bands")
+        return (
+            f"{count} of {len(samples)} moments train the stored weights: of the "
+            f"{len(usable)} with an electrode with all bands, those of long trials and "
+            "of frequent classes are thinned, so that all count the same."
+        )
+
+    def resuming(self, folder: Path) -> Self:
+        """Return a copy that stores its epochs in a folder, and resumes from them.
+
+        A fit that was stopped gives the same bits when it is called again.
+        """
+        return replace(self, _store=folder)
 
     def fit(self, samples: Samples, progress: ProgressOf) -> TokenModel:
         """Return the fitted model: see `physio.training.learner.Learner`."""
@@ -101,18 +121,32 @@ class RBTransformerLearner:
         scale = np.where(scale > 1e-9, scale, 1.0)
         size = self._size(electrodes, bands, len(samples.classes))
         rows = resampled(samples)
+        tokens = standardized_tokens(x, center, scale)[rows]
+        targets = _targets(samples)[rows]
+        stored = self._stored(samples.seed, tokens, targets)
         fitted = trainer.fit(
             size,
-            standardized_tokens(x, center, scale)[rows],
-            _targets(samples)[rows],
+            tokens,
+            targets,
             self._schedule(),
             samples.seed,
+            checkpoints=stored,
             on_progress=lambda epoch, loss: progress(
                 Progress(epoch + 1, self.epochs, loss, "training loss")
             ),
         )
+        if stored is not None:
+            shutil.rmtree(stored.folder, ignore_errors=True)
         config = TokenModelConfig(size, samples.targets, samples.classes)
         return TokenModel(config, fitted.model, center, scale)
+
+    def _stored(self, seed: int, x: Array, y: Array) -> Checkpoints | None:
+        """Return the place of the epochs of this fit; None where none is wanted."""
+        if self._store is None:
+            return None
+        tensors = (torch.from_numpy(np.ascontiguousarray(part)) for part in (x, y))
+        mark = checkpoint.mark(repr(self), repr(self._schedule()), seed, *tensors)
+        return Checkpoints(self._store / f"fit-{mark[:24]}", every=1)
 
     def _size(
         self, electrodes: Sequence[str], bands: Sequence[str], classes: int

@@ -25,6 +25,7 @@ from physio.training.code_marks import trusted_code
 from physio.training.learner import (
     Progress,
     ProgressOf,
+    Rows,
     Samples,
     error_of,
     in_batches,
@@ -141,7 +142,7 @@ class TorchLearner:
             network = build(self.network, settings, self._trust)
             if self.begin:
                 _begin(network, Path(self.begin), self.head)
-            center, scale = _usual(samples)
+            center, scale = _usual(samples.take(_first_fold(samples)[0]))
             if self.unit > 0:
                 center, scale = np.zeros_like(center), np.full_like(scale, self.unit)
             x = standardized(samples.x, center, scale).astype(np.float32)
@@ -168,6 +169,12 @@ def _present(samples: Samples) -> Samples:
     return samples.take(np.flatnonzero(known))
 
 
+def _first_fold(samples: Samples) -> tuple[Rows, Rows]:
+    """Return the rows that train and those that do not; all twice without groups."""
+    every = np.arange(len(samples))
+    return (samples.held_out() or [(every, every)])[0]
+
+
 class _Run:
     """Training of a network on the rows of all groups but one."""
 
@@ -177,9 +184,7 @@ class _Run:
         self.learner, self.samples = learner, samples
         self.device = learner.device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.network = network.to(self.device)
-        folds = samples.held_out()
-        every = np.arange(len(samples))
-        self.train_rows, self.test_rows = folds[0] if folds else (every, every)
+        self.train_rows, self.test_rows = _first_fold(samples)
         self.module: nn.Module = self.network
         self.x = torch.from_numpy(x)
         if learner.frozen:
@@ -187,7 +192,8 @@ class _Run:
             self.x, self.module = self._encoded(head), head
         kind = torch.int64 if samples.classes else torch.float32
         self.y = torch.as_tensor(np.asarray(samples.y), dtype=kind)
-        weights = samples.row_weights
+        weights = np.zeros(len(samples))
+        weights[self.train_rows] = samples.take(self.train_rows).row_weights
         self.weights = torch.as_tensor(weights, dtype=torch.float32)
 
     def train(self, progress: ProgressOf) -> Array:

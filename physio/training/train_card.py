@@ -6,12 +6,16 @@ from typing import Any, Final
 import numpy as np
 
 from physio.core.counted_nouns import counted
+from physio.core.recording import Recording
+from physio.evaluation.metrics import LESS_IS_BETTER
 from physio.models import model_card
+from physio.models.base import Model
 from physio.online.weights_chains import trained_chains
 from physio.training.calibrated_weights import calibrate
 from physio.training.learner import Learner, ProgressOf, Samples
 from physio.training.moment_set import MomentSet
 from physio.training.save_weights import results_text, store
+from physio.training.sources import participant_of
 from physio.training.train_run import (
     PreparedTraining,
     TrainingOutcome,
@@ -56,6 +60,7 @@ def write_weights(
     ratings = rating_prior(moments)
     names = moments.settings.names
     extra = calibrate(moments, outcome.fits.held_out, model, z, names)
+    chains = _chains(prepared, moments, model)
     card = model_card.ModelCard(
         use=f"{type(model).__module__}:{type(model).__qualname__}",
         config={},
@@ -82,18 +87,47 @@ def write_weights(
         if name in arrays:  # that of the error bars, where a dimension has some
             arrays[name] = np.where(np.isnan(arrays[name]), usual, arrays[name])
     stored = store(prepared.out, card, model, prior, shared, arrays)
-    model_card.save_chains(prepared.out, _chains(prepared, moments.settings.names))
+    model_card.save_chains(prepared.out, chains)
     write_results(outcome, prepared.out / RESULTS)
     return stored
 
 
-def _chains(prepared: PreparedTraining, columns: tuple[str, ...]) -> dict[str, Any]:
-    """Return the chains of a session file of the training, as a session needs them."""
+def _chains(
+    prepared: PreparedTraining, moments: MomentSet, model: Model
+) -> dict[str, Any]:
+    """Return the chains of a session file of the training, as a session needs them.
+
+    They are those of the first recording that was learned from: it has every column.
+    """
     if not prepared.file.chains.get("chains"):
         return {}
-    recording = prepared.entries[0].load()
+    needed = moments.settings.names
+    if model.forecasts is not None:
+        needed = (*needed, model.forecasts.chain)
+    recording = _first_learned(prepared, moments)
     plan = prepared.reader().plan(recording)
-    return trained_chains(plan, recording.inputs, columns)
+    return trained_chains(plan, recording.inputs, needed)
+
+
+def _first_learned(prepared: PreparedTraining, moments: MomentSet) -> Recording:
+    """Return the first recording that was learned from."""
+    dataset, participant, *place = moments.recordings[0].names
+    for entry in prepared.entries:
+        if entry.participant not in ("", participant):
+            continue
+        if [entry.dataset, entry.session, entry.trial] != [dataset, *place]:
+            continue
+        try:
+            recording = entry.load()
+            if participant_of(entry, recording) == participant:
+                return recording
+        except (ValueError, OSError):
+            continue  # another one of the same name, which was left out
+    raise ValueError(
+        f"{prepared.file.path.name}: a recording of {participant or dataset} could be "
+        "read when its features were computed, and no longer can: restore it, and run "
+        "the same command again; no weights were written"
+    )
 
 
 def session_line(folder: Path) -> str:
@@ -163,7 +197,7 @@ def _limits(prepared: PreparedTraining, outcome: TrainingOutcome) -> tuple[str, 
         limits.insert(
             0, f"Personal: trained on {code} alone, and refused in sessions of others."
         )
-    limits += _not_better(outcome)
+    limits += not_better(outcome)
     if outcome.origin != "measured":
         limits.append(
             "Trained on simulated participants: no result holds for people. On "
@@ -172,8 +206,11 @@ def _limits(prepared: PreparedTraining, outcome: TrainingOutcome) -> tuple[str, 
     return tuple(limits)
 
 
-def _not_better(outcome: TrainingOutcome) -> list[str]:
-    """Return a sentence on each control that the model does not clearly exceed."""
+def not_better(outcome: TrainingOutcome) -> list[str]:
+    """Return a sentence on each control that the model does not clearly exceed.
+
+    Differences are the model minus the control; of an error, more is worse.
+    """
     sentences: list[str] = []
     first: dict[Any, str] = {}
     for row in outcome.evaluation.paired:
@@ -182,9 +219,13 @@ def _not_better(outcome: TrainingOutcome) -> list[str]:
         if metric not in first.values() or row["than"] not in ("prior", "clock"):
             continue
         low, high = row["low"], row["high"]
-        if not low > 0 and not high < 0:
-            sentences.append(
-                f"By {metric} it is not shown to differ from {row['than']!r}: "
-                f"difference {row['mean']:.3f} ({low:.3f} to {high:.3f})."
-            )
+        less = metric.rpartition(": ")[2] in LESS_IS_BETTER
+        if high < 0 if less else low > 0:
+            continue
+        worse = low > 0 if less else high < 0
+        verdict = "is worse than" if worse else "is not shown to differ from"
+        sentences.append(
+            f"By {metric} it {verdict} {row['than']!r}: "
+            f"difference {row['mean']:.3f} ({low:.3f} to {high:.3f})."
+        )
     return sentences

@@ -146,13 +146,14 @@ def _facts(folder: Path, participant: str) -> FolderFacts:
         )
     wanted = (participant,) if participant else ()
     data = open_source(DataSource(kind, ".", wanted), [folder])
-    unknown = participant and not any(e.participant for e in data.entries)
-    entries = data.entries if unknown else _spread(data.entries)
+    unknown = not any(e.participant for e in data.entries)
+    if unknown:
+        data = data._replace(entries=with_codes(data.entries, participant))
+    whole = unknown and participant
+    entries = data.entries if whole else _spread(data.entries)
     readable, problem = _readable(entries, participant)
     if not readable:
         raise ValueError(f"{folder}: no recording can be used: {problem}")
-    if unknown:
-        data = data._replace(entries=tuple(e for e, _ in readable))
     spans = tuple(s for _, r in readable for s in labelled_spans(r))
     if not any(s.answers for s in spans) and {s.name for s in spans} <= {UNNAMED}:
         raise ValueError(
@@ -168,6 +169,26 @@ def _facts(folder: Path, participant: str) -> FolderFacts:
         kind, data, tuple(natural_sorted(codes - {""})), sessions, recording, spans,
         seconds,
     )  # fmt: skip
+
+
+def with_codes(
+    entries: tuple[RecordingEntry, ...], participant: str
+) -> tuple[RecordingEntry, ...]:
+    """Return the recordings with the codes that only they state, each read in turn.
+
+    Those that cannot be read are left out, unless none can; and so are those of others
+    than ``participant``, if it is not empty.
+    """
+    known = []
+    for entry in entries:
+        try:
+            code = participant_of(entry, entry.load())
+        except (ValueError, OSError):
+            continue
+        known.append(entry._replace(participant=code))
+    if not known:
+        return entries
+    return tuple(e for e in known if participant in ("", e.participant))
 
 
 def _readable(

@@ -137,6 +137,11 @@ class ProtocolSettings:
         if name not in (K_FOLD, *splits.PROTOCOLS):
             known = [*NAMES, K_FOLD, *splits.PROTOCOLS]
             raise ValueError(f"by = {self.by!r} must be one of {', '.join(known)}")
+        if self.k < 2:
+            raise ValueError(
+                f"k = {self.k} must be 2 at least: one group or block is held out, and "
+                "the others train"
+            )
 
     def protocol(self, participants: int) -> splits.Protocol:
         """Return the protocol for a number of participants."""

@@ -224,6 +224,8 @@ def _ticks(
         source = file.sources[k]
         if not source.selects(ticks.participant):
             continue
+        if ticks.participant in file.protocol.held_out:
+            continue  # nor do they select features
         if source.conditions:
             spans = tuple(s for s in ticks.spans if s.name in source.conditions)
             ticks = ticks._replace(spans=spans)
@@ -263,8 +265,6 @@ def _moment_set(
     """Return the moments of the recordings with their targets, and notes."""
     recordings, targets, notes = [], [], []
     for part in ticks:
-        if part.participant in file.protocol.held_out:
-            continue
         labels = [_label(span, file) for span in part.spans]
         usable = [label is not None for label in labels]
         if not any(usable):

@@ -69,6 +69,17 @@ class People:
         )
 
 
+class StillP6(People):
+    """The same people; the device of P6 does not measure movement."""
+
+    def load(self, trial: Trial) -> Recording:
+        recording = super().load(trial)
+        if trial.subject != "P6":
+            return recording
+        streams = {k: v for k, v in recording.streams.items() if k != ACC.name}
+        return replace(recording, streams=streams)
+
+
 class OutOfTen(People):
     """The same people, whose arousal is a rating ``ten`` from 0 to 10."""
 

@@ -1,5 +1,6 @@
 """Learners: what they learn, how their errors are measured, and their live models."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -238,6 +239,15 @@ def test_what_does_not_fit_the_target_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
         fitted.fit(samples(rated=rated), silent)
+
+
+@pytest.mark.parametrize("made", [
+    lambda: LogisticLearner(()), lambda: RidgeLearner((1.0, 0.0)),
+    lambda: GaussianLearner((-0.1,)),
+])  # fmt: skip
+def test_candidates_are_positive(made: Callable[[], Any]) -> None:
+    with pytest.raises(ValueError, match=r"(penalties|shrinks) = .* numbers above 0"):
+        made()
 
 
 def test_a_file_names_a_learner_and_its_network() -> None:

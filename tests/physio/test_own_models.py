@@ -363,6 +363,13 @@ def test_a_stopped_fit_resumes_with_the_same_bits(
     assert later == [1, 2, 3, 4, 5, 6]
 
 
+def test_the_group_that_does_not_train_does_not_scale_the_input() -> None:
+    given = windows()
+    net = TorchLearner("my_net:Net", epochs=1).trusting(("my_net",)).fit(given, silent)
+    train = given.x[given.held_out()[0][0]]
+    np.testing.assert_allclose(net.center[:, 0], train.mean(axis=(0, 2)), rtol=1e-6)
+
+
 def test_a_frozen_encoder_learns_only_its_head() -> None:
     torch.manual_seed(0)
     net = TorchLearner("my_net:Net", epochs=20, frozen=True, head="last", rate=3e-2)

@@ -12,6 +12,7 @@ import pytest
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan, Trial, condition_events
+from physio.models import model_card
 from physio.models.pinn import Pinn
 from physio.offline.compute import estimate
 from physio.training.learner import Samples, silent
@@ -57,7 +58,7 @@ controls = false
 
 @dataclass(frozen=True)
 class Wrists:
-    """Six people whose skin conductance rises with arousal."""
+    """Six people whose skin conductance rises with arousal, after a broken file."""
 
     root: Path
     name: ClassVar[str] = "Wrists"
@@ -65,9 +66,11 @@ class Wrists:
     licence: ClassVar[str] = "CC0"
 
     def trials(self) -> tuple[Trial, ...]:
-        return tuple(Trial(f"P{k}") for k in range(1, 7))
+        return tuple(Trial(f"P{k}") for k in range(7))
 
     def load(self, trial: Trial) -> Recording:
+        if trial.subject == "P0":
+            raise OSError("the file is broken")
         rng = np.random.default_rng(crc32(trial.subject.encode()))
         info = StreamInfo(
             "band.eda", Fraction(RATE), (Channel("eda", "gsr", "uS"),),
@@ -105,7 +108,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
     stored = write_weights(prepared, outcome, "physio train", lambda _: None)
     session = folder / "session.toml"
     head = '[estimator]\nuse = "physio.inference.estimator:Estimator"\n'
-    session.write_text(f"{head}{session_line(prepared.out)}\n{CHAINS}", "utf-8")
+    session.write_text(f"{head}{session_line(prepared.out)}\n", "utf-8")
     return outcome, stored, session, figures
 
 
@@ -118,6 +121,23 @@ def test_it_learns_in_people_held_out(trained: Any) -> None:
     assert stored.repeated()[1] == 0.0
     assert any("held-out error" in text for text in figures)
     assert "One group of participants" in stored.card.protocol
+
+
+def test_its_chains_are_those_of_a_recording_that_could_be_read(trained: Any) -> None:
+    outcome, _, session, _ = trained
+    assert outcome.notes == ("Wrists P0 is left out: the file is broken",)
+    chains = model_card.load(str(session.parent / "net")).chains
+    assert set(chains) == {"level", "trace"}
+
+
+def test_a_moment_reads_its_trace(trained: Any) -> None:
+    table = trained[0].moments.table
+    rest = table["segment"] < 0
+    after = table["end_sample"] - table["start_sample"]
+    assert set(after[rest]) == {1}
+    assert set(after[~rest]) == {1 + 30 * RATE}
+    past = (table["start_sample"] - table["support_start_sample"])[~rest]
+    assert past.min() >= 60 * RATE
 
 
 def test_it_is_live_with_forecasts(trained: Any) -> None:

@@ -18,6 +18,7 @@ from physio.core.protocols import FastClock
 from physio.core.recording import MARKERS, Recording
 from physio.datasets.base import ConditionSpan
 from physio.offline.condition_table import LONG
+from physio.offline.conditions import recorded_conditions
 from physio.offline.edits_file import EditedRecording, EditsChoice, write_history
 from physio.study import bids, epochs, questionnaires
 from physio.study.contrasts import (
@@ -33,7 +34,7 @@ from physio.study.design import Contrast, Design
 from physio.study.epochs import event_related_responses, summary
 from physio.study.marker_latency import marker_latency
 from physio.study.methods_text import methods_text, study_record
-from physio.study.outcomes import Outcome, questionnaire_scores
+from physio.study.outcomes import Outcome, last_runs, questionnaire_scores
 from physio.study.protocol_runner import ProtocolRunner
 from physio.study.study_folder import Study
 from physio.study.withdrawal import find_code
@@ -195,6 +196,25 @@ def test_a_marker_of_others_is_no_answer(label: str) -> None:
     )  # fmt: skip
 
 
+def test_the_last_complete_run_of_a_condition_counts() -> None:
+    first, last = (
+        [f"answer sam {d} {value}" for d in ("valence", "arousal", "dominance")]
+        for value in (2, 8)
+    )
+    run = ["begin rest", "end rest"]
+    labels = [*run, *first, "repeat rest", *run, *last, "repeat rest", "begin rest"]
+    for n, value, begin in ((5, 2.0, 0.0), (len(labels), 8.0, 6.0)):
+        info, times = event_stream(MARKERS), np.arange(float(n))
+        markers = Events(info, 99.0, times, np.empty((n, 0)), tuple(labels[:n]))
+        recording = Recording({}, {MARKERS: markers})
+        (span,) = last_runs(recording, recorded_conditions(recording))
+        assert span.begin == begin
+        scores = questionnaire_scores(recording)["rest"].values()
+        assert {score.value for score in scores} == {value}
+    partly = Events(info, 99.0, times[:9], np.empty((9, 0)), tuple(labels[:9]))
+    assert questionnaire_scores(Recording({}, {MARKERS: partly})) == {"rest": {}}
+
+
 @pytest.mark.parametrize(
     ("answers", "said"),
     [
@@ -297,6 +317,7 @@ def test_a_paused_condition_keeps_what_is_left_of_it() -> None:
     assert labels == [
         "begin baseline", "pause baseline", "continue baseline", "end baseline",
         "answer sam valence 7", "answer sam arousal 3", "answer sam dominance 5", "sam",
+        "every condition was done",
     ]  # fmt: skip
 
 

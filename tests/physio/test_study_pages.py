@@ -4,21 +4,27 @@ import http.client
 import json
 import time
 from collections.abc import Iterator, Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from physio.core.events import Events, event_stream
 from physio.core.protocols import FastClock
 from physio.core.recording import MARKERS, Recording
 from physio.datasets.base import ConditionSpan
+from physio.online.engine import PipelineConfig
+from physio.online.session import Session
 from physio.study.contrasts import RecordedSession
 from physio.study.example_stimuli import browser_example
+from physio.study.experimenter_view import ExperimenterView
 from physio.study.page_link import PageLink, PageMessage
 from physio.study.page_process import PART, StudyPages
 from physio.study.page_runner import ONSETS, TIMING, PageRunner
+from physio.study.page_state import study_overview
 from physio.study.stimulus_table import stimulus_table
 from physio.study.study_folder import Study
 
@@ -104,7 +110,7 @@ def test_a_session_is_marked_from_consent_to_thanks(study: Study) -> None:
     assert taking.labels == [
         "consent example-consent-1 agreed",
         "begin rest", "end rest", *answers, "sam",
-        "begin recovery", "end recovery", *answers, "sam",
+        "begin recovery", "end recovery", *answers, "sam", "every condition was done",
     ]  # fmt: skip
     assert taking.progress.count("condition") == 2
 
@@ -131,6 +137,49 @@ def test_an_onset_has_the_time_of_its_frame_and_its_uncertainty(study: Study) ->
     assert np.isnan(taking.timing[-1][:3]).all()
 
 
+def test_a_number_beyond_floats_is_missing(study: Study) -> None:
+    taking = Taking(study, "pictures")
+    taking.give("next")
+    taking.give("start")
+    taking.give("show")
+    huge = {"uncertainty": 1e999, "frame": 10**400, "presented": -1e999}
+    taking.give("shown", at=taking.clock.now(), **huge)
+    assert np.isnan(taking.timing[-1][:3]).all()
+    json.dumps(study_overview(taking.runner, taking.clock.now()), allow_nan=False)
+
+
+def test_the_terminal_shows_a_pause_before_the_first_condition(study: Study) -> None:
+    taking = Taking(study, "rest", introduced=False)
+    with Session(PipelineConfig(), [taking.runner], (), taking.clock) as session:
+        taking.runner.pause()
+        drawn = ExperimenterView(taking.runner, session).render()
+    output = StringIO()
+    Console(file=output, width=80).print(drawn)
+    assert "paused: p goes on" in output.getvalue()
+
+
+def test_a_question_that_is_being_left_is_none(study: Study) -> None:
+    """Another thread may draw between two changes of the session's."""
+    taking = Taking(study, "rest")
+    taking.runner.state = "asking"
+    assert taking.runner.question is None
+    taking.runner.questionnaires = ["sam"]
+    taking.runner.answers = dict.fromkeys(("valence", "arousal", "dominance"), 5.0)
+    assert taking.runner.question is None
+
+
+def test_a_rating_belongs_to_one_run_of_a_condition(study: Study) -> None:
+    taking = Taking(study, "sounds")
+    runs = [taking.runner.participant_state()["run"]]
+    for _ in range(2):
+        taking.give("next")
+        for _ in range(2):
+            taking.show()
+            runs.append(taking.runner.participant_state()["run"])
+        taking.give("repeat", "experimenter")
+    assert runs == [0, 1, 1, 2, 2]
+
+
 def test_no_stimulus_is_shown_twice(study: Study) -> None:
     taking = Taking(study, "pictures")
     taking.give("next")
@@ -140,6 +189,10 @@ def test_no_stimulus_is_shown_twice(study: Study) -> None:
     assert taking.runner.step.file.name == first  # type: ignore[union-attr]
     taking.give("start", page="another1")
     taking.give("show", page="another1")
+    taking.give("show", page="another1")  # the first reply was lost
+    taking.give("hello", page="another1")
+    assert taking.onsets == []
+    taking.give("shown", page="another1", at=taking.clock.now())
     with pytest.raises(ValueError, match="was shown already"):
         taking.give("show", page="another1")
     taking.give("hello")  # reloaded during the stimulus
@@ -206,6 +259,8 @@ def test_a_refused_consent_ends_the_session(study: Study) -> None:
         "consent example-consent-1 declined", "the participant did not consent",
     ]  # fmt: skip
     assert taking.kind == "thanks"
+    text = taking.runner.participant_state()["text"]
+    assert text == "You did not consent. Please call the experimenter."
 
 
 def test_a_rating_is_taken_while_the_condition_is_rated(study: Study) -> None:
@@ -259,6 +314,14 @@ def test_the_table_of_stimuli_has_their_timing_and_their_answers() -> None:
     np.testing.assert_array_equal(table["seconds"], [2.0, np.nan])
     np.testing.assert_array_equal(table["uncertainty_ms"], [1.5, np.nan])
     np.testing.assert_array_equal(table["presented_ms"], [8.0, np.nan])
+    # The last run of a condition counts, in one recording or in two.
+    span, again = ConditionSpan("calm", 9.0, 15.0), ConditionSpan("calm", 15.0, 30.0)
+    sessions = [
+        RecordedSession("p1", f"p1-{n}", recording, spans, {})
+        for n, spans in enumerate(([span, again], [span]), 1)
+    ]
+    assert stimulus_table(sessions[:1])["stimulus"].tolist() == ["b.png"]
+    assert stimulus_table(sessions)["stimulus"].tolist() == ["a.png"]
 
 
 REFUSED: Mapping[str, dict[str, Any]] = {
@@ -290,12 +353,14 @@ def test_a_participant_can_only_answer_the_present_step(
     assert taking.labels == []
 
 
-@pytest.mark.parametrize("value", [0, 10, 3.5, "3", True, None, 1e400, float("nan")])
+@pytest.mark.parametrize(
+    "value", [0, 10, 3.5, "3", True, None, 1e400, 10**400, float("nan")]
+)
 def test_an_answer_is_a_point_of_its_scale(value: Any, study: Study) -> None:
     taking = Taking(study, "pictures")
     taking.give("next")
     taking.show()
-    with pytest.raises((ValueError, OverflowError)):
+    with pytest.raises(ValueError, match=r"answer"):
         taking.give("answer", value=value)
     assert taking.runner.answers == {}
     with pytest.raises(ValueError, match="answers on the page, not here by 3"):
@@ -459,3 +524,13 @@ def test_the_process_ends_with_the_session(tmp_path: Path) -> None:
         assert process.poll() is None
     assert process.poll() == 0
     assert link.closed
+
+
+def test_a_port_in_use_is_one_sentence(
+    served: Served, capfd: pytest.CaptureFixture[str]
+) -> None:
+    link = PageLink(FastClock(), "trial", port=served.port)
+    said = rf"did not start: port {served.port}: .*in use: take another with --port"
+    with pytest.raises(OSError, match=said):
+        link.__enter__()
+    assert "Traceback" not in capfd.readouterr().err

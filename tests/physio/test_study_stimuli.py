@@ -169,6 +169,20 @@ def test_an_error_of_the_plan_names_key_and_value(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_two_tables_may_share_a_file(plan: Path, tmp_path: Path) -> None:
+    """Each file and each text is copied once."""
+    picture(plan.parent / "calm" / "a.png")
+    (plan.parent / "text.txt").write_text("Sit.", "utf-8")
+    texts = 'instructions = "text.txt"\nconsent_text = "text.txt"\n[conditions.calm]'
+    text = PLAN.replace("seconds = 2\n", "").replace("[conditions.calm]", texts)
+    text += 'seconds = 2\n[conditions.again]\nstimuli = "again"\n'
+    text += '[stimuli.again]\nfiles = ["calm/a.png"]\nseconds = 1\n'
+    plan.write_text(text, "utf-8")
+    study = Study.begin(tmp_path / "study", plan)
+    assert list(study.frozen["files"]) == ["calm/a.png"]
+    assert (study.root / "calm" / "a.png").is_file()
+
+
 def test_a_link_out_of_the_folder_is_no_stimulus(plan: Path, tmp_path: Path) -> None:
     outside = picture(tmp_path / "outside.png")
     (plan.parent / "calm" / "sea.png").symlink_to(outside)

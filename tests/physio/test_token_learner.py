@@ -18,7 +18,7 @@ from physio.models.baseline import BaselinePrior
 from physio.models.error_bars import ErrorBars
 from physio.models.feature_density import FeatureDensity
 from physio.offline.compute import estimate
-from physio.training.learner import Samples, silent
+from physio.training.learner import Progress, Samples, silent
 from physio.training.live_ticks import TickReader
 from physio.training.moments import FeatureSettings, moments_of, relative
 from physio.training.rbtransformer_learner import (
@@ -30,6 +30,7 @@ from physio.training.sources import DataSource, open_source
 from physio.training.train_card import session_line, write_weights
 from physio.training.train_file import read_training
 from physio.training.train_run import evaluate_training, prepare
+from physio.view.dashboard.evidence import card_columns
 
 OTHER = ("AFz", "CP3", "CP4", "PO7")
 TRUST = ("cap_people",)
@@ -159,6 +160,12 @@ def test_weights_of_any_montage_run_with_other_electrodes(trained: Any) -> None:
     assert np.isfinite(out.column(column)[200:]).all()
 
 
+def test_other_electrodes_are_the_input_of_weights_of_any_montage(trained: Any) -> None:
+    card = trained[2].card
+    other = [f"eeg.de.alpha.{name}" for name in OTHER]
+    assert card_columns(card, other) == other
+
+
 def test_the_novelty_of_other_electrodes_is_that_of_the_nearest() -> None:
     rng = np.random.default_rng(0)
     density = FeatureDensity(np.zeros(4), np.eye(4) + 0.3)
@@ -201,6 +208,28 @@ def test_rows_are_drawn_as_often_as_they_weigh() -> None:
     rows = resampled(uneven)
     assert len(rows) == 40
     assert np.bincount(uneven.y[rows]).tolist() == [20, 20]
+    whole = replace(uneven, x=np.ones((40, 4)))
+    text = RBTransformerLearner().trained_on(whole)
+    assert text.startswith("30 of 40 moments train the stored weights: of the 40 with")
+
+
+def test_a_stopped_fit_resumes_with_the_same_bits(tmp_path: Path) -> None:
+    given = samples(np.random.default_rng(1).normal(size=(40, 4)))
+    net = RBTransformerLearner(epochs=4)
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        net.resuming(tmp_path).fit(given, stop)
+    later: list[int] = []
+    again = net.resuming(tmp_path).fit(given, lambda p: later.append(p.step))
+    assert later == [3, 4]
+    row = given.x[0]
+    expected = net.fit(given, silent).condition_odds(row, row)
+    np.testing.assert_array_equal(again.condition_odds(row, row), expected)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_no_token_is_refused_by_name() -> None:

@@ -23,6 +23,7 @@ from physio.models.baseline import BaselinePrior
 from physio.models.error_bars import ClassReliability, ErrorBars
 from physio.models.feature_density import FeatureDensity
 from physio.offline.compute import estimate
+from physio.training import train_draft
 from physio.training.calibrated_weights import calibrate
 from physio.training.code_marks import learner_mark, trusted_code
 from physio.training.live_ticks import TickReader
@@ -30,7 +31,7 @@ from physio.training.moments import moments_of, relative
 from physio.training.onnx_learner import OnnxLearner
 from physio.training.recording_labels import labelled_spans
 from physio.training.sources import DataSource, open_source
-from physio.training.train_card import session_line, write_weights
+from physio.training.train_card import not_better, session_line, write_weights
 from physio.training.train_draft import draft
 from physio.training.train_file import TrainingFile, read_training
 from physio.training.train_run import (
@@ -385,6 +386,7 @@ def test_a_stopped_run_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
      r"data.excluded names 'P7', and no recording is of this participant; the "
      r"participants are P1"),
     (('held_out', 'k = 3\nheldout'), "has no setting 'heldout'"),
+    (('held_out', 'by = "k-fold"\nk = 0\nheld_out'), "k = 0 must be 2 at least"),
 ])  # fmt: skip
 def test_faults_are_named(folder: Path, change: tuple[str, str], message: str) -> None:
     with pytest.raises((ValueError, FileNotFoundError), match=message):
@@ -525,6 +527,15 @@ def test_a_dimension_that_one_participant_rates_has_no_error_bars(
     bars, alone = (ErrorBars.restore(a) for a in (calibrated.arrays, stored.arrays))
     assert bars is not None
     assert alone is not None
+    parts = tuple(
+        r._replace(device="watch") if r.participant == "P1" else r
+        for r in given.recordings
+    )
+    watch = replace(given, recordings=parts)
+    held_out = outcome.fits.held_out
+    figures = calibrate(watch, held_out, stored.model(), z, names).figures
+    assert any("condition task" in name for name in figures)
+    assert not any("device watch" in name for name in figures)  # a single participant
     assert bars.slope[0] == 1
     assert bars.gain[0] == 1
     assert bars.variance[1] == alone.variance[1]
@@ -608,6 +619,49 @@ def test_a_draft_needs_recordings(tmp_path: Path) -> None:
         draft(tmp_path / "empty", tmp_path / "t.toml")
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         draft(tmp_path / "absent", tmp_path / "t.toml")
+
+
+def test_a_draft_counts_all_people_of_recordings_that_name_them(folder: Path) -> None:
+    source = DataSource(USE, "data")
+    data = open_source(source, [folder], TRUST)
+    codes = ["", *(e.participant for e in data.entries[1:])]
+    unnamed = [e._replace(participant="") for e in data.entries]
+    unnamed[0] = unnamed[0]._replace(load=lambda: People(folder).load(Trial("P7")))
+    codes[0] = "P7"
+    known = train_draft.with_codes(tuple(unnamed), "")
+    assert [e.participant for e in known] == codes
+    assert len(train_draft.with_codes(tuple(unnamed), "P2")) == 2
+
+
+def test_people_held_out_select_no_features(folder: Path) -> None:
+    text = GENERAL.replace(USE, "labelled_people:StillP6").replace('"mine"', '"still"')
+    text = text.replace('columns = [["temperature.level", "raw"], '
+                        '["motion.activity", "log"]]\n', "")  # fmt: skip
+    text = text.replace("[protocol]", '[protocol]\nby = "k-fold"\nk = 2')
+    text += "controls = false\n"
+    prepared = prepare(read(folder, text, "still.toml"), None, folder)
+    outcome = evaluate_training(prepared, lambda _: None)
+    assert "motion.activity" in outcome.moments.settings.names
+    assert "P6" not in outcome.moments.participants
+
+
+def test_a_card_says_by_which_metric_a_control_is_better(general: Any) -> None:
+    _, outcome, _ = general
+    rows = [
+        {"metric": f"{target}: {metric}", "than": "prior", "mean": mean,
+         "low": mean - 0.05, "high": mean + 0.05}
+        for target, metric, mean in (
+            ("a", "RMSE", 0.1), ("b", "RMSE", -0.1), ("c", "r", 0.1), ("d", "r", -0.1),
+            ("e", "RMSE", 0.0),
+        )
+    ]  # fmt: skip
+    evaluation = replace(outcome.evaluation, paired=tuple(rows))
+    assert not_better(outcome._replace(evaluation=evaluation)) == [
+        "By a: RMSE it is worse than 'prior': difference 0.100 (0.050 to 0.150).",
+        "By d: r it is worse than 'prior': difference -0.100 (-0.150 to -0.050).",
+        "By e: RMSE it is not shown to differ from 'prior': "
+        "difference 0.000 (-0.050 to 0.050).",
+    ]
 
 
 def test_progress_tells_folds_and_figures(general: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from devices.simulated import Wristband
-from physio.core.protocols import Command, CommandSource, WallClock
+from physio.core.protocols import WallClock
 from physio.online.engine import PipelineConfig
 from physio.online.session import Session
 from physio.sinks.channel_status import ChannelStatusFile
@@ -17,16 +17,6 @@ from physio.sinks.xdf import Xdf
 from physio.study.page_link import PageLink
 from physio.study.page_runner import PageRunner
 from physio.study.study_folder import Study
-
-
-class Ender(CommandSource):
-    """Ends a session once its protocol is over, as the experimenter's view does."""
-
-    def __init__(self, runner: PageRunner) -> None:
-        self.runner = runner
-
-    def commands(self) -> Sequence[Command]:
-        return [Command("stop", 0.0, "over")] if self.runner.ended else ()
 
 
 @dataclass
@@ -73,7 +63,6 @@ class Presented:
     def _run(self) -> None:
         with self.session:
             self.runner.health = self.session.health
-            self.session.attach(Ender(self.runner))
             for _ in self.session:
                 pass
 

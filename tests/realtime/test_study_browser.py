@@ -18,6 +18,7 @@ from physio.datasets.open_recording import read
 from physio.offline.conditions import recorded_conditions
 from physio.study.contrasts import completed_conditions, read_sessions
 from physio.study.example_stimuli import EXAMPLE, write_stimuli
+from physio.study.page_process import STATIC
 from physio.study.page_rehearsal import SimulatedParticipant
 from physio.study.stimulus_table import stimulus_table
 from physio.study.study_folder import Study
@@ -419,11 +420,41 @@ def onsets(
     return read(run.recording), trace
 
 
-def test_a_marker_has_the_time_of_its_frame(
+def test_a_rating_is_sent_from_the_first_movement_on(browser: Any) -> None:
+    """It keeps its value between the stimuli of one run of a condition."""
+    source = (STATIC / "rating.js").read_text("utf-8")
+    page = browser.new_page()
+    page.set_content('<section id="rating"></section>')
+    sent = page.evaluate(
+        """async (source) => {
+          const blob = new Blob([source], {type: "text/javascript"});
+          const url = URL.createObjectURL(blob);
+          const { ContinuousRating } = await import(url), sent = [];
+          const section = document.getElementById("rating");
+          const rating = new ContinuousRating(section, (v) => sent.push(v.valence));
+          const dimensions = [{name: "valence", low: "-", high: "+"}];
+          const wait = () => { sent.push("|"); rating.send(); };
+          rating.show(dimensions, 1); wait();
+          const input = section.querySelector("input");
+          input.value = 0.5; input.oninput(); wait();
+          rating.show([], 1); rating.show(dimensions, 1);
+          sent.push(Number(section.querySelector("input").value)); wait();
+          rating.show([], 2); rating.show(dimensions, 2); wait();
+          rating.show([], 2);
+          return sent;
+        }""",
+        source,
+    )
+    page.close()
+    assert sent == ["|", "|", 0.5, 0.5, "|", 0.5, "|"]
+
+
+def test_the_clock_conversion_of_a_marker_is_exact(
     onsets: tuple[Recording, list[dict[str, Any]]],
 ) -> None:
     """The browser's trace has the computer's clock, which is that of the session.
 
+    The trace holds the page's own time of the frame: the conversion alone is tested.
     Jitter is the standard deviation of the difference over all onsets.
     """
     recording, trace = onsets
@@ -450,6 +481,7 @@ def test_a_marker_has_the_time_of_its_frame(
 def test_the_frame_is_presented_soon_after_its_marker(
     onsets: tuple[Recording, list[dict[str, Any]]],
 ) -> None:
+    """The marker and ``presented`` add up to a presentation in the browser's trace."""
     recording, trace = onsets
     timing = recording.events["page.timing"]
     presented, frame = (
@@ -463,3 +495,7 @@ def test_the_frame_is_presented_soon_after_its_marker(
     )
     after = shown[np.searchsorted(shown, timing.times)] - timing.times
     assert np.median(1e3 * after) < 34.0
+    at = timing.times + presented / 1e3
+    error = 1e3 * np.abs(at[:, None] - shown).min(axis=1)
+    print(f"error of the presentation: median {np.nanmedian(error):.2f} ms")  # noqa: T201
+    assert np.nanmedian(error) < 3.0  # 4.2 at random times

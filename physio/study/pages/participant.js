@@ -112,7 +112,7 @@ async function showBreak(mine) {
 function render() {
   byId("progress").setAttribute("aria-valuenow", Math.round(100 * state.progress));
   byId("progress").firstChild.style.width = `${100 * state.progress}%`;
-  rating.show(state.rate);
+  rating.show(state.rate, state.run);
   stimuli.preload(state.next);
   if (state.turn === shown.turn && state.paused === shown.paused) return;
   shown = { turn: state.turn, paused: state.paused };
@@ -130,7 +130,7 @@ function render() {
       showQuestion(byId("question"), state.question, (kind, value) => report(shown.turn, kind, kind === "answer" ? { value } : {}));
       open("question");
       break;
-    default: finish("You have completed all parts. Please call the experimenter.");
+    default: finish(state.text || "You have completed all parts. Please call the experimenter.");
   }
 }
 

@@ -13,12 +13,15 @@ export class ContinuousRating {
     this.section = section;
     this.report = report;
     this.names = "";
+    this.run = null;
     this.timer = 0;
   }
 
-  show(dimensions) {
+  // Values stay between the stimuli of one run of a condition, until the next run.
+  show(dimensions, run) {
     const names = dimensions.map((d) => d.name).join();
-    if (names === this.names) return;
+    const again = run === this.run;
+    if (names === this.names && (again || !names)) return;
     this.names = names;
     clearInterval(this.timer);
     cancelAnimationFrame(this.loop);
@@ -26,11 +29,15 @@ export class ContinuousRating {
     this.section.replaceChildren();
     if (!names) return;
     this.dimensions = dimensions;
-    this.values = dimensions.map(() => 0);
+    if (!again) {
+      this.values = dimensions.map(() => 0);
+      this.isMoved = this.usesPad = false; // nothing is rated before the first movement
+    }
+    this.run = run;
     this.inputs = dimensions.map((dimension, i) => this.slider(dimension, i));
     if (dimensions.length === 2) this.buildPlane();
     else this.buildLine();
-    this.usesPad = false;
+    this.draw();
     this.timer = setInterval(() => this.send(), EVERY);
     const look = () => { this.readPad(); this.loop = requestAnimationFrame(look); };
     look();
@@ -42,9 +49,10 @@ export class ContinuousRating {
     input.min = -1;
     input.max = 1;
     input.step = 0.01;
-    input.value = 0;
+    input.value = this.values[i];
     input.setAttribute("aria-label", `${dimension.name} now, from ${dimension.low} to ${dimension.high}`);
-    input.oninput = () => { this.values[i] = Number(input.value); this.draw(); };
+    input.onpointerdown = () => { this.isMoved = true; };
+    input.oninput = () => { this.isMoved = true; this.values[i] = Number(input.value); this.draw(); };
     return input;
   }
 
@@ -67,6 +75,7 @@ export class ContinuousRating {
       if (!plane.hasPointerCapture(event.pointerId)) return;
       const box = plane.getBoundingClientRect();
       const clip = (v) => Math.max(-1, Math.min(1, v));
+      this.isMoved = true;
       this.values = [
         clip(2 * (event.clientX - box.left) / box.width - 1), clip(1 - 2 * (event.clientY - box.top) / box.height),
       ];
@@ -74,7 +83,6 @@ export class ContinuousRating {
     };
     plane.onpointerdown = plane.onpointermove = move;
     this.section.append(plane);
-    this.draw();
   }
 
   readPad() {
@@ -83,6 +91,7 @@ export class ContinuousRating {
     const [x, y] = [pad.axes[0], -pad.axes[1]];
     this.usesPad ||= Math.hypot(x, y) > STILL;
     if (!this.usesPad) return; // a pad that nobody touches leaves the pointer alone
+    this.isMoved = true;
     const values = this.dimensions.length === 2 ? [x, y] : [x];
     this.values = values.map((v) => Math.max(-1, Math.min(1, v)));
     this.draw();
@@ -91,11 +100,13 @@ export class ContinuousRating {
   draw() {
     this.inputs.forEach((input, i) => { if (Number(input.value) !== this.values[i]) input.value = this.values[i]; });
     if (!this.dot || this.dimensions.length !== 2) return;
+    this.dot.hidden = !this.isMoved;
     this.dot.style.left = `${50 * (1 + this.values[0])}%`;
     this.dot.style.top = `${50 * (1 - this.values[1])}%`;
   }
 
   send() {
+    if (!this.isMoved) return;
     this.report(Object.fromEntries(this.dimensions.map((d, i) => [d.name, Math.round(1000 * this.values[i]) / 1000])));
   }
 }

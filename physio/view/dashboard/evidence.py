@@ -71,14 +71,16 @@ def expert_columns(session: SessionState) -> list[str]:
     if buffer is None:
         return []
     names = buffer.info.names
-    columns = [n for e in experts(session.config) for n in _card_columns(e.card, names)]
+    columns = [n for e in experts(session.config) for n in card_columns(e.card, names)]
     return [n for n in dict.fromkeys(columns) if n in names]
 
 
-def _card_columns(card: ModelCard, names: Sequence[str]) -> list[str]:
+def card_columns(card: ModelCard, names: Sequence[str]) -> list[str]:
     """Return the features that weights read; of any channel, if they use positions."""
     columns = [name for name, _ in card.columns]
-    if card.config.get("embedding") != "place" or set(columns) <= set(names):
+    size = card.config.get("size")  # that of a network of tokens
+    settings = size if isinstance(size, Mapping) else card.config
+    if settings.get("embedding") != "place" or set(columns) <= set(names):
         return columns
     fronts = {name.rpartition(".")[0] for name in columns}
     return [name for name in names if name.rpartition(".")[0] in fronts]

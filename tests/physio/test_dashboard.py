@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
@@ -594,6 +595,39 @@ def test_a_recording_is_looked_at_where_the_slider_is(recording: Recording) -> N
         page.tick()
         assert recording.begin <= whole.now <= recording.end
     assert "<button" not in page._shown_texts["streams"]
+
+
+def test_two_participants_are_shown_side_by_side() -> None:
+    sent: list[Command] = []
+    state = session_state({"estimator": {**WRIST["estimator"], "baseline_seconds": 5}})
+    for k, code in enumerate(("p2", "p3")):
+        info = replace(ESTIMATES, name=f"estimates.{code}", participant=code)
+        skin = replace(EDA, name=f"{code}.eda", participant=code)
+        state.take(block(info, 361, 40 * [*6 * [0.2 + 0.3 * k], 40, 100, 0.1]), 100.0)
+        state.take(block(skin, 361, 40 * [1.0 + k]), 100.0)
+    page = ViewerPage(Document(), state, "control", sent.append, at=100.0)
+    page.open()
+    page.tick()
+    assert "left-estimates" not in page._shown_texts
+    page.inbox.data = message(kind="view", label="participant", value="")
+    page.tick()  # a recording that stands is drawn again
+    columns = page.figures.sides.columns
+    for side, value in (("left", "+0.20"), ("right", "+0.50")):
+        assert value in page._shown_texts[f"{side}-estimates"]
+        assert f"{side}-eda" in page._shown_texts["panels"].split()
+    means = [set(c.eda._raw.data["y"]) for c in columns.values()]
+    assert means == [{1.0}, {2.0}]  # each column has its own participant's
+    axes = {id(c.heart.root.x_range) for c in columns.values()}
+    assert len(axes) == 1
+    page.inbox.data = message(kind="view", label="addressee", value="p3")
+    page.inbox.data = message(kind="rate", label="", values={"valence": 0.5})
+    assert [command.participant for command in sent] == ["p3"]
+    for wrong in ("p1", "<b>"):
+        page.inbox.data = message(kind="view", label="right", value=wrong)
+    assert [c.code for c in columns.values()] == ["p2", "p3"]
+    page.inbox.data = message(kind="view", label="participant", value="p3")
+    page.tick()
+    assert "signals" in page._shown_texts["panels"].split()
 
 
 def test_a_notebook_shows_the_same_views(recording: Recording) -> None:

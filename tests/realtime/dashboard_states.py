@@ -107,6 +107,11 @@ def simulated(case: str, clock: FastClock) -> list[Device]:
     band = Wristband(name="band", ground_truth=case == "wristband", **about)
     if case == "wristband":
         return [band]
+    if case == "dyad":
+        return [
+            Wristband(name=f"band{k}", **{**about, "seed": k, "participant": f"p{k}"})
+            for k in (1, 2)
+        ]
     electrodes = {"muse": MUSE, "eeg64": tuple(SIXTY_FOUR)}.get(case)
     some = {"channels": electrodes} if electrodes else {}
     head = Headset(name="headset", **about, **some)
@@ -114,10 +119,10 @@ def simulated(case: str, clock: FastClock) -> list[Device]:
 
 
 def session_state(case: str) -> SessionState:
-    """Return the state at the end of a session of ``demo``, ``wristband`` ..."""
+    """Return the state at the end of a session of ``demo``, ``dyad`` ..."""
     tables = config.read(Path(config.__file__).parent / "assets" / "demo.toml")
     tables["estimator"]["baseline_seconds"] = SECONDS / 3
-    experts = {"wristband": ["wrist-demo"]}.get(case, ["eeg-demo"])
+    experts = ["wrist-demo" if case in ("wristband", "dyad") else "eeg-demo"]
     if case == "demo":
         experts = ["eeg-demo", "wrist-demo"]
     tables["estimator"]["experts"] = [{"weights": name} for name in experts]
@@ -158,10 +163,14 @@ class DashboardHost:
         self._thread.join(10)
 
     def url(self, case: str) -> str:
-        """Return the address of a case: a session, or ``view`` for a recording."""
+        """Return the address of a case: a session, or a recording.
+
+        ``view`` is the recording of ``demo``, ``dyad-view`` that of ``dyad``.
+        """
         if case not in self._urls:
-            state = session_state("demo" if case == "view" else case)
-            state.at = state.end if case == "view" else None
+            session = {"view": "demo", "dyad-view": "dyad"}.get(case, case)
+            state = session_state(session)
+            state.at = None if session == case else state.end
             done = Event()
             self._loop.add_callback(self._serve, case, state, done)
             assert done.wait(30)

@@ -147,6 +147,35 @@ def test_nothing_is_cut_off_and_no_panels_overlap(
     page.context.close()
 
 
+@pytest.mark.parametrize(
+    ("case", "theme"),
+    [
+        pytest.param("dyad-view", "light"),
+        pytest.param("dyad", "dark"),
+        pytest.param("dyad-view", "dark", marks=_LONG),
+    ],
+)
+def test_two_participants_fit_side_by_side(
+    browser: Any, pages: DashboardHost, case: str, theme: str
+) -> None:
+    page = open_page(browser, pages, case, theme)
+    page.locator("[data-view=participant]").select_option("side by side")
+    for side, code in (("left", "p1"), ("right", "p2")):
+        page.locator(f"#{side}-estimates td").first.wait_for()
+        assert page.locator(f"[data-panel={side}-person] h2").inner_text() == code
+    page.wait_for_timeout(1_000)  # all figures are drawn
+    for size in (SMALL, LARGE):
+        check_layout(page, size)
+    frames = page.evaluate(FRAMES)
+    wide, high = frames["left-plane"]
+    assert abs(wide - high) <= 1
+    assert frames["left-eda"] == frames["right-eda"]
+    page.locator("[data-view=participant]").select_option("p2")
+    page.locator("#streams").wait_for()
+    assert page.locator("#left-estimates").is_hidden()
+    page.context.close()
+
+
 def test_panels_without_content_leave(browser: Any, pages: DashboardHost) -> None:
     shown = {}
     for case in ("wristband", "muse"):

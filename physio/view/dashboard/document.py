@@ -28,6 +28,7 @@ from physio.view.dashboard.figures.topomap import TopomapFigure
 from physio.view.dashboard.figures.vad import VadHistory, ValenceArousalPlane
 from physio.view.dashboard.panels import shown_dimensions, visible_panels
 from physio.view.dashboard.session_state import SessionState
+from physio.view.dashboard.side_by_side import SIDES, SideBySide
 from physio.view.dashboard.signal_kinds import KINDS, SignalKind, kinds_of
 from physio.view.dashboard.strip import strip_json
 from physio.view.plots.time_axes import display_unit
@@ -51,11 +52,14 @@ class FigureSet:
         Colours.
     eeg, others
         Names of the streams in the first and in the second figure of signals.
+    codes
+        Codes of the participants.
     """
 
     theme: Theme
     eeg: tuple[str, ...]
     others: tuple[str, ...]
+    codes: tuple[str, ...] = ()
     frame: int = field(default=0, init=False)
     """Number of frames sent."""
 
@@ -70,6 +74,7 @@ class FigureSet:
         self.histories = [VadHistory(theme, name) for name in DIMENSIONS]
         self.eda, self.heart = EdaFigure(theme), HeartFigure(theme)
         self.bands = BandPowerFigure(theme)
+        self.sides = SideBySide(theme, self.codes)
 
     @classmethod
     def of(cls, session: SessionState, theme: Theme) -> "FigureSet":
@@ -79,7 +84,8 @@ class FigureSet:
             n for n in names
             if any(c.kind == "eeg" for c in names[n].buffer.info.channels)
         )  # fmt: skip
-        return cls(theme, eeg, tuple(n for n in names if n not in eeg))
+        codes = tuple(code for code in session.participants if code)
+        return cls(theme, eeg, tuple(n for n in names if n not in eeg), codes)
 
     @property
     def roots(self) -> dict[str, Any]:
@@ -94,6 +100,7 @@ class FigureSet:
             "heart": self.heart.root,
             "bands": self.bands.root,
             "topomap": self.topomap.root,
+            **self.sides.roots,
         }
 
     @property
@@ -114,6 +121,7 @@ class FigureSet:
         for history in self.histories:
             history.seconds = longer
         self.eda.seconds = self.heart.seconds = self.bands.seconds = longer
+        self.sides.show_span(longer)
 
     def draw_signals(self, session: SessionState, *, whole: bool = False) -> None:
         """Draw the signals, as the next frame."""
@@ -128,6 +136,8 @@ class FigureSet:
     @property
     def slow_updates(self) -> list[Callable[[SessionState], None]]:
         """Updates of the figures of computed data and of the signals' states."""
+        if self.sides.active:
+            return [self.sides.draw]
         return [
             self.plane.update,
             *(history.update for history in self.histories),
@@ -234,6 +244,12 @@ class ViewerPage:
         self._update_texts(self.session)
         self.document.add_periodic_callback(self.tick, int(1e3 * PERIOD))
 
+    @property
+    def addressee(self) -> str:
+        """Code of the participant that ratings and baselines are about."""
+        sides = self.figures.sides
+        return sides.addressee if sides.active else self.selected
+
     def tick(self) -> None:
         """Send a frame, if the page keeps up and there is new data."""
         if self.at is not None and self._playing:
@@ -254,7 +270,7 @@ class ViewerPage:
     def draw(self) -> None:
         """Draw the new data."""
         now = self.session.tick()
-        self.session.selected = self.selected
+        self.session.selected = self.addressee
         moved = self.at is not None and self.at != self._shown_time
         if self.at is not None:
             self.session.at = self._shown_time = self.at
@@ -280,8 +296,9 @@ class ViewerPage:
         self._step = step
 
     def _update_texts(self, session: SessionState) -> None:
+        sides = self.figures.sides
         texts = {
-            "badges": html.badges(session),
+            "badges": html.badges(session, abstains=not sides.active),
             "state": html.session_status(session),
             "estimates": html.estimates(session),
             "basis": html.estimate_basis(session),
@@ -295,6 +312,8 @@ class ViewerPage:
             "panels": " ".join(visible_panels(session, self.role)),
             "position": "" if self.at is None else f"{self.at - session.begin:.3f}",
         }
+        if sides.active:
+            texts |= sides.texts(session, self.role)
         # A page without any frame yet may receive only the last of these updates.
         known = self._shown_texts if self._acknowledged_frame else {}
         new = {k: v for k, v in texts.items() if known.get(k) != v}
@@ -320,6 +339,7 @@ class ViewerPage:
             "seconds": max(0.0, session.end - session.begin),
             "first": 0.0 if self.at is None else self.at - session.begin,
             "participants": [code for code in session.participants if code],
+            "sides": list(self.figures.sides.columns),
             "pages": self.figures.pages,
             "scales": scales(),
             "unit": display_unit("uS"),
@@ -337,9 +357,9 @@ class ViewerPage:
     def _on_command(self, _name: str, _old: Any, new: Any) -> None:
         """Change the view or submit a command; ignore invalid or forbidden input."""
         now = self.session.tick()
-        self.session.selected = self.selected
+        self.session.selected = self.addressee
         command = parse_command(
-            new, self.session, time.time(), self.selected, self.sender
+            new, self.session, time.time(), self.addressee, self.sender
         )
         if command is not None and command.kind == "view":
             self._change_view(command.label, command.value)
@@ -367,8 +387,8 @@ class ViewerPage:
             self._show_span(value)
         elif name == "play" and self.at is not None:
             self._playing, self._tick_time = value == "1", self.session.tick()
-        elif name == "participant" and value in self.session.participants:
-            self.selected = value
+        elif name in ("participant", "addressee", *SIDES):
+            self._change_participant(name, value)
         elif name == "seconds" and value in ("5", "10", "20", "60"):
             for signals in (figures.signals, figures.other_signals):
                 signals.set(seconds=float(value))
@@ -382,6 +402,19 @@ class ViewerPage:
                 signals.set(selected=selected)
         elif kind in KINDS:
             self._change_signals(name, KINDS[kind], value)
+
+    def _change_participant(self, name: str, code: str) -> None:
+        """Show a participant, or two side by side (no code); or change one of two."""
+        sides = self.figures.sides
+        if name == "participant" and not code and sides.columns:
+            sides.active = True
+        elif code not in self.figures.codes:
+            return
+        elif name == "participant":
+            self.selected, sides.active = code, False
+        else:
+            sides.choose(name, code)
+        self._shown_time = float("nan")  # also a recording that stands is drawn again
 
     def _change_signals(self, name: str, kind: SignalKind, value: str) -> None:
         """Change the display filter or the height of the rows of a kind of signal."""

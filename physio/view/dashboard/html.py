@@ -42,11 +42,11 @@ def escaped(text: str, longest: int = 60) -> str:
     return escape(plain_text(text, longest), quote=True)
 
 
-def badges(session: SessionState) -> str:
-    """Return the badges of the page's header."""
+def badges(session: SessionState, *, abstains: bool = True) -> str:
+    """Return the badges of the page's header, with those of abstaining or without."""
     rows = [("origin", o.badge, o.meaning) for o in origin_labels(session.infos)]
-    reason = withheld_reason(session)
-    silent = [d for d in session.dimensions if missing_text(session, d)]
+    reason = withheld_reason(session) if abstains else ""
+    silent = [d for d in session.dimensions if abstains and missing_text(session, d)]
     if reason:
         rows.append(("abstains", "ABSTAINING", reason))
     elif silent:

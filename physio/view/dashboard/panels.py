@@ -2,7 +2,7 @@
 
 from physio.core.missing import MissingReason, missing_reason
 from physio.view.dashboard import evidence
-from physio.view.dashboard.figures.eda_heart import first_chain_with
+from physio.view.dashboard.figures.eda_heart import first_chain_with, selected_streams
 from physio.view.dashboard.figures.power_by_band import columns_by_band
 from physio.view.dashboard.session_state import SessionState
 
@@ -57,7 +57,11 @@ def visible_panels(session: SessionState, role: str) -> list[str]:
         "features": bool(listed_features(session)),
         "histories": bool(dimensions),
         **{name: name in dimensions for name in ("valence", "arousal", "dominance")},
-        "eda": "gsr" in kinds,
+        "eda": any(
+            c.kind == "gsr"
+            for s in selected_streams(session)
+            for c in s.buffer.info.channels
+        ),
         "heart": bool(
             first_chain_with(features, "rate", "rmssd")
             or first_chain_with(features, "rate", "rate.sd")

@@ -15,7 +15,7 @@ from physio.view.dashboard.figures.theme import (
     new_time_figure,
     show_last,
 )
-from physio.view.dashboard.session_state import SessionState
+from physio.view.dashboard.session_state import SessionState, StreamView
 from physio.view.dashboard.signal_events import RESPONSE
 from physio.view.labels import reason_words
 
@@ -28,6 +28,19 @@ def first_chain_with(buffer: RingBuffer | None, *columns: str) -> str:
     chains = dict.fromkeys(n.partition(".")[0] for n in names)
     has = (c for c in chains if all(f"{c}.{column}" in names for column in columns))
     return next(has, "")
+
+
+def selected_streams(session: SessionState) -> list[StreamView]:
+    """Return the raw streams of the participant `selected`, or of nobody in particular.
+
+    All streams, if nobody is selected.
+    """
+    codes = {"", session.selected}
+    return [
+        view
+        for view in session.sources.values()
+        if not session.selected or view.buffer.info.participant in codes
+    ]
 
 
 def expand_range(axis_range: Range1d, *values: Array, least: float = _LEAST) -> None:
@@ -99,7 +112,7 @@ class EdaFigure:
         now = session.now
         begin = show_last(self.root, self.seconds, now, session.begin)
         raw = np.empty(0)
-        for source in session.sources.values():
+        for source in selected_streams(session):
             kinds = [c.kind for c in source.buffer.info.channels]
             if "gsr" in kinds:
                 times, data = source.buffer.window(begin, now + 1e-6)
@@ -133,7 +146,7 @@ class EdaFigure:
         return tonic
 
     def _draw_responses(self, session: SessionState, begin: float, now: float) -> None:
-        detected = (view.events for view in session.sources.values())
+        detected = (view.events for view in selected_streams(session))
         times = [
             time
             for events in detected

@@ -210,8 +210,13 @@ class SessionState:
 
     @property
     def participants(self) -> list[str]:
-        """Codes of the participants of computed streams, sorted."""
-        return sorted({buffer.info.participant for buffer in self.computed.values()})
+        """Codes of the participants of computed streams, sorted.
+
+        Before these are known, they are those of the recorded streams.
+        """
+        raw = (source.buffer.info for source in self.sources.values())
+        known = [buffer.info for buffer in self.computed.values()] or raw
+        return sorted({info.participant for info in known})
 
     @property
     def estimates(self) -> RingBuffer | None:
@@ -266,8 +271,8 @@ class SessionState:
         return self.sources[stream].is_lost(self.now, self.speed)
 
     def _computed_buffer(self, kind: str) -> RingBuffer | None:
-        codes = self.participants
-        code = self.selected if self.selected in codes else next(iter(codes), "")
+        codes = sorted(buffer.info.participant for buffer in self.computed.values())
+        code = self.selected or next(iter(codes), "")
         for name, buffer in self.computed.items():
             if computed(name) == kind and buffer.info.participant == code:
                 return buffer

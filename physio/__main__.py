@@ -33,11 +33,10 @@ def _run() -> int:
         if is_default:
             signal.signal(signal.SIGINT, _leave)  # nothing is open yet
         from physio.cli import main as run
-        from physio.core.operating_system import raise_interrupt
 
         sys.unraisablehook = _unraisable
         if is_default:
-            signal.signal(signal.SIGINT, raise_interrupt)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         run()
     except KeyboardInterrupt:
         return INTERRUPTED

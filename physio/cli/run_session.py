@@ -24,7 +24,7 @@ from physio.core.affect import DIMENSIONS
 from physio.core.block import Block, Origin, StreamInfo
 from physio.core.events import Item
 from physio.core.missing import MissingReason, missing_reason
-from physio.core.operating_system import fine_timer, was_interrupted
+from physio.core.operating_system import fine_timer
 from physio.core.protocols import Clock, Device, FastClock, Sink, View
 from physio.core.recording import computed
 from physio.inference.agreement import Agreement
@@ -530,8 +530,6 @@ class _StopOnSignal:
         self._terminals: list[int] = []
 
     def __enter__(self) -> None:
-        if was_interrupted():  # and a library caught it, in its import
-            raise KeyboardInterrupt
         stops = [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
         if hasattr(signal, "SIGBREAK"):  # the window is closed, on Windows
             stops.append((signal.SIGBREAK, "Ctrl-Break"))

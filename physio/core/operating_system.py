@@ -7,21 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from types import FrameType
 from typing import Any, Final
-
-_interrupts: Final[list[int]] = []
-
-
-def raise_interrupt(number: int, _frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt for a signal, and remember it: see `was_interrupted`."""
-    _interrupts.append(number)
-    raise KeyboardInterrupt
-
-
-def was_interrupted() -> bool:
-    """Return whether Ctrl-C was pressed, even if a library caught the exception."""
-    return bool(_interrupts)
 
 
 def optional_module(name: str) -> Any:

@@ -338,12 +338,12 @@ def _(world: World) -> Lines:
     one, two = (world.root / "in" / f"{name}.csv" for name in ("one", "two"))
     for i, path in enumerate((one, two)):
         path.parent.mkdir(exist_ok=True)
-        wave = 3 + 0.1 * np.sin(np.arange(4 * 300) / (30 + i))
-        frame = pd.DataFrame({"time (s)": np.arange(4 * 300) / 4, "EDA (uS)": wave})
+        wave = 3 + 0.1 * np.sin(np.arange(4 * 900) / (30 + i))
+        frame = pd.DataFrame({"time (s)": np.arange(4 * 900) / 4, "EDA (uS)": wave})
         frame.to_csv(path, index=False)
     table, figure = world.out, world.out.with_suffix(".png")
     world.targets += [table, figure]
-    quick = ["--shifts", "19", "--output", table, "--plot", figure]
+    quick = ["--shifts", "40", "--output", table, "--plot", figure]
     yield ["synchrony", one, two, *quick]
     world.precious("in/link.csv")
     yield ["synchrony", one, two, "--output", world.root / "in" / "link.csv"]

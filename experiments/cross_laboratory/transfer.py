@@ -67,20 +67,8 @@ class FourLaboratories:
                 raise ValueError("the four laboratories are read from --data")
             tables = {k: {"chains": v} for k, v in self.chains.items()}
             table = windows(root, tables)
-        changed, first = person_changes(table, dict(self.transforms))
-        rest = first.astype(np.bool_)
-        # Windows that share samples with the rest do not count either.
-        used = ~rest
-        used[overlapping(changed, np.flatnonzero(used), np.flatnonzero(rest))] = False
-        labels = np.where(table["stressed"], STRESS, "calm")
-        task = Task(
-            changed.assign(label=labels),
-            {"calm": ("calm",), STRESS: (STRESS,)},
-            columns=list(self.transforms),
-            calibration=rest,
-            included=used,
-            dataset="four laboratories",
-        )
+        task = stress_task(table, self.transforms)
+        used = task.included
         options = EvaluationOptions(("AUC",), reference=PRIMARY, seed=self.seed)
         evaluation = evaluate(task, self._split(table), self.models, options)
         tasks = table["task"].to_numpy()[used]
@@ -102,7 +90,7 @@ class FourLaboratories:
         alone = replace(
             task,
             table=task.table[wesad].reset_index(drop=True),
-            calibration=rest[wesad],
+            calibration=task.calibration[wesad],
             included=used[wesad],
             order_labels=np.where(kinds == "baseline", "", kinds),
             dataset="WESAD",
@@ -120,6 +108,27 @@ class FourLaboratories:
         others = table[~table["dataset"].isin(self.trained)]
         names = dict.fromkeys(others["dataset"] + " " + others["subject"])
         return HeldOutParticipants(tuple(names), "leave-laboratory-out")
+
+
+def stress_task(table: pd.DataFrame, transforms: Mapping[str, str]) -> Task:
+    """Return stress against calm, from changes against each person's first rest.
+
+    Windows of the first rest, and those that share samples with it, neither train nor
+    test.
+    """
+    changed, first = person_changes(table, dict(transforms))
+    rest = first.astype(np.bool_)
+    used = ~rest
+    used[overlapping(changed, np.flatnonzero(used), np.flatnonzero(rest))] = False
+    labels = np.where(table["stressed"], STRESS, "calm")
+    return Task(
+        changed.assign(label=labels),
+        {"calm": ("calm",), STRESS: (STRESS,)},
+        columns=list(transforms),
+        calibration=rest,
+        included=used,
+        dataset="four laboratories",
+    )
 
 
 def notes(evaluation: Evaluation, tasks: Array, seed: int) -> list[str]:

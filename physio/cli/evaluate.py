@@ -70,6 +70,7 @@ def evaluate(
     from physio.datasets import feature_table
     from physio.evaluation import held_out, results
     from physio.evaluation.config import read_evaluation
+    from physio.evaluation.evaluate import Evaluation
 
     settings: Any = read_evaluation(config, tuple(trust))
     rows = _table(config, data, out, table, (backend, tuple(trust)))
@@ -88,10 +89,12 @@ def evaluate(
     for note in evaluation.notes:
         say(note)
     say(results.summary(evaluation))
-    say(str(evaluation.audit))
+    rows_tested = isinstance(evaluation, Evaluation)
+    if rows_tested:
+        say(str(evaluation.audit))
     if out is not None:
         results.save(evaluation, out)
-        if evaluation.reliability:
+        if rows_tested and evaluation.reliability:
             _draw_reliability(out)
         say(f"results: {out / results.PAGE}")
     write_text(json_path, results.dumped(evaluation.to_dict()))

@@ -8,6 +8,7 @@ import pandas as pd
 from physio import config
 from physio.datasets.provenance import refuse_non_causal
 from physio.evaluation.evaluate import Evaluation
+from physio.evaluation.figures import Figures
 from physio.evaluation.models.sklearn_config import ADAPTERS
 from physio.models import model_card
 
@@ -27,7 +28,9 @@ class TrainingRecipe(Protocol):
 class EvaluationConfig(Protocol):
     """An evaluation: a frozen dataclass of settings."""
 
-    def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
+    def evaluate(
+        self, root: Path | None, table: pd.DataFrame | None
+    ) -> Evaluation | Figures:
         """Evaluate models on the data in ``root``, or on a table of features."""
 
 

@@ -120,8 +120,6 @@ class Evaluation:
         `physio.evaluation.statistics.paired_differences`.
     audit, folds
         Audit of the split, and the split.
-    balance
-        Number of tested rows of each class.
     outputs
         Output of each model for each tested row, shape (m, k).
     tested
@@ -134,6 +132,8 @@ class Evaluation:
         Duration of the evaluation (s).
     notes
         Remarks for the reader of the figures, a sentence each.
+    details
+        Further figures, which JSON can hold.
     """
 
     dataset: str
@@ -143,18 +143,24 @@ class Evaluation:
     paired: tuple[dict[str, Any], ...]
     audit: Audit
     folds: Folds
-    balance: Mapping[str, int]
     outputs: Mapping[str, Array]
     tested: pd.DataFrame
     classes: tuple[str, ...] = ()
     config: Any = None
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def leaks(self) -> bool:
         """True if the split leaks, so that the scores are biased upwards."""
         return not self.audit.ok
+
+    @property
+    def balance(self) -> dict[str, int]:
+        """Number of tested rows of each class."""
+        y = self.tested["y"]
+        return {c: int((y == k).sum()) for k, c in enumerate(self.classes)}
 
     @cached_property
     def reliability(self) -> list[dict[str, Any]]:
@@ -194,12 +200,13 @@ class Evaluation:
             "rows": list(self.rows),
             "paired": list(self.paired),
             "audit": self.audit.to_dict(),
-            "balance": dict(self.balance),
+            "balance": self.balance,
             "classes": list(self.classes),
             "models_tested": len(self.outputs),
             "reliability": self.reliability,
             "folds": self.folds.summary(),
             "notes": list(self.notes),
+            "details": dict(self.details),
             "config": self.config,
             "versions": {k: version(k) for k in _LIBRARIES},
             "seconds": round(self.seconds, 1),
@@ -323,7 +330,6 @@ def evaluate(
         paired=tuple(paired),
         audit=proved,
         folds=folds,
-        balance={c: int((y[at] == k).sum()) for k, c in enumerate(classes)},
         outputs=selected_outputs,
         tested=table.iloc[at][place].assign(y=y[at]).reset_index(drop=True),
         classes=classes,
@@ -634,7 +640,6 @@ def side_by_side(
         participants=tuple(dict.fromkeys(codes.tolist())),
         rows=tuple(results),
         paired=tuple(paired),
-        balance={c: int((y == k).sum()) for k, c in enumerate(first.classes)},
         outputs=outputs,
         tested=common,
         seconds=sum(e.seconds for e in evaluations.values()),

@@ -8,16 +8,18 @@ import numpy as np
 
 from physio.core.counted_nouns import counted
 from physio.evaluation.evaluate import Evaluation
+from physio.evaluation.figures import Figures
 
 RESULT: Final = "evaluation.json"
 PAGE: Final = "evaluation.md"
 OUTPUTS: Final = "outputs.parquet"
 FOLDS: Final = "folds.json"
 RELIABILITY: Final = "reliability.png"
+_DIFFERENCES: Final = "## Differences, participant by participant"
 
 
-def save(evaluation: Evaluation, out: Path) -> None:
-    """Write an evaluation into a folder: JSON, Markdown, folds, output for each row.
+def save(evaluation: Evaluation | Figures, out: Path) -> None:
+    """Write results into a folder: JSON and Markdown; folds and outputs of models.
 
     ``outputs.parquet`` contains the tested rows, ``y``, and a column
     ``<model>.<class>`` (or ``<model>.mean`` and ``<model>.sd``) for each output.
@@ -25,6 +27,8 @@ def save(evaluation: Evaluation, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / RESULT).write_text(dumped(evaluation.to_dict()), "utf-8")
     (out / PAGE).write_text(to_markdown(evaluation), "utf-8")
+    if isinstance(evaluation, Figures):
+        return
     evaluation.folds.write(out / FOLDS)
     table = evaluation.tested
     names = evaluation.classes or ("mean", "sd")
@@ -42,9 +46,14 @@ def dumped(value: Any) -> str:
     return json.dumps(_known(value), indent=1, allow_nan=False) + "\n"
 
 
-def to_markdown(evaluation: Evaluation) -> str:
-    """Return an evaluation as a page of Markdown."""
+def to_markdown(evaluation: Evaluation | Figures) -> str:
+    """Return results as a page of Markdown."""
     title = f"# {evaluation.dataset or 'Evaluation'}: {evaluation.protocol}"
+    if isinstance(evaluation, Figures):
+        parts = [title, *evaluation.notes, summary(evaluation)]
+        if evaluation.paired:
+            parts += [_DIFFERENCES, _paired(evaluation)]
+        return "\n\n".join(parts) + "\n"
     parts = [title]
     if evaluation.leaks:
         parts.append(
@@ -59,14 +68,14 @@ def to_markdown(evaluation: Evaluation) -> str:
         _participants(evaluation),
     ]
     if evaluation.paired:
-        parts += ["## Differences, participant by participant", _paired(evaluation)]
+        parts += [_DIFFERENCES, _paired(evaluation)]
     if evaluation.reliability:
         parts += ["## Reliability of probabilities", *_reliability(evaluation)]
     parts += ["## Audit", _audit(evaluation)]
     return "\n\n".join(parts) + "\n"
 
 
-def summary(evaluation: Evaluation) -> str:
+def summary(evaluation: Evaluation | Figures) -> str:
     """Return the table of models and metrics: mean and 95 % interval."""
     models = list(dict.fromkeys(r["model"] for r in evaluation.rows))
     metrics = list(dict.fromkeys(r["metric"] for r in evaluation.rows))
@@ -98,7 +107,7 @@ def _participants(evaluation: Evaluation) -> str:
     return _table(lines)
 
 
-def _paired(evaluation: Evaluation) -> str:
+def _paired(evaluation: Evaluation | Figures) -> str:
     lines = [["measure", "model", "less", "difference", "better in", "p", "p (Holm)"]]
     lines += [
         [

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.literature.judgement import Primary
 from physio import config
 from physio.evaluation.config import read, read_evaluation
 from physio.online import session_config
@@ -25,6 +26,8 @@ def test_a_file_can_be_used(path: Path) -> None:
         read(path)
     elif "evaluation" in tables:
         read_evaluation(path)
+    elif "idea" in tables:
+        Primary.read(path)
     elif "study" not in path.name:
         session_config.read(path)
 

@@ -1,0 +1,1 @@
+"""Ideas of the literature on multimodal affect, judged by one rule."""

@@ -100,9 +100,8 @@ def analyze(
         settings = AnalysisSettings(scr_threshold=threshold)
         at = path / "recording.xdf"
         chosen = {"participant": participant, "session": session, "task": task}
-        recording = read(
-            at if at.is_file() else path, board=board, columns=columns, **chosen
-        )
+        at = at if at.is_file() else path
+        recording = read(at, board=board, columns=columns, **chosen)
         recording = corrected(recording, channels)
         spans = _conditions(conditions, recording, participant, path)
         marks = _markers(recording, events)

@@ -89,14 +89,9 @@ def check(
             rows = _watch(conditions, file, seconds)
         else:
             with working(f"check of {source.name}: reading and computing"):
-                recording = read(
-                    source / "recording.xdf" if _is_session(source) else source,
-                    board=board,
-                    columns=columns,
-                    session=session,
-                    participant=participant,
-                    task=task,
-                )
+                at = source / "recording.xdf" if _is_session(source) else source
+                part = {"session": session, "participant": participant, "task": task}
+                recording = read(at, board=board, columns=columns, **part)
                 recording = corrected(recording, channels)
                 rows, notes = _recorded(
                     conditions, recording, source.name, tuple(trust)

@@ -20,7 +20,6 @@ from experiments.cross_laboratory.models import ChangeRegression
 from experiments.literature.judgement import Primary, with_judgements
 from experiments.literature.wrist_rows import stress_task, wrist_table
 from physio import config
-from physio.core.block import Array
 from physio.evaluation.evaluate import EvaluationOptions, evaluate
 from physio.evaluation.figures import Figures
 from physio.evaluation.splits import LeaveLaboratoryOut
@@ -142,6 +141,10 @@ class Anonymisation:
         """Return the AUC of stress in EmoPairCompete, which did not train."""
         whole = wrist_table(root, table).reset_index(drop=True)
         bands = recordings.wristbands(root)
+        places = [
+            whole[c].tolist()
+            for c in ("dataset", "subject", "session", "trial", "start_s")
+        ]
         models = {}
         for strength in self.strengths:
             parts = {
@@ -149,11 +152,8 @@ class Anonymisation:
             }
             values = np.array(
                 [
-                    recordings.minute(
-                        parts[r.dataset][str(r.subject), f"{r.session}/{r.trial}"],
-                        r.start_s,
-                    )
-                    for r in whole.itertuples()
+                    recordings.minute(parts[lab][str(person), f"{session}/{trial}"], at)
+                    for lab, person, session, trial, at in zip(*places, strict=True)
                 ]
             )
             columns = [f"{f} {_label(strength)}" for f in _FEATURES]
@@ -219,7 +219,7 @@ def _label(strength: float) -> str:
 
 
 def _loss(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the difference of full strength and original, participant by participant."""
+    """Return the difference of full strength and original, by participant."""
     by = {r["model"]: r["per_participant"] for r in rows}
     full, plain = by["full strength"], by["original"]
     off = {

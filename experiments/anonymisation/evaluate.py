@@ -36,6 +36,9 @@ _CHANCE: Final = {
     "simulated": 19 / 20,
 }
 _SEED: Final = 23
+_LOAD: Final = "AUC of arithmetic, eegmat"
+_STRESS: Final = "AUC of stress, EmoPairCompete"
+_LOSS: Final = "full strength less original"
 
 Rates = dict[str, Mapping[str, float]]
 
@@ -79,6 +82,19 @@ class Anonymisation:
         rows += self._load(head)
         rows += self._stress(root, table)
         rows += self._felt(truth[seeds[0]])
+        errors = np.mean(
+            [np.mean(list(v["full strength"].values())) for v in real.values()]
+        )
+        losses = {r["metric"]: r["low"] for r in rows if r["model"] == _LOSS}
+        conditions = {
+            "error of the strongest attacker at nine tenths of chance": bool(
+                errors >= 0.9 * _CHANCE["exams"]
+            ),
+            **{
+                f"interval of the loss of {metric} above -0.05": losses[metric] > -0.05
+                for metric in (_LOAD, _STRESS)
+            },
+        }
         result = Figures(
             "exam stress, eegmat, four wrist laboratories, simulated people",
             "attacker trained on other sessions with the same strength",
@@ -89,7 +105,9 @@ class Anonymisation:
             config=config.describe(self),
             seconds=time.monotonic() - began,
         )
-        return with_judgements(result, _FOLDER, real=real, simulated=scores)
+        return with_judgements(
+            result, _FOLDER, real=real, simulated=scores, conditions=conditions
+        )
 
     def _identified(
         self,
@@ -132,9 +150,7 @@ class Anonymisation:
                 tested = np.setdiff1d(tested, np.flatnonzero(mine & ~y)[:5])
                 p = model.predict_proba(changed[tested])[:, 1]
                 scores[str(person)] = float(roc_auc_score(y[tested], p))
-            rows.append(
-                summary(_label(strength), "AUC of arithmetic, eegmat", scores, _SEED)
-            )
+            rows.append(summary(_label(strength), _LOAD, scores, _SEED))
         return [*rows, _loss(rows)]
 
     def _stress(self, root: Path, table: pd.DataFrame | None) -> list[dict[str, Any]]:
@@ -167,7 +183,7 @@ class Anonymisation:
         for name in models:
             scores = evaluation.figure(name, "AUC")["per_participant"]
             tested = {p: v for p, v in scores.items() if p.startswith("EmoPair")}
-            rows.append(summary(name, "AUC of stress, EmoPairCompete", tested, _SEED))
+            rows.append(summary(name, _STRESS, tested, _SEED))
         return [*rows, _loss(rows)]
 
     def _felt(self, truth: Mapping[tuple[str, str], Session]) -> list[dict[str, Any]]:
@@ -227,4 +243,4 @@ def _loss(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for p in full
         if full[p] is not None and plain[p] is not None
     }
-    return summary("full strength less original", rows[0]["metric"], off, _SEED)
+    return summary(_LOSS, rows[0]["metric"], off, _SEED)

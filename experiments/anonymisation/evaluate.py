@@ -77,7 +77,7 @@ class Anonymisation:
         waves = recordings.pulses(root)
         for strength in self.strengths:
             beats = recordings.pulse_windows(waves, strength, 60)
-            rates = _left_out(beats, _SEED)
+            rates = _session_errors(beats, _SEED)
             rows += _attacks(rates, "pulse waves of WESAD, other half", strength)
         rows += self._load(head)
         rows += self._stress(root, table)
@@ -123,7 +123,7 @@ class Anonymisation:
             moved = recordings.anonymised(sessions, strength)
             windows = recordings.windowed(moved, seconds, recordings.WINDOWS)
             for seed in seeds:
-                rates = _left_out(windows, seed)
+                rates = _session_errors(windows, seed)
                 scores[seed][_label(strength)] = strongest(rates)
             rows += _attacks(rates, name, strength)
         return scores
@@ -203,7 +203,7 @@ class Anonymisation:
         return [*rows, _loss(rows)]
 
 
-def _left_out(windows: Windowed, seed: int) -> Rates:
+def _session_errors(windows: Windowed, seed: int) -> Rates:
     """Return each attacker's error rates, each session left out once, by person."""
     by_attacker: dict[str, list[Mapping[str, float]]] = {a: [] for a in ATTACKERS}
     for session in np.unique(windows.sessions):

@@ -149,18 +149,18 @@ def _fitted(y: Array) -> Dynamics:
     )  # fmt: skip
 
 
-def _expected(traits: Array, y: Array, own: Array) -> Array:
+def _expected(traits: Array, y: Array, listener_traits: Array) -> Array:
     """Return the mean rating that a listener's traits predict, shape (1,)."""
     known = np.isfinite(traits).all(axis=1)
     means = np.nanmean(y, axis=1)
-    if not np.isfinite(own).all() or known.sum() < 6:
+    if not np.isfinite(listener_traits).all() or known.sum() < 6:
         return np.array([means.mean()])
     centre, scale = traits[known].mean(axis=0), traits[known].std(axis=0) + 1e-9
     z = (traits[known] - centre) / scale
     weights = np.linalg.solve(
         z.T @ z + _RIDGE * np.eye(z.shape[1]), z.T @ (means[known] - means.mean())
     )
-    return np.array([means.mean() + ((own - centre) / scale) @ weights])
+    return np.array([means.mean() + ((listener_traits - centre) / scale) @ weights])
 
 
 def _means(densities: Array) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Simulated people with a decay and a set point of their own; rated songs of HKU956."""
+"""Simulated people with a decay and a set point of their offset; rated songs of HKU956."""
 
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -39,11 +39,11 @@ def simulated(dynamics: Dynamics, people: int, n: int, seed: int) -> People:
     """
     rng = np.random.default_rng(seed)
     decay = dynamics.decay * np.exp(dynamics.decay_spread * rng.standard_normal(people))
-    own = dynamics.set_point_spread * rng.standard_normal(people)
-    point = dynamics.set_point + own
-    trait = 0.5 * own + np.sqrt(0.75) * dynamics.set_point_spread * rng.standard_normal(
-        people
-    )
+    offset = dynamics.set_point_spread * rng.standard_normal(people)
+    point = dynamics.set_point + offset
+    trait = 0.5 * offset + np.sqrt(
+        0.75
+    ) * dynamics.set_point_spread * rng.standard_normal(people)
     a = np.exp(-dynamics.step / decay)
     x = point + dynamics.sd * rng.standard_normal(people)
     y = np.empty((people, n))
@@ -72,8 +72,10 @@ def rated_songs(root: Path) -> tuple[dict[str, Array], Array, list[str]]:
     for dimension in ("valence", "arousal"):
         y = np.full((len(names), most), np.nan)
         for k, name in enumerate(names):
-            own = rows.loc[rows["person"] == name, dimension].to_numpy(np.float64) / 10
-            y[k, : len(own)] = own
+            series = (
+                rows.loc[rows["person"] == name, dimension].to_numpy(np.float64) / 10
+            )
+            y[k, : len(series)] = series
         ratings[dimension] = y
     traits = pd.read_csv(root / "hku956" / "personality.csv").set_index(
         "participant_id"

@@ -5,7 +5,7 @@ import pytest
 
 from experiments.anonymisation import people, recordings, signals
 from experiments.anonymisation.attackers import strongest
-from experiments.anonymisation.evaluate import _left_out
+from experiments.anonymisation.evaluate import _session_errors
 
 CHANCE = 5 / 6
 
@@ -13,7 +13,7 @@ CHANCE = 5 / 6
 def error(sessions: dict, strength: float) -> float:
     moved = recordings.anonymised(sessions, strength)
     windows = recordings.windowed(moved, 60, recordings.WINDOWS)
-    return float(np.mean(list(strongest(_left_out(windows, 1)).values())))
+    return float(np.mean(list(strongest(_session_errors(windows, 1)).values())))
 
 
 def test_people_who_differ_in_spectrum_and_level_are_hidden_at_full_strength() -> None:

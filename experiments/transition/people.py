@@ -1,4 +1,4 @@
-"""Simulated people with a decay and a set point of their offset; rated songs of HKU956."""
+"""Simulated people with their own decay and set point; rated songs of HKU956."""
 
 from pathlib import Path
 from typing import Final, NamedTuple

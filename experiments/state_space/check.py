@@ -55,8 +55,8 @@ class StateSpaceCheck:
         Seed of the bootstrap.
     """
 
-    people: tuple[int, int] = (80, 160)
-    epochs: tuple[int, int] = (25, 40)
+    people: tuple[int, int] = (60, 120)
+    epochs: tuple[int, int] = (20, 25)
     seed: int = 23
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Figures:

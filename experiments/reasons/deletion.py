@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
@@ -75,7 +76,11 @@ def gaussian(name: str) -> Gaussian:
 
 
 def explained(
-    model: Model, z: Array, index: Array, scale: Array, prior: float
+    model: Model,
+    z: Array,
+    index: npt.NDArray[np.int_],
+    scale: Array,
+    prior: float,
 ) -> ExplainedMoment:
     """Return a moment of a model of arousal with the orders of its sensors.
 

@@ -91,18 +91,12 @@ def fitted(
             at = order[k : k + run.batch]
             part = _without_sensors(x[at], config, run.lost, rng)
             descent.zero_grad()
-            value = loss(network, part, y[at])
-            value.backward()
-            nn_clip(network)
+            torch.autograd.backward(loss(network, part, y[at]))
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             descent.step()
             rates.step()
     network.eval()
     return model
-
-
-def nn_clip(network: SensorNetwork) -> None:
-    """Limit the size of a step."""
-    torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
 
 
 def _padded(sequences: Sequence[Array]) -> torch.Tensor:

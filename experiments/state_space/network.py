@@ -44,6 +44,19 @@ class NetworkConfig:
     width: int = 16
 
 
+class StateSpaceMemory(nn.Module):
+    """A state-space layer, and a mixture of its channels."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layer = DiagonalStateSpace(width)
+        self.mix = nn.Linear(width, width)
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Return the output for whole sequences, shape (batch, time, width)."""
+        return torch.as_tensor(self.mix(self.layer(u)))
+
+
 class SensorNetwork(nn.Module):
     """Prediction of each moment from the present and past features.
 
@@ -69,7 +82,7 @@ class SensorNetwork(nn.Module):
     def _memory(self) -> nn.Module:
         width = self.config.width
         if self.config.memory == "state space":
-            return nn.Sequential(DiagonalStateSpace(width), nn.Linear(width, width))
+            return StateSpaceMemory(width)
         if self.config.memory == "LSTM":
             return nn.LSTM(width, width, batch_first=True)
         return nn.Linear(width, width)
@@ -90,7 +103,7 @@ class SensorNetwork(nn.Module):
 
     def begin(self, batch: int) -> list[Tensor]:
         """Return the states before the first moment, of state-space memory."""
-        return [m[0].begin(batch) for m in self._streaming()]
+        return [m.layer.begin(batch) for m in self._streaming()]
 
     def step(self, states: Sequence[Tensor], x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return states and fused predictions after one moment, shape (batch, f)."""
@@ -99,14 +112,15 @@ class SensorNetwork(nn.Module):
             self.groups, self.encoders, self._streaming(), self.heads, states,
             strict=True,
         ):  # fmt: skip
-            new, y = memory[0].step(state, F.gelu(encode(_marked(x[..., g]))))
+            new, y = memory.layer.step(state, F.gelu(encode(_marked(x[..., g]))))
             after.append(new)
-            outs.append(head(memory[1](y)))
+            outs.append(head(memory.mix(y)))
         each = _limited(torch.stack(outs, dim=-2), self.config.task)
         return after, self.fused(x, each)
 
-    def _streaming(self) -> list[nn.Sequential]:
-        memories = [m for m in self.memories if isinstance(m, nn.Sequential)]
+    def _streaming(self) -> list[StateSpaceMemory]:
+        """Return the memories, all of which must be state spaces."""
+        memories = [m for m in self.memories if isinstance(m, StateSpaceMemory)]
         if len(memories) != len(self.groups):
             raise TypeError("only state-space memory streams step by step")
         return memories

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from experiments.literature.people import recipe
 from experiments.simulated.cohort import SimulatedParticipant
@@ -33,7 +34,7 @@ class SimulatedSequence(NamedTuple):
     ratings: Array
     felt: Array
     past: Array
-    scored: Array
+    scored: npt.NDArray[np.bool_]
 
 
 def sensors() -> tuple[tuple[int, ...], ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
@@ -83,6 +84,6 @@ def order_task(table: pd.DataFrame) -> Task:
     )
 
 
-def _in_time(mask: Array, start: Array) -> Array:
+def _in_time(mask: npt.NDArray[np.bool_], start: Array) -> npt.NDArray[np.intp]:
     rows = np.flatnonzero(mask)
     return rows[np.argsort(start[rows], kind="stable")]

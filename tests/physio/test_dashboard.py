@@ -326,7 +326,7 @@ def test_a_change_of_an_estimate_has_reasons() -> None:
     assert "changed in the last" not in html.estimates(state)
     later = [0.2, 0.3, 0.1, 0.3, *2 * [MissingReason.UNTRAINED.nan], 40, 100, 0.55]
     state.take(block(ESTIMATES, 401, np.tile(later, 4)), 101.0)
-    state.update({"clock": [101.25, 101.25, 1.0]})
+    state.update({"clock": [101.25, 100.0, 1.0]})
     assert change_reasons(state, "arousal") == {"eda": pytest.approx(0.45)}
     assert "changed in the last 60 s by eda +0.45" in html.estimates(state)
 

@@ -146,8 +146,8 @@ class ReasonsCheck:
         out: dict[str, list[DrivenEvent]] = {name: [] for name in self.estimators}
         for k in range(self.people[0]):
             person = RestingParticipant(self.first + k)
-            found = pointing.driven_events(person, self.estimators, scale)
-            for name, events in found.items():
+            by_estimator = pointing.driven_events(person, self.estimators, scale)
+            for name, events in by_estimator.items():
                 out[name] += events
         return out
 
@@ -240,7 +240,7 @@ def _auc(
     if len(np.unique(y)) < 2:
         return float("nan")
     x: Array = np.array(
-        [m.values.kept(m.orders[order][::-1])[-1 - deleted] for _, m in moments]
+        [m.values.after_adding(m.orders[order][::-1])[-1 - deleted] for _, m in moments]
     )
     return float(metrics.auc(y, np.stack([-x, x], axis=1)))
 

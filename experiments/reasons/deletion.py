@@ -29,7 +29,7 @@ class SubsetValues(NamedTuple):
     values: Array
     groups: int
 
-    def kept(self, order: Order) -> Array:
+    def after_adding(self, order: Order) -> Array:
         """Return estimates with the first 0 to g sensors of an order, (g + 1,)."""
         bits = np.concatenate([[0], np.cumsum(1 << np.asarray(order, np.int_))])
         return np.asarray(self.values[bits])
@@ -43,8 +43,8 @@ class SubsetValues(NamedTuple):
         large area.
         """
         whole = self.values[-1]
-        added, left = self.kept(order), self.kept(order[::-1])
-        return float(np.abs(whole - left).mean() - np.abs(whole - added).mean())
+        added, remaining = self.after_adding(order), self.after_adding(order[::-1])
+        return float(np.abs(whole - remaining).mean() - np.abs(whole - added).mean())
 
     @property
     def random_area(self) -> float:
@@ -123,8 +123,8 @@ def relative_areas(moments: Sequence[ExplainedMoment]) -> dict[str, float]:
 
     Relative to the sum of the steps from the prior, so that 1 is the most.
     """
-    each = [m.areas() for m in moments]
+    by_moment = [m.areas() for m in moments]
     steps = sum(abs(m.values.values[-1] - m.values.values[0]) for m in moments)
     if not steps > 0:
         return dict.fromkeys(ORDERS, float("nan"))
-    return {name: float(sum(a[name] for a in each) / steps) for name in ORDERS}
+    return {name: float(sum(a[name] for a in by_moment) / steps) for name in ORDERS}

@@ -115,8 +115,8 @@ class SensorNetwork(nn.Module):
             new, y = memory.layer.step(state, F.gelu(encode(_marked(x[..., g]))))
             after.append(new)
             outs.append(head(memory.mix(y)))
-        each = _limited(torch.stack(outs, dim=-2), self.config.task)
-        return after, self.fused(x, each)
+        alone = _limited(torch.stack(outs, dim=-2), self.config.task)
+        return after, self.fused(x, alone)
 
     def _streaming(self) -> list[StateSpaceMemory]:
         """Return the memories, all of which must be state spaces."""
@@ -125,7 +125,7 @@ class SensorNetwork(nn.Module):
             raise TypeError("only state-space memory streams step by step")
         return memories
 
-    def fused(self, x: Tensor, each: Tensor) -> Tensor:
+    def fused(self, x: Tensor, alone: Tensor) -> Tensor:
         """Return the mixture of the sensors' predictions.
 
         Ratings: means and log variances of the mixture, (..., 6). Class: the logit of
@@ -134,13 +134,13 @@ class SensorNetwork(nn.Module):
         there = [torch.isfinite(x[..., g]).any(-1) for g in self.groups]
         present = torch.stack(there, dim=-1)[..., None]
         if self.config.task == "ratings":
-            mean, log_var = each[..., :3], each[..., 3:]
+            mean, log_var = alone[..., :3], alone[..., 3:]
             weight = self._weights(log_var / 2, present)
             middle = (weight * mean).sum(-2)
             spread = log_var.exp() + (mean - middle[..., None, :]) ** 2
             return torch.cat([middle, (weight * spread).sum(-2).log()], dim=-1)
-        p = torch.sigmoid(each)
-        entropy = F.binary_cross_entropy_with_logits(each, p, reduction="none")
+        p = torch.sigmoid(alone)
+        entropy = F.binary_cross_entropy_with_logits(alone, p, reduction="none")
         mixed = (self._weights(entropy, present) * p).sum(-2)
         return torch.logit(mixed.clamp(1e-6, 1 - 1e-6))
 
@@ -159,10 +159,10 @@ def loss(network: SensorNetwork, x: Tensor, y: Tensor) -> Tensor:
     Moments without a target (NaN) do not count; ``y`` has shape (batch, time, 3) or
     (batch, time, 1).
     """
-    each = network.by_sensor(x)
+    alone = network.by_sensor(x)
     known = torch.isfinite(y).all(-1)
-    fused = network.fused(x, each)[known]
-    alone = each[known]
+    fused = network.fused(x, alone)[known]
+    alone = alone[known]
     target = y[known]
     if network.config.task == "ratings":
         return _density(fused, target) + _density(alone, target[:, None, :])

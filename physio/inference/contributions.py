@@ -43,7 +43,7 @@ def change_contributions(
 
     Contributions add up to an estimate, so their differences add up to its change:
     they are as exact as the contributions. A level that a participant always has
-    cancels, so that the largest one names what changed (experiments/reasons).
+    cancels. See experiments/reasons.
 
     Parameters
     ----------

@@ -754,7 +754,7 @@ class BoundExpert:
 
     @property
     def _distance_source(self) -> Model | FeatureDensity:
-        """What measures how unlike a moment is: the density, or the model."""
+        """Measure of how unlike a moment is: the density, or the model."""
         return self.model if self.density is None else self.density
 
     def _novelty(self, given: ModelInput) -> float:

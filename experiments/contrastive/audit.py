@@ -36,11 +36,11 @@ def contamination(unlabelled: Minutes, tested: Minutes) -> Contamination:
     Stretches are compared by their differences, which the reference of a person does
     not change; constant ones do not count. One of 20 s is found wherever it lies.
     """
-    found = set(_runs(unlabelled, _RUN)) & set(_runs(tested, 1))
+    shared = set(_runs(unlabelled, _RUN)) & set(_runs(tested, 1))
     return Contamination(
         _common(unlabelled.laboratory, tested.laboratory),
         _common(unlabelled.person, tested.person),
-        len(found),
+        len(shared),
     )
 
 

@@ -121,6 +121,8 @@ class ContrastivePretraining:
         Settings of the encoders and of the read-out.
     pretrain
         Laboratories whose unlabelled minutes are used, except the tested one.
+    tested
+        Laboratories that are left out, each in turn.
     labelled
         Numbers of labelled training participants; 0 for all.
     simulated
@@ -130,6 +132,7 @@ class ContrastivePretraining:
     pretraining: Pretraining = field(default_factory=Pretraining)
     reading: Reading = field(default_factory=Reading)
     pretrain: tuple[str, ...] = (EXAMS, "WESAD", "Stress-Predict", "Non-EEG")
+    tested: tuple[str, ...] = (TESTED,)
     labelled: tuple[int, ...] = (1, 2, 5, 0)
     simulated: tuple[int, int] = (60, 200)
 
@@ -140,7 +143,7 @@ class ContrastivePretraining:
         truth, details = self._simulated(primary.seeds)
         wrists = Wrists.read(root, table, self.pretrain)
         by_lab: dict[str, dict[int, Scores]] = {}
-        for lab in dict.fromkeys([TESTED, *wrists.data.minutes.laboratory.tolist()]):
+        for lab in self.tested:
             by_lab[lab] = {s: self._laboratory(wrists, lab, s) for s in primary.seeds}
         parts = {TESTED: by_lab[TESTED], "simulated": truth}
         rows = [r for name, part in parts.items() for r in _rows(name, part)]
@@ -201,9 +204,8 @@ class ContrastivePretraining:
                 PRETRAINED: linear(z[PRETRAINED], data, train, test, self.reading),
                 "random encoder": linear(z[WITHOUT], data, train, test, self.reading),
             }
-            for name, start in ((WITHOUT, WITHOUT), ("fine-tuned", PRETRAINED)):
-                trained = whole(encoders[start], data, train, self.reading, seed)
-                p[name] = read_whole(trained, data, test, self.reading)
+            trained = whole(encoders[WITHOUT], data, train, self.reading, seed)
+            p[WITHOUT] = read_whole(trained, data, test, self.reading)
             plain = replace(self.reading, c=_FEATURE_C)
             for name, x in features.items():
                 p[name] = linear(x, data, train, test, plain)
@@ -222,7 +224,7 @@ class ContrastivePretraining:
     def _simulated(
         self, seeds: Sequence[int]
     ) -> tuple[dict[int, Scores], dict[str, Any]]:
-        """Return the scores on simulated people by seed, and how pairs are found."""
+        """Return the scores on simulated people by seed, and how pairs are pairs."""
         training, tested = self.simulated
         crowd = [*people.training(training), *people.tested(tested)]
         data, features = minutes_of(crowd)
@@ -230,7 +232,7 @@ class ContrastivePretraining:
         test = np.flatnonzero(data.used & ~train)
         given = data.minutes.take(train)
         unseen = data.minutes.take(~train)
-        scores, found = {}, {}
+        scores, pairs = {}, {}
         for seed in seeds:
             encoders = self._encoders(given, seed)
             scores[seed] = self.compared(
@@ -244,12 +246,12 @@ class ContrastivePretraining:
             }
             scores[seed]["pre-trained on mispaired sensors"] = _averaged(lone)
             pair = ("skin", "heart")
-            found[seed] = {
+            pairs[seed] = {
                 "pre-trained": retrieval(encoders[PRETRAINED], unseen, pair, seed),
                 "not pre-trained": retrieval(encoders[WITHOUT], unseen, pair, seed),
                 "mispaired": retrieval(other, unseen, pair, seed),
             }
-        return scores, {"pairs found of 16": found, "simulated": table_of(scores)}
+        return scores, {"pairs found of 16": pairs, "simulated": table_of(scores)}
 
 
 def draws(

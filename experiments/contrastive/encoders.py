@@ -35,7 +35,7 @@ class Pretraining:
         Number of features of each sensor.
     """
 
-    steps: int = 400
+    steps: int = 300
     batch: int = 32
     temperature: float = 0.07
     rate: float = 1e-3
@@ -192,11 +192,11 @@ def pretrained(minutes: Minutes, settings: Pretraining, seed: int) -> Encoders:
                 if present[s][rows].any()
             }
             losses = []
-            for one, other in combinations(z, 2):
-                both = present[one][rows] & present[other][rows]
+            for first, other in combinations(z, 2):
+                both = present[first][rows] & present[other][rows]
                 if both.sum() >= _LEAST:
                     losses.append(
-                        pair_loss(z[one][both], z[other][both], settings.temperature)
+                        pair_loss(z[first][both], z[other][both], settings.temperature)
                     )
             if losses:
                 optimizer.zero_grad()

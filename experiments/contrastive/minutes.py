@@ -191,13 +191,13 @@ def raw_minutes(tracks: Mapping[str, Track], starts: Array) -> dict[str, Array]:
     """
     out = {s: np.full((len(starts), *_shape(s)), np.nan) for s in RATES}
     for sensor, track in tracks.items():
-        own = round(track.rate)
+        pace = round(track.rate)
         for k, start in enumerate(starts):
-            at = round((start - track.begin) * own)
-            x = track.data[max(at, 0) : at + SECONDS * own]
-            if at < 0 or len(x) < SECONDS * own:
+            at = round((start - track.begin) * pace)
+            x = track.data[max(at, 0) : at + SECONDS * pace]
+            if at < 0 or len(x) < SECONDS * pace:
                 continue
-            out[sensor][k] = _resampled(x, own, sensor)
+            out[sensor][k] = _resampled(x, pace, sensor)
     skin = out["skin"]
     for k in np.flatnonzero(np.isfinite(skin[:, 0, 0])):
         parts = decompose(np.maximum(skin[k, 0], 0), RATES["skin"], tolerance=1e-4)

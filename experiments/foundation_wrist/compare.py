@@ -15,7 +15,7 @@ from experiments.contrastive.encoders import Pretraining, pretrained
 from experiments.contrastive.minutes import EXAMS
 from experiments.contrastive.probes import Labelled, Reading, Rows, changes, linear
 from experiments.contrastive.simulated import minutes_of
-from experiments.foundation_wrist.own import OwnEncoder
+from experiments.foundation_wrist.supplied import SuppliedEncoder
 from experiments.literature import people
 from experiments.literature.judgement import FILE, Primary, with_judgements
 from experiments.literature.wrist_rows import wrist_table
@@ -48,7 +48,7 @@ class FoundationWrist:
         Laboratories whose unlabelled minutes train them, except the tested one.
     simulated
         Numbers of simulated participants, for training and for test.
-    own
+    supplied
         A user's encoders by name.
     """
 
@@ -56,14 +56,14 @@ class FoundationWrist:
     reading: Reading = field(default_factory=Reading)
     pretrain: tuple[str, ...] = (EXAMS, "WESAD", "Stress-Predict", "Non-EEG")
     simulated: tuple[int, int] = (60, 200)
-    own: Mapping[str, Any] = field(default_factory=dict)
+    supplied: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, encoder in self.own.items():
-            if not isinstance(encoder, OwnEncoder):
+        for name, encoder in self.supplied.items():
+            if not isinstance(encoder, SuppliedEncoder):
                 raise ValueError(
-                    f"own.{name} needs use = 'experiments.foundation_wrist.own:"
-                    f"OwnEncoder', not {type(encoder).__name__}"
+                    f"supplied.{name} is a {type(encoder).__name__}: it needs use = "
+                    "'experiments.foundation_wrist.supplied:SuppliedEncoder'"
                 )
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Figures:
@@ -73,7 +73,7 @@ class FoundationWrist:
         truth = self._simulated(primary.seeds)
         rows = wrist_table(root, table)
         wrists = Wrists.read(root, rows, self.pretrain)
-        embedded = {} if root is None else self._own(root, rows, wrists.data)
+        embedded = {} if root is None else self._supplied(root, rows, wrists.data)
         by_lab: dict[str, dict[int, Figured]] = {}
         for lab in dict.fromkeys([TESTED, *wrists.data.minutes.laboratory.tolist()]):
             by_lab[lab] = {
@@ -106,7 +106,7 @@ class FoundationWrist:
 
     def _contamination(self) -> Iterator[str]:
         """Yield a sentence on each of the user's encoders."""
-        for name, encoder in self.own.items():
+        for name, encoder in self.supplied.items():
             known = ", ".join(encoder.trained_on) or "none"
             rest = "complete" if encoder.complete else "not known to be complete"
             yield (
@@ -114,11 +114,13 @@ class FoundationWrist:
                 f"{known}; the list is {rest}."
             )
 
-    def _own(self, root: Path, table: pd.DataFrame, data: Labelled) -> dict[str, Array]:
+    def _supplied(
+        self, root: Path, table: pd.DataFrame, data: Labelled
+    ) -> dict[str, Array]:
         person, rest = data.minutes.person, data.rest
         return {
             name: changes(encoder.embeddings(root, table), person, rest)
-            for name, encoder in self.own.items()
+            for name, encoder in self.supplied.items()
         }
 
     def _laboratory(
@@ -128,7 +130,9 @@ class FoundationWrist:
         test = np.flatnonzero(data.used & (data.minutes.laboratory == lab))
         x = {HANDCRAFTED: wrists.features["features"]}
         x |= self._encoded(data, wrists.outside(lab), seed)
-        x |= {k: z for k, z in embedded.items() if lab not in self.own[k].trained_on}
+        x |= {
+            k: z for k, z in embedded.items() if lab not in self.supplied[k].trained_on
+        }
         return self._scored(data, x, test, seed)
 
     def _encoded(self, data: Labelled, minutes: Any, seed: int) -> dict[str, Array]:

@@ -18,7 +18,7 @@ _BATCH: Final = 64
 
 
 @dataclass(frozen=True)
-class OwnEncoder:
+class SuppliedEncoder:
     """An encoder in an ONNX file, and the form of signal that it reads.
 
     Parameters
@@ -74,9 +74,9 @@ class OwnEncoder:
             self._run(session, x[rows])
             for rows in np.split(known, range(_BATCH, len(known), _BATCH))
         ]
-        found = np.concatenate(parts)
-        out = np.full((len(table), found.shape[1]), np.nan)
-        out[known] = found
+        embedded = np.concatenate(parts)
+        out = np.full((len(table), embedded.shape[1]), np.nan)
+        out[known] = embedded
         return out
 
     def windows(self, root: Path, table: pd.DataFrame) -> Array:
@@ -101,13 +101,13 @@ class OwnEncoder:
         if self.signal == "skin":
             return raw_minutes({"skin": track}, starts)["skin"]
         out = np.full((len(starts), 1, SECONDS * self.rate), np.nan)
-        own = round(track.rate)
+        pace = round(track.rate)
         to = np.arange(SECONDS * self.rate) / self.rate
         for k, start in enumerate(starts):
-            at = round((start - track.begin) * own)
-            x = track.data[max(at, 0) : at + SECONDS * own, 0]
-            if at >= 0 and len(x) == SECONDS * own:
-                out[k, 0] = np.interp(to, np.arange(len(x)) / own, filled(x))
+            at = round((start - track.begin) * pace)
+            x = track.data[max(at, 0) : at + SECONDS * pace, 0]
+            if at >= 0 and len(x) == SECONDS * pace:
+                out[k, 0] = np.interp(to, np.arange(len(x)) / pace, filled(x))
         return out
 
     def _run(self, session: Any, x: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import permutations
 from typing import Final
 
 import numpy as np
@@ -118,20 +118,36 @@ class Encoders(nn.Module):
         return np.hstack(parts)
 
 
-def pair_loss(a: Tensor, b: Tensor, temperature: float) -> Tensor:
-    """Return the symmetric cross-entropy of the pairing of two sensors' minutes.
+def pairs_loss(z: Tensor, present: Tensor, temperature: float) -> Tensor:
+    """Return the symmetric cross-entropy of pairing sensors, mean over their pairs.
+
+    A minute of one sensor is paired with the minutes of the other in which both are
+    present. A pair with fewer than four such minutes does not count.
 
     Parameters
     ----------
-    a, b
-        Projections of length 1, shape (B, width); row i of both is the same minute.
+    z
+        Projections of length 1, shape (sensors, B, width).
+    present
+        Whether each sensor is present, bool, shape (sensors, B).
     temperature
         Divisor of the cosine similarities.
+
+    Returns
+    -------
+    Tensor
+        The loss; NaN without a pair.
     """
-    similar = a @ b.T / temperature
-    right = torch.arange(len(a))
-    both = nn.functional.cross_entropy(similar, right)
-    return (both + nn.functional.cross_entropy(similar.T, right)) / 2
+    ordered = torch.tensor(list(permutations(range(len(z)), 2)))
+    first, other = z[ordered[:, 0]], z[ordered[:, 1]]
+    both = present[ordered[:, 0]] & present[ordered[:, 1]]
+    similar = first @ other.transpose(1, 2) / temperature
+    similar = similar.masked_fill(~both[:, None], -torch.inf)
+    similar = similar.masked_fill(~both[:, :, None], 0.0)
+    right = similar.log_softmax(dim=-1).diagonal(dim1=1, dim2=2)
+    count = both.sum(dim=1)
+    loss = -(right * both).sum(dim=1) / count.clamp(min=1)
+    return loss[count >= _LEAST].mean()
 
 
 def batches(
@@ -159,7 +175,7 @@ def batches(
 def pretrained(minutes: Minutes, settings: Pretraining, seed: int) -> Encoders:
     """Return encoders that were trained to pair the sensors of the same minute.
 
-    The loss is the mean of `pair_loss` over the pairs of sensors that are present.
+    The loss is `pairs_loss` of the sensors that are present.
 
     Parameters
     ----------
@@ -184,23 +200,15 @@ def pretrained(minutes: Minutes, settings: Pretraining, seed: int) -> Encoders:
         x = {
             s: torch.nan_to_num(torch.from_numpy(v)) for s, v in minutes.signals.items()
         }
-        present = {s: minutes.present(s) for s in RATES}
+        present = {s: torch.from_numpy(minutes.present(s)) for s in RATES}
         for rows in batches(minutes, settings.batch, settings.steps, rng):
-            z = {
-                s: model.projected(s, x[s][rows])
-                for s in RATES
-                if present[s][rows].any()
-            }
-            losses = []
-            for first, other in combinations(z, 2):
-                both = present[first][rows] & present[other][rows]
-                if both.sum() >= _LEAST:
-                    losses.append(
-                        pair_loss(z[first][both], z[other][both], settings.temperature)
-                    )
-            if losses:
+            sensors = [s for s in RATES if present[s][rows].any()]
+            z = torch.stack([model.projected(s, x[s][rows]) for s in sensors])
+            where = torch.stack([present[s][rows] for s in sensors])
+            loss = pairs_loss(z, where, settings.temperature)
+            if loss.isfinite():
                 optimizer.zero_grad()
-                torch.autograd.backward(torch.stack(losses).mean())
+                torch.autograd.backward(loss)
                 optimizer.step()
             schedule.step()
     return model.eval()

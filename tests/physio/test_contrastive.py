@@ -13,14 +13,11 @@ from experiments.contrastive.compare import auc_of, draws
 from experiments.contrastive.encoders import (
     Pretraining,
     batches,
-    pair_loss,
+    pairs_loss,
     pretrained,
     retrieval,
 )
 from experiments.contrastive.minutes import (
-    CHANNELS,
-    RATES,
-    SECONDS,
     Minutes,
     Track,
     raw_minutes,
@@ -28,7 +25,6 @@ from experiments.contrastive.minutes import (
     unlabelled,
 )
 from experiments.contrastive.probes import (
-    Labelled,
     Reading,
     changes,
     linear,
@@ -37,50 +33,21 @@ from experiments.contrastive.probes import (
 )
 from experiments.contrastive.simulated import mispaired
 from experiments.literature.judgement import fixed
+from wrist_people import PAIR, wrists
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "contrastive"
-PAIR = ("skin", "heart")
-
-
-def wrists(people: int, seed: int, *, common: bool = True, each: int = 16) -> Labelled:
-    """Return people whose arousal drives skin and heart, or one for each sensor.
-
-    It is the height of a bump at a random place in both; noise is of one sensor. The
-    first four minutes of a person are calm, the rest.
-    """
-    rng = np.random.default_rng(seed)
-    n = people * each
-    place = np.tile(np.arange(each), people)
-    calm = place < 4
-    arousal = {s: np.where(calm, 0, rng.uniform(0, 2, n)) for s in PAIR}
-    if common:
-        arousal["heart"] = arousal["skin"]
-    signals = {}
-    for sensor, rate in RATES.items():
-        shape = (n, CHANNELS[sensor], SECONDS * rate)
-        x = 0.3 * rng.normal(size=shape) + 0.3 * rng.normal(size=(n, 1, 1))
-        if sensor in arousal:
-            t = np.arange(SECONDS * rate) / rate
-            at = rng.uniform(10, 50, (n, 1, 1))
-            x += arousal[sensor][:, None, None] * np.exp(-(((t - at) / 6) ** 2))
-        signals[sensor] = x.astype(np.float32)
-    signals["motion"][:] = np.nan
-    person = np.array([f"lab P{k:03}" for k in range(people)]).repeat(each)
-    minutes = Minutes(np.full(n, "lab"), person, person, signals)
-    y = (arousal["skin"] > 1).astype(int)
-    return Labelled(minutes, y, calm, ~calm)
 
 
 @pytest.fixture(scope="module")
 def truth() -> dict[str, float]:
     """Return pairs found, and AUC with one labelled person, by kind of people."""
-    settings, reading = Pretraining(steps=150), Reading()
+    settings, reading = Pretraining(steps=100), Reading()
     out = {}
     for common in (True, False):
-        given = wrists(60, 1, common=common).minutes
-        data = wrists(40, 2, common=common)
+        given = wrists(40, 1, common=common).minutes
+        data = wrists(32, 2, common=common)
         test = np.flatnonzero(data.used & (data.minutes.person >= "lab P010"))
-        for steps in (150, 0):
+        for steps in (100, 0):
             model = pretrained(given, replace(settings, steps=steps), 3)
             z = changes(
                 model.embed(data.minutes, reading.sensors),
@@ -92,30 +59,33 @@ def truth() -> dict[str, float]:
             key = f"{common} {steps}"
             out[f"auc {key}"] = float(np.mean(list(auc_of(data, p, test).values())))
             out[f"found {key}"] = retrieval(model, data.minutes, PAIR, 4)
+    drawn = np.random.default_rng(6).permutation(data.y)
+    data = replace(data, y=drawn)
+    ((_, train),) = draws(data, test, (0,), 5)
+    p = linear(z, data, train, test, reading)
+    found = list(auc_of(data, p, test).values())
+    out["auc of random labels"] = float(np.nanmean(found))
     return out
 
 
 def test_sensors_with_a_common_cause_are_paired(truth: dict[str, float]) -> None:
-    assert truth["found True 150"] > 0.15
+    assert truth["found True 100"] > 0.15
     assert truth["found True 0"] < 0.12
 
 
 def test_independent_sensors_are_paired_by_chance(truth: dict[str, float]) -> None:
-    assert truth["found False 150"] < 0.12  # chance: 0.0625
+    assert truth["found False 100"] < 0.12  # chance: 0.0625
 
 
 def test_pretraining_recovers_a_common_cause_from_one_labelled_person(
     truth: dict[str, float],
 ) -> None:
-    assert truth["auc True 150"] > truth["auc True 0"] + 0.02
-    assert truth["auc True 150"] > 0.85
+    assert truth["auc True 100"] > truth["auc True 0"] + 0.02
+    assert truth["auc True 100"] > 0.85
 
 
-def test_pretraining_gains_less_where_nothing_is_common(
-    truth: dict[str, float],
-) -> None:
-    gain = truth["auc False 150"] - truth["auc False 0"]
-    assert gain < 0.05
+def test_labels_of_nothing_are_not_recovered(truth: dict[str, float]) -> None:
+    assert truth["auc of random labels"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_training_as_a_whole_learns_and_the_start_is_unchanged() -> None:
@@ -124,21 +94,25 @@ def test_training_as_a_whole_learns_and_the_start_is_unchanged() -> None:
     before = {k: v.clone() for k, v in start.state_dict().items()}
     test = np.flatnonzero(data.used & (data.minutes.person >= "lab P006"))
     ((_, train),) = draws(data, test, (0,), 1)
-    reading = Reading(steps=60, rate=3e-3)
+    reading = Reading(steps=30, rate=3e-3)
     p = read_whole(whole(start, data, train, reading, 1), data, test, reading)
     assert np.mean(list(auc_of(data, p, test).values())) > 0.85
     assert all(torch.equal(v, before[k]) for k, v in start.state_dict().items())
 
 
-def test_the_loss_is_the_mean_of_both_directions() -> None:
-    a = torch.nn.functional.normalize(torch.randn(5, 8), dim=-1)
-    b = torch.nn.functional.normalize(torch.randn(5, 8), dim=-1)
-    similar = (a @ b.T / 0.07).double().numpy()
+def test_the_loss_is_the_mean_over_pairs_and_directions() -> None:
+    z = torch.nn.functional.normalize(torch.randn(3, 6, 8), dim=-1)
+    present = torch.ones(3, 6, dtype=torch.bool)
+    present[1, 4:] = False  # four minutes with the second sensor
+    present[2, 3:] = False  # three with the third: no pair
+    similar = (z[0, :4] @ z[1, :4].T / 0.07).double().numpy()
     by_hand = [
-        -np.mean([m[i, i] - np.log(np.exp(m[i]).sum()) for i in range(5)])
+        -np.mean([m[i, i] - np.log(np.exp(m[i]).sum()) for i in range(4)])
         for m in (similar, similar.T)
     ]
-    assert float(pair_loss(a, b, 0.07)) == pytest.approx(np.mean(by_hand), rel=1e-4)
+    loss = float(pairs_loss(z, present, 0.07))
+    assert loss == pytest.approx(np.mean(by_hand), rel=1e-4)
+    assert np.isnan(float(pairs_loss(z, present & False, 0.07)))
 
 
 def test_a_batch_has_one_minute_of_each_trial_of_one_laboratory() -> None:

@@ -151,7 +151,7 @@ def test_minutes_are_cut_by_time_and_absent_sensors_are_missing() -> None:
     tracks = recording(100.0, 200, 1)
     raw = raw_minutes(tracks, np.array([99.0, 100.0, 130.0, 250.0]))
     assert np.isfinite(raw["skin"][:, 0, 0]).tolist() == [False, True, True, False]
-    assert np.isfinite(raw["heart"][:, 0, 0]).tolist() == [False, False, True, False]
+    assert np.isfinite(raw["heart"][:, 0, 0]).tolist() == [False, False, True, True]
     assert np.isnan(raw["motion"]).all()
     skin = tracks["skin"].data[240:720, 0].reshape(240, 2).mean(axis=1)
     np.testing.assert_allclose(raw["skin"][2, 0], skin)

@@ -13,7 +13,7 @@ _RUN: Final = 40  # samples of skin conductance: 10 s
 
 
 class Contamination(NamedTuple):
-    """What pre-training and tested people have in common.
+    """Names and samples that pre-training and tested people have in common.
 
     ``laboratories`` and ``people``: names in both; ``runs``: number of 10-s stretches
     of skin conductance of the pre-training that occur, sample by sample, in tested

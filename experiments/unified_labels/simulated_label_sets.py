@@ -69,11 +69,16 @@ class Moments:
 
 
 def moments(
-    taught: Sequence[SimulatedParticipant], tested: Sequence[SimulatedParticipant]
+    taught: Sequence[SimulatedParticipant],
+    tested: Sequence[SimulatedParticipant],
+    sensors: Sequence[str] = SENSORS,
 ) -> tuple[list[Moments], list[Moments]]:
-    """Return moments relative to rest; the typical rest is that of those who train."""
+    """Return moments relative to rest; the typical rest is that of those who train.
+
+    ``sensors`` are names of experts of the shipped weights, whose features are read.
+    """
     a = recipe().affect
-    columns = tuple(c for name in SENSORS for c in a.experts[name])
+    columns = tuple(c for name in sensors for c in a.experts[name])
     rest = rests([a.moments(p, columns) for p in taught], a.every)
 
     def of(p: SimulatedParticipant) -> Moments:

@@ -65,7 +65,7 @@ class UnifiedLabels:
 
     network: Mapping[str, float] = field(default_factory=dict)
     each: int = 12
-    tested: int = 300
+    tested: int = 100
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Figures:
         """Train and test with every seed of the primary comparison."""

@@ -63,7 +63,7 @@ class UnifiedLabels:
         Simulated participants of the test.
     """
 
-    network: Mapping[str, float] = field(default_factory=dict)
+    network: Mapping[str, Any] = field(default_factory=dict)
     each: int = 12
     tested: int = 100
 

@@ -135,19 +135,17 @@ def ramp(done: float) -> float:
 def geometry_loss(embedded: Tensor, at: Tensor, cap: float, likeness: float) -> Tensor:
     """Return the cost of wide bins of high valence and of bins that are alike."""
     directions = nn.functional.normalize(embedded, dim=1)
-    wide, means = torch.zeros(()), []
-    high = 0
-    for k in torch.unique(at).tolist():
-        rows = directions[at == k]
-        if len(rows) < 2:
-            continue
-        mean = rows.mean(dim=0)
-        means.append(nn.functional.normalize(mean, dim=0))
-        if k // len(CENTRES) >= len(CENTRES) - 2:
-            spread = ((rows - mean) ** 2).sum(dim=1).mean()
-            wide, high = wide + torch.relu(spread - cap), high + 1
-    if len(means) < 2:
-        return wide / max(high, 1)
-    cosine = torch.stack(means) @ torch.stack(means).T
-    pairs = cosine[torch.triu_indices(len(means), len(means), 1).unbind()]
-    return wide / max(high, 1) + torch.relu(pairs - likeness).mean()
+    members = nn.functional.one_hot(at, len(CENTRES) ** 2).float()
+    counts = members.sum(dim=0)
+    full = torch.nonzero(counts > 1)[:, 0]
+    if len(full) < 2:
+        return torch.zeros(())
+    means = (members.T @ directions) / counts.clamp(min=1)[:, None]
+    # The mean squared distance of unit vectors from their mean.
+    spread = 1 - (means[full] ** 2).sum(dim=1)
+    high = full // len(CENTRES) >= len(CENTRES) - 2
+    wide = torch.relu(spread - cap)[high].sum() / high.sum().clamp(min=1)
+    centres = nn.functional.normalize(means[full], dim=1)
+    pairs = torch.triu_indices(len(full), len(full), 1)
+    alike = (centres @ centres.T)[pairs[0], pairs[1]]
+    return wide + torch.relu(alike - likeness).mean()

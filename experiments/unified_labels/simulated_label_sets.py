@@ -119,7 +119,7 @@ def world(
     ]
 
 
-def tested_sets(
+def true_sets(
     sets: Mapping[str, tuple[Kind, ...]], tested: Sequence[Moments]
 ) -> list[LabelSet]:
     """Return every test participant with the labels of every data set, all true."""

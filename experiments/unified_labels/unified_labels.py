@@ -30,7 +30,7 @@ from experiments.unified_labels.simulated_label_sets import (
     SHARED,
     UNRELATED,
     moments,
-    tested_sets,
+    true_sets,
     world,
 )
 from experiments.unified_labels.unified_network import NetworkSettings
@@ -119,7 +119,7 @@ class UnifiedLabels:
             name: {
                 seed: scores(
                     world(kinds, taught, self.each),
-                    tested_sets(kinds, tested),
+                    true_sets(kinds, tested),
                     settings,
                     seed,
                 )

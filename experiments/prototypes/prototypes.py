@@ -11,7 +11,6 @@ import pandas as pd
 
 from experiments.literature.judgement import FILE, Primary, with_judgements
 from experiments.literature.wrist_rows import wrist_table
-from experiments.prototypes.affect_map import AffectMap
 from experiments.prototypes.gaussian_people import (
     FIRST_TAUGHT,
     FIRST_TESTED,
@@ -25,15 +24,20 @@ from experiments.prototypes.map_fit import (
     RatedRows,
     fit,
     outputs,
-    person_scores,
 )
-from experiments.prototypes.map_stability import grid_order, likeness, rank_likeness
-from experiments.unified_labels.label_sets import LabelSet, wrist_sets
+from experiments.prototypes.map_scores import (
+    Judged,
+    Scores,
+    rounded,
+    scores_of,
+    stability,
+)
+from experiments.unified_labels.label_sets import LabelSet
 from experiments.unified_labels.simulated_label_sets import Moments
+from experiments.unified_labels.wrist_label_sets import wrist_sets
 from physio import config
-from physio.core.block import Array
 from physio.evaluation.figures import Figures
-from physio.evaluation.statistics import bootstrap_ci, compared, summary
+from physio.evaluation.statistics import compared
 
 FOLDER: Final = Path(__file__).parent
 WESAD: Final = "WESAD"
@@ -43,8 +47,6 @@ CONDITIONS: Final = ("baseline", "stress", "amusement")
 _SEED: Final = 23
 _SONG_FOLDS: Final = 5
 _LEFT_OUT: Final = 10
-Scores = dict[str, dict[str, dict[str, float]]]
-"""Scores by dimension, model and participant."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Prototypes:
             result, FOLDER, real=both[WESAD], simulated=both[SIMULATED]
         )
 
-    def _simulated(self, settings: EncoderSettings, seeds: Sequence[int]) -> "Judged":
+    def _simulated(self, settings: EncoderSettings, seeds: Sequence[int]) -> Judged:
         taught = list(participants(FIRST_TAUGHT, self.taught))
         tested = list(participants(FIRST_TESTED, self.tested))
         rows, new = _rated(taught, true=False), _rated(tested, true=True)
@@ -105,7 +107,7 @@ class Prototypes:
         maps = {}
         for seed in seeds:
             fitted = fit(rows, settings, seed)
-            scores[seed] = _scores(new, outputs(fitted, new.x, settings, seed))
+            scores[seed] = scores_of(new, outputs(fitted, new.x, settings, seed))
             maps[seed] = fitted
         whole = maps[seeds[0]]
         parts = []
@@ -115,12 +117,12 @@ class Prototypes:
         shown = tested[0]
         picture = {
             "participant": shown.code,
-            "weights": _rounded(whole.drawn.weights(whole.encoder.embed(shown.x))[::9]),
-            "read": _rounded(whole.drawn.read(whole.encoder.embed(shown.x))),
-            "true": _rounded(shown.felt[:, :2]),
+            "weights": rounded(whole.drawn.weights(whole.encoder.embed(shown.x))[::9]),
+            "read": rounded(whole.drawn.read(whole.encoder.embed(shown.x))),
+            "true": rounded(shown.felt[:, :2]),
         }
         return Judged(
-            SIMULATED, scores, _stability(whole, parts, maps), {"picture": picture}
+            SIMULATED, scores, stability(whole, parts, maps), {"picture": picture}
         )
 
     def _real(
@@ -129,7 +131,7 @@ class Prototypes:
         table: pd.DataFrame | None,
         settings: EncoderSettings,
         seeds: Sequence[int],
-    ) -> list["Judged"]:
+    ) -> list[Judged]:
         sets, _ = wrist_sets(wrist_table(root, table), root)
         by_name = {s.name: s for s in sets}
         wesad, songs = by_name[WESAD], by_name[SONGS]
@@ -140,49 +142,6 @@ class Prototypes:
         first, shown = _left_out(WESAD, rated, one, settings, seeds)
         first.details["picture"] = _by_condition(shown, wesad, rated)
         return [first, _left_out(SONGS, heard, several, settings, seeds)[0]]
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """Scores of a data set by seed, and the stability of its map."""
-
-    name: str
-    scores: dict[int, Scores]
-    stability: dict[str, list[float]]
-    details: dict[str, Any]
-
-    def __post_init__(self) -> None:
-        self.details["stability"] = {
-            k: {"mean": _mean(v), "interval": _interval(v), "each": _rounded(v)}
-            for k, v in self.stability.items()
-        }
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the figures of each dimension and model, means over seeds."""
-        first = next(iter(self.scores.values()))
-        return [
-            summary(
-                model,
-                f"{self.name}, CCC of {target}",
-                {
-                    p: float(
-                        np.mean([s[target][model][p] for s in self.scores.values()])
-                    )
-                    for p in by_person
-                },
-                _SEED,
-            )
-            for target, models in first.items()
-            for model, by_person in models.items()
-        ]
-
-    def notes(self) -> list[str]:
-        """Return a sentence on each measure of stability."""
-        return [
-            f"{self.name}, {name}: {_mean(v):.3f} [{_interval(v)[0]:.3f}, "
-            f"{_interval(v)[1]:.3f}] over {len(v)} maps."
-            for name, v in self.stability.items()
-        ]
 
 
 def _left_out(
@@ -200,7 +159,7 @@ def _left_out(
         for fold in folds:
             others, new = rows.split(fold)
             fitted = fit(others, settings, seed)
-            found = _scores(new, outputs(fitted, new.x, settings, seed))
+            found = scores_of(new, outputs(fitted, new.x, settings, seed))
             for target, models in found.items():
                 for model, by_person in models.items():
                     into = scores[seed].setdefault(target, {}).setdefault(model, {})
@@ -209,31 +168,8 @@ def _left_out(
                 first |= dict.fromkeys(fold, fitted)
     maps = {seed: fit(rows, settings, seed) for seed in seeds}
     parts = [first[fold[0]].drawn for fold in folds]
-    stability = _stability(maps[seeds[0]], parts, maps)
-    return Judged(name, scores, stability, {}), first
-
-
-def _stability(
-    whole: FittedMap, parts: Sequence[AffectMap], maps: Mapping[int, FittedMap]
-) -> dict[str, list[float]]:
-    drawn = [m.drawn for m in maps.values()]
-    return {
-        **likeness(whole.drawn, parts),
-        "rank correlation between seeds": [
-            rank_likeness(drawn[0], other) for other in drawn[1:]
-        ],
-        "rank correlation with the grid": [grid_order(m) for m in parts],
-        "bins with rows": [float((whole.drawn.counts > 0).sum())],
-        "temperature": [m.tau for m in drawn],
-    }
-
-
-def _scores(rows: RatedRows, by_model: Mapping[str, Array]) -> Scores:
-    out: Scores = {}
-    for model, output in by_model.items():
-        for target, by_person in person_scores(rows, output).items():
-            out.setdefault(target, {})[model] = by_person
-    return out
+    stable = stability(maps[seeds[0]], parts, maps)
+    return Judged(name, scores, stable, {}), first
 
 
 def _rated(taken: Sequence[Moments], *, true: bool) -> RatedRows:
@@ -263,21 +199,8 @@ def _by_condition(
             embedded = fitted.encoder.embed(wesad.x[at])
             given = np.stack([t.y[at] for t in wesad.targets[1:]], axis=1)
             out[name] = {
-                "weights": _rounded(fitted.drawn.weights(embedded).mean(axis=0)),
-                "read": _rounded(fitted.drawn.read(embedded).mean(axis=0)),
-                "rated": _rounded(given.mean(axis=0)),
+                "weights": rounded(fitted.drawn.weights(embedded).mean(axis=0)),
+                "read": rounded(fitted.drawn.read(embedded).mean(axis=0)),
+                "rated": rounded(given.mean(axis=0)),
             }
     return out
-
-
-def _rounded(values: Any) -> Any:
-    return np.round(np.asarray(values, np.float64), 4).tolist()
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = np.array([v for v in values if np.isfinite(v)])
-    return round(float(known.mean()), 4) if len(known) else float("nan")
-
-
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    return bootstrap_ci(np.array([v for v in values if np.isfinite(v)]), _SEED)

@@ -24,6 +24,7 @@ LINEAR: Final = "regression of each label"
 POOLED: Final = "pooled regression"
 MODELS: Final = (UNIFIED, UNTAUGHT, SINGLE, LINEAR, POOLED)
 MEAN: Final = "mean of labels"
+INTENSITY: Final = ", intensity"
 FOLDS: Final = 5
 
 Table = dict[str, dict[str, dict[str, float]]]
@@ -105,7 +106,7 @@ def scores(
         table = _table(rows, outputs)
         shared = pooled(given, rows.x, scale)[:, None]
         intensity = Target("", rows.targets[0].intensity())
-        principal = f"{rows.targets[0].name}, intensity"
+        principal = f"{rows.targets[0].name}{INTENSITY}"
         table[principal] = {
             model: _by_person(rows, intensity, _intensity(out[0], rows.targets[0]))
             for model, out in outputs.items()

@@ -97,7 +97,9 @@ def label_set(
     x = np.concatenate([p.x for p in people])
     codes = np.repeat([p.code for p in people], [len(p.x) for p in people])
     felt = np.concatenate([p.felt if true else p.ratings for p in people])
-    targets = tuple(Target(k.name, k.rule(felt, x), k.classes) for k in kinds)
+    targets = tuple(
+        Target(k.name, k.rule(felt, x), k.classes, max(k.classes - 1, 1)) for k in kinds
+    )
     return LabelSet(name, x, codes, targets)
 
 

@@ -13,6 +13,7 @@ from experiments.literature import people
 from experiments.literature.judgement import FILE, Primary, with_judgements
 from experiments.literature.wrist_rows import wrist_table
 from experiments.unified_labels.comparison import (
+    INTENSITY,
     LINEAR,
     MEAN,
     MODELS,
@@ -25,7 +26,7 @@ from experiments.unified_labels.comparison import (
     mean_known,
     scores,
 )
-from experiments.unified_labels.label_sets import LabelSet, stressed_rows, wrist_sets
+from experiments.unified_labels.label_sets import LabelSet
 from experiments.unified_labels.simulated_label_sets import (
     SHARED,
     UNRELATED,
@@ -34,6 +35,7 @@ from experiments.unified_labels.simulated_label_sets import (
     world,
 )
 from experiments.unified_labels.unified_network import NetworkSettings
+from experiments.unified_labels.wrist_label_sets import stressed_rows, wrist_sets
 from physio import config
 from physio.evaluation.figures import Figures
 from physio.evaluation.statistics import compared, summary
@@ -197,6 +199,8 @@ def _rows(
     for prefix, tables in places.items():
         for name, table in next(iter(tables.values())).items():
             for label in table:
+                if prefix and label.endswith(INTENSITY):
+                    continue
                 by_seed = [t[name][label] for t in tables.values()]
                 rows += _figures(f"{prefix}{name}, {label}", by_seed)
                 if label == MEAN:

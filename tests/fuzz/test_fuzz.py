@@ -33,7 +33,7 @@ def fuzzed(folder: Path, seconds: int) -> int:
 def test_no_pickle_escapes_the_reader(tmp_path: Path) -> None:
     pytest.importorskip("atheris", reason="atheris has no wheel for this system")
     # Thousands a second on a quiet machine; this shows that it ran at all.
-    assert fuzzed(tmp_path, 60) > 5000
+    assert fuzzed(tmp_path, 20) > 1500
 
 
 @pytest.mark.long

@@ -124,9 +124,8 @@ def test_a_row_of_the_paper_is_one_command_and_goes_on(tmp_path: Path) -> None:
     assert again["rows"] == told["rows"]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("deap-arousal-9", marks=pytest.mark.long), "seed"]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["deap-arousal-9", "seed"])
 def test_other_rows_train_too(tmp_path: Path, name: str) -> None:
     if name == "seed":
         MINIATURES["Seed"](tmp_path / "data")
@@ -172,6 +171,7 @@ def test_dreamer_trains_too(tmp_path: Path, name: str) -> None:
     assert len(found["participants"]) == 23
 
 
+@pytest.mark.long
 def test_honestly_participants_never_seen_are_told_by_what_they_share(
     tmp_path: Path,
 ) -> None:

@@ -68,16 +68,16 @@ class AffectMap:
         """
         positions, counts = prototypes(embedded, affect)
         plain = cls(positions, counts, tau, np.ones(2), np.zeros(2))
-        seen = plain.weights(embedded) @ GRID
-        spread = np.maximum(seen.var(axis=0), 1e-12)
-        off = (seen - seen.mean(axis=0)) * (affect - affect.mean(axis=0))
+        mean_bin = plain.weights(embedded) @ GRID
+        spread = np.maximum(mean_bin.var(axis=0), 1e-12)
+        off = (mean_bin - mean_bin.mean(axis=0)) * (affect - affect.mean(axis=0))
         slope = off.mean(axis=0) / spread
         return cls(
             positions,
             counts,
             tau,
             slope,
-            affect.mean(axis=0) - slope * seen.mean(axis=0),
+            affect.mean(axis=0) - slope * mean_bin.mean(axis=0),
         )
 
     def weights(self, embedded: Array) -> Array:

@@ -64,8 +64,8 @@ def participants(first: int, n: int, strength: float = 1.0) -> Iterator[Moments]
     for seed in range(first, first + n):
         rng = np.random.default_rng(seed)
         affect = np.clip(usual + _walk(rng, len(felt), _FELT) @ felt.T, -1, 1)
-        own = rng.normal(size=len(residual)) * np.sqrt(_OWN)
-        noise = own + _walk(rng, len(residual), _NOISE) * np.sqrt(1 - _OWN)
+        offset = rng.normal(size=len(residual)) * np.sqrt(_OWN)
+        noise = offset + _walk(rng, len(residual), _NOISE) * np.sqrt(1 - _OWN)
         x = level + strength * affect @ gain.T + noise @ residual.T
         rated = np.clip(affect + rng.normal(0, _RATER, affect.shape), -1, 1)
         yield Moments(f"seed {seed}", x, np.round(rated * 4) / 4, affect)

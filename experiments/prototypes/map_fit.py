@@ -110,13 +110,13 @@ def person_scores(rows: RatedRows, output: Array) -> dict[str, dict[str, float]]
     """
     by_target: dict[str, dict[str, float]] = {t: {} for t in (*TARGETS, "both")}
     for person in rows.names:
-        own = rows.people == person
+        mask = rows.people == person
         values = []
         for k, target in enumerate(TARGETS):
-            y = rows.affect[own, k]
+            y = rows.affect[mask, k]
             value = float("nan")
             if np.ptp(y) > 1e-9:
-                value = concordance(y, output[own, k][:, None])
+                value = concordance(y, output[mask, k][:, None])
             by_target[target][person] = value
             values.append(value)
         by_target["both"][person] = _mean(values)

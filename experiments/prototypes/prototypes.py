@@ -136,15 +136,15 @@ class Prototypes:
         by_name = {s.name: s for s in sets}
         wesad, songs = by_name[WESAD], by_name[SONGS]
         rated = _with_labels(wesad, "SAM valence", "SAM arousal", 1.0)
-        heard = _with_labels(songs, "felt valence", "felt arousal", 10.0)
-        one = [[person] for person in rated.names]
-        several = [heard.names[k::_SONG_FOLDS] for k in range(_SONG_FOLDS)]
-        first, shown = _left_out(WESAD, rated, one, settings, seeds)
+        felt = _with_labels(songs, "felt valence", "felt arousal", 10.0)
+        singles = [[person] for person in rated.names]
+        several = [felt.names[k::_SONG_FOLDS] for k in range(_SONG_FOLDS)]
+        first, shown = _held_out(WESAD, rated, singles, settings, seeds)
         first.details["picture"] = _by_condition(shown, wesad, rated)
-        return [first, _left_out(SONGS, heard, several, settings, seeds)[0]]
+        return [first, _held_out(SONGS, felt, several, settings, seeds)[0]]
 
 
-def _left_out(
+def _held_out(
     name: str,
     rows: RatedRows,
     folds: Sequence[Sequence[str]],
@@ -159,8 +159,8 @@ def _left_out(
         for fold in folds:
             others, new = rows.split(fold)
             fitted = fit(others, settings, seed)
-            found = scores_of(new, outputs(fitted, new.x, settings, seed))
-            for target, models in found.items():
+            scored = scores_of(new, outputs(fitted, new.x, settings, seed))
+            for target, models in scored.items():
                 for model, by_person in models.items():
                     into = scores[seed].setdefault(target, {}).setdefault(model, {})
                     into.update(by_person)

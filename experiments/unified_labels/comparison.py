@@ -97,12 +97,12 @@ def scores(
     trained, scale = networks(taught, settings, seed), common_scale(taught)
     given = [s.centred() for s in taught]
     tables: dict[str, Table] = {}
-    for own, rows in zip(given, tested, strict=True):
+    for dataset, rows in zip(given, tested, strict=True):
         outputs = {
             model: trained.outputs(model, rows.x, rows.name)
             for model in (UNIFIED, UNTAUGHT, SINGLE)
         }
-        outputs[LINEAR] = regressions(own, rows.x, scale)
+        outputs[LINEAR] = regressions(dataset, rows.x, scale)
         table = _table(rows, outputs)
         shared = pooled(given, rows.x, scale)[:, None]
         intensity = Target("", rows.targets[0].intensity())
@@ -153,9 +153,9 @@ def _intensity(output: Array, target: Target) -> Array:
     return output[:, [target.high]] if target.classes else output
 
 
-def laboratory_left_out(
+def other_laboratory(
     sets: Sequence[LabelSet],
-    left: LabelSet,
+    laboratory: LabelSet,
     stressed: Array,
     settings: NetworkSettings,
     seed: int,
@@ -169,7 +169,7 @@ def laboratory_left_out(
     ----------
     sets
         Data sets that train.
-    left
+    laboratory
         Rows of the laboratory.
     stressed
         Its rows under stress, shape (n,).
@@ -183,20 +183,20 @@ def laboratory_left_out(
     outputs: dict[str, Array] = {}
     for model in (UNIFIED, UNTAUGHT, SINGLE, LINEAR):
         parts = []
-        for own in given:
-            both = np.concatenate([own.x, left.x])
+        for dataset in given:
+            both = np.concatenate([dataset.x, laboratory.x])
             out = (
-                regressions(own, both, scale)
+                regressions(dataset, both, scale)
                 if model == LINEAR
-                else trained.outputs(model, both, own.name)
+                else trained.outputs(model, both, dataset.name)
             )
-            value = _intensity(out[0], own.targets[0])[:, 0]
-            known = value[: len(own.x)]
-            parts.append((value[len(own.x) :] - known.mean()) / known.std())
+            value = _intensity(out[0], dataset.targets[0])[:, 0]
+            known = value[: len(dataset.x)]
+            parts.append((value[len(dataset.x) :] - known.mean()) / known.std())
         outputs[model] = np.mean(parts, axis=0)
-    outputs[POOLED] = pooled(given, left.x, scale)
-    people = natural_sorted(set(map(str, left.people)))
-    at = {person: left.people == person for person in people}
+    outputs[POOLED] = pooled(given, laboratory.x, scale)
+    people = natural_sorted(set(map(str, laboratory.people)))
+    at = {person: laboratory.people == person for person in people}
     return {
         model: {
             person: auc(

@@ -88,13 +88,13 @@ class LabelSet:
     def centred(self) -> "LabelSet":
         """Return the rows with numbers relative to the participant's own mean."""
         targets = tuple(
-            t if t.classes else replace(t, y=less_own_mean(t.y, self.people))
+            t if t.classes else replace(t, y=person_centred(t.y, self.people))
             for t in self.targets
         )
         return replace(self, targets=targets)
 
 
-def less_own_mean(y: Array, people: Any) -> Array:
+def person_centred(y: Array, people: Any) -> Array:
     """Return numbers less the mean of their participant, shape (n,)."""
     mean = pd.Series(y).groupby(people).transform("mean").to_numpy()
     return np.asarray(y - mean)

@@ -104,19 +104,19 @@ def label_set(
 
 
 def world(
-    sets: Mapping[str, tuple[Kind, ...]], taught: Sequence[Moments], each: int
+    sets: Mapping[str, tuple[Kind, ...]], taught: Sequence[Moments], per_set: int
 ) -> list[LabelSet]:
-    """Return the data sets of a simulated world, ``each`` participants in one.
+    """Return the data sets of a simulated world, ``per_set`` participants in one.
 
     No participant is in two data sets.
     """
-    if len(taught) < each * len(sets):
+    if len(taught) < per_set * len(sets):
         raise ValueError(
-            f"{len(sets)} sets of {each} participants need {each * len(sets)} "
+            f"{len(sets)} sets of {per_set} participants need {per_set * len(sets)} "
             f"participants, and there are {len(taught)}"
         )
     return [
-        label_set(name, kinds, taught[k * each : (k + 1) * each], true=False)
+        label_set(name, kinds, taught[k * per_set : (k + 1) * per_set], true=False)
         for k, (name, kinds) in enumerate(sets.items())
     ]
 

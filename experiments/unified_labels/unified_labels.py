@@ -22,8 +22,8 @@ from experiments.unified_labels.comparison import (
     UNTAUGHT,
     Table,
     held_out,
-    laboratory_left_out,
     mean_known,
+    other_laboratory,
     scores,
 )
 from experiments.unified_labels.label_sets import LabelSet
@@ -59,14 +59,14 @@ class UnifiedLabels:
     ----------
     network
         Settings of the networks.
-    each
+    per_set
         Simulated participants of a training set.
     tested
         Simulated participants of the test.
     """
 
     network: Mapping[str, Any] = field(default_factory=dict)
-    each: int = 12
+    per_set: int = 12
     tested: int = 100
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Figures:
@@ -114,13 +114,13 @@ class UnifiedLabels:
         self, settings: NetworkSettings, seeds: Sequence[int]
     ) -> dict[str, dict[int, dict[str, Table]]]:
         taught, tested = moments(
-            list(people.training(self.each * len(SHARED))),
+            list(people.training(self.per_set * len(SHARED))),
             list(people.tested(self.tested)),
         )
         return {
             name: {
                 seed: scores(
-                    world(kinds, taught, self.each),
+                    world(kinds, taught, self.per_set),
                     true_sets(kinds, tested),
                     settings,
                     seed,
@@ -171,10 +171,10 @@ def _laboratories(
     """Return the AUC of stress in each laboratory left out; HKU956 reads nothing."""
     known = [s for s in sets if s.name != AT_CHANCE]
     out = {}
-    for left in (*known, other):
-        trains = [s for s in known if s.name != left.name]
-        out[left.name] = laboratory_left_out(
-            trains, left, stressed[left.name], settings, seed
+    for laboratory in (*known, other):
+        trains = [s for s in known if s.name != laboratory.name]
+        out[laboratory.name] = other_laboratory(
+            trains, laboratory, stressed[laboratory.name], settings, seed
         )
     return out
 

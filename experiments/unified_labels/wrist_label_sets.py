@@ -126,11 +126,11 @@ def songs(folder: Path) -> LabelSet:
     order = records.groupby("person")["song_no"].rank(method="first").to_numpy()
     first = order <= _FIRST_SONGS
     for person in np.unique(people):
-        own = people == person
-        known = np.isfinite(x[own & first])
-        total = np.where(known, x[own & first], 0).sum(axis=0)
+        mask = people == person
+        known = np.isfinite(x[mask & first])
+        total = np.where(known, x[mask & first], 0).sum(axis=0)
         count = known.sum(axis=0)
-        x[own] -= np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        x[mask] -= np.where(count > 0, total / np.maximum(count, 1), np.nan)
     targets = (
         Target("felt arousal", records["arousal"].to_numpy(np.float64)),
         Target("felt valence", records["valence"].to_numpy(np.float64)),

@@ -13,7 +13,7 @@ from experiments.unified_labels.comparison import (
     SINGLE,
     UNIFIED,
     folds,
-    laboratory_left_out,
+    other_laboratory,
     scores,
 )
 from experiments.unified_labels.label_sets import (
@@ -21,7 +21,7 @@ from experiments.unified_labels.label_sets import (
     Target,
     common_scale,
     concordance_score,
-    less_own_mean,
+    person_centred,
     scaled,
 )
 from experiments.unified_labels.rival_regressions import pooled
@@ -181,7 +181,7 @@ def test_each_data_set_counts_alike_in_scale_and_score() -> None:
 
 
 def test_numbers_are_relative_to_their_person() -> None:
-    y = less_own_mean(np.array([1.0, 3, 10, 14]), np.array(["A", "A", "B", "B"]))
+    y = person_centred(np.array([1.0, 3, 10, 14]), np.array(["A", "A", "B", "B"]))
     np.testing.assert_allclose(y, [-1, 1, -2, 2])
 
 
@@ -203,10 +203,12 @@ def test_no_participant_is_in_two_simulated_sets() -> None:
 def test_a_laboratory_left_out_is_read_by_the_heads_of_the_others() -> None:
     taught = world(SHARED, moments(0, 12, 1.0), 3)
     stress = [s for s in taught if s.name in ("conditions", "frustration", "stress")]
-    (left,) = (t for t in true_sets(SHARED, moments(500, 4, 1.0)) if t.name == "stress")
-    found = laboratory_left_out(stress, left, left.targets[0].y, SETTINGS, 1)
-    assert set(found) >= {UNIFIED, SINGLE, POOLED}
-    assert np.mean(list(found[UNIFIED].values())) > 0.75
+    (other,) = (
+        t for t in true_sets(SHARED, moments(500, 4, 1.0)) if t.name == "stress"
+    )
+    by_model = other_laboratory(stress, other, other.targets[0].y, SETTINGS, 1)
+    assert set(by_model) >= {UNIFIED, SINGLE, POOLED}
+    assert np.mean(list(by_model[UNIFIED].values())) > 0.75
 
 
 def test_pooling_turns_each_principal_label_into_intensity() -> None:

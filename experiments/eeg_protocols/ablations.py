@@ -160,8 +160,8 @@ class Ablations:
         for k, seed in enumerate(split.seeds):
             names = list(split.networks or self.networks)
             names = [n for n in names if k == 0 or n not in split.once]
-            found, about = self._scores(table, split, names, seed)
-            scores[seed] = found
+            by_network, about = self._scores(table, split, names, seed)
+            scores[seed] = by_network
         if split.stored:
             known = stored_scores(FOLDER / "results" / split.stored, split)
             scores[split.seeds[0]] = {**known, **scores[split.seeds[0]]}
@@ -197,8 +197,8 @@ class Ablations:
             metrics=(METRIC,),
         )
         part = run.scores(table, run.splits[""], split.folds)
-        found = {r["model"]: r["per_participant"] for r in part["rows"]}
-        return found, part["about"]
+        by_network = {r["model"]: r["per_participant"] for r in part["rows"]}
+        return by_network, part["about"]
 
 
 def _mean(scores: Scores, name: str) -> dict[str, float]:

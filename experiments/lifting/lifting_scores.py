@@ -118,7 +118,7 @@ class LiftingComparison:
     ----------
     learning
         Settings of the learning, chosen on inner folds of SAM 40.
-    left_out
+    held_out
         Participants that are left out at once, by laboratory.
     people
         Numbers of simulated participants that train and that are tested.
@@ -127,7 +127,7 @@ class LiftingComparison:
     """
 
     learning: Learning
-    left_out: Mapping[str, int]
+    held_out: Mapping[str, int]
     people: tuple[int, int] = (100, 300)
     shift: float = 0.3
 
@@ -148,7 +148,7 @@ class LiftingComparison:
         scores: dict[str, Scores] = {}
         for name in LABORATORIES:
             only = rows_of(laboratory(root, name))
-            by = protocol("leave-n-subjects-out", n=self.left_out[name])
+            by = protocol("leave-n-subjects-out", n=self.held_out[name])
             key = f"{name}, participants left out"
             parts[key], scores[key] = self.part(only, by, _CLASSES, seeds)
         for train, test in (LABORATORIES, LABORATORIES[::-1]):

@@ -18,7 +18,12 @@ import pandas as pd
 from physio.core.block import Array
 from physio.datasets import feature_table
 from physio.datasets.feature_table import LABEL, RATING
-from physio.evaluation import baseline_correction, metrics, statistics
+from physio.evaluation import (
+    baseline_correction,
+    metrics,
+    missing_features,
+    statistics,
+)
 from physio.evaluation.class_calibration import (
     calibration_slope,
     expected_error,
@@ -240,6 +245,10 @@ class EvaluationOptions:
     time_only
         True to train the audit's time-only control (see
         `physio.evaluation.leakage.time_confound`).
+    missing_rates
+        Rates of test features that are missing at random: every model is also scored,
+        by the first metric, at each rate (`physio.evaluation.missing_features`). It is
+        trained anew for each. By default none.
     seed
         Seed of models and bootstrap.
     """
@@ -249,6 +258,7 @@ class EvaluationOptions:
     test_spacing: float = 0.0
     per_segment: bool = False
     time_only: bool = True
+    missing_rates: Sequence[float] = ()
     seed: int = 23
 
 
@@ -298,24 +308,35 @@ def evaluate(
     proved = audit(rows, relabelled, task.names, time_only=control).check()
     x = task.x if task.x is not None else table[task.names].to_numpy(np.float64)
     known = rows.without(_answers(table))
-    outputs = {
-        name: _outputs(
-            model, name, (x, y, known, classes), folds, options.seed, on_progress
-        )
-        for name, model in models.items()
-    }
     at = np.sort(np.concatenate([f.test for f in folds.folds]))
     codes = _participants(rows)[at]
-    results, selected_outputs = _rows(
-        {k: o[at] for k, o in outputs.items()},
-        (y[at], codes, rows.segments[at]),
-        [
-            (name, metrics.measure(name, classes=bool(classes)))
-            for name in _metric_names(options.metric_names, classes)
-        ],
-        options.seed,
-        per_segment=options.per_segment,
-    )
+    measures = [
+        (name, metrics.measure(name, classes=bool(classes)))
+        for name in _metric_names(options.metric_names, classes)
+    ]
+
+    def scored(
+        x: Any, known: RowIndex, measures: Sequence[tuple[str, metrics.Measure]]
+    ) -> tuple[list[dict[str, Any]], dict[str, Array]]:
+        given = x, y, known, classes
+        outputs = {
+            name: _outputs(model, name, given, folds, options.seed, on_progress)[at]
+            for name, model in models.items()
+        }
+        return _rows(
+            outputs, (y[at], codes, rows.segments[at]), measures, options.seed,
+            per_segment=options.per_segment,
+        )  # fmt: skip
+
+    results, selected_outputs = scored(x, known, measures)
+    details = {}
+    if options.missing_rates:
+        areas, details[missing_features.CURVES] = missing_features.over_rates(
+            known, _features(task), at,
+            (options.missing_rates, measures[0][0], options.seed),
+            lambda x, rows: scored(x, rows, measures[:1])[0],
+        )  # fmt: skip
+        results += areas
     paired: list[dict[str, Any]] = []
     if options.reference:
         paired = statistics.paired_differences(results, options.reference, options.seed)
@@ -335,7 +356,18 @@ def evaluate(
         classes=classes,
         config=config,
         seconds=time.monotonic() - began,
+        details=details,
     )
+
+
+def _features(task: Task) -> list[str]:
+    """Return the features that can be missing at random."""
+    if task.x is not None or not task.names:
+        raise ValueError(
+            "missing_rates hides features of a table, and these models read windows "
+            "or tokens: evaluate a table of features, or leave missing_rates out"
+        )
+    return task.names
 
 
 def _folds(

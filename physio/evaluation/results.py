@@ -9,6 +9,7 @@ import numpy as np
 from physio.core.counted_nouns import counted
 from physio.evaluation.evaluate import Evaluation
 from physio.evaluation.figures import Figures
+from physio.evaluation.missing_features import CURVES
 
 RESULT: Final = "evaluation.json"
 PAGE: Final = "evaluation.md"
@@ -69,6 +70,8 @@ def to_markdown(evaluation: Evaluation | Figures) -> str:
     ]
     if evaluation.paired:
         parts += [_DIFFERENCES, _paired(evaluation)]
+    if CURVES in evaluation.details:
+        parts += ["## Features missing at random", _missing(evaluation)]
     if evaluation.reliability:
         parts += ["## Reliability of probabilities", *_reliability(evaluation)]
     parts += ["## Audit", _audit(evaluation)]
@@ -150,6 +153,18 @@ def _reliability(evaluation: Evaluation) -> list[str]:
         "1: as sure as right; below 1: too sure."
     )
     return [text, _table(slopes), _table(bins)]
+
+
+def _missing(evaluation: Evaluation) -> str:
+    """Return an explanation, and the table of scores by missing rate."""
+    curves = evaluation.details[CURVES]
+    lines = [[curves["metric"], *(f"{100 * r:g} %" for r in curves["rates"])]]
+    lines += [[m, *map(_number, curve)] for m, curve in curves["models"].items()]
+    text = (
+        "Mean over participants at each rate of test values that are missing, each "
+        "value independently; models trained on the rows as they are."
+    )
+    return f"{text}\n\n{_table(lines)}"
 
 
 def _audit(evaluation: Evaluation) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,7 @@ from physio.evaluation.splits import Protocol, divide
 
 _LIBRARIES: Final = ("physio-affect", "numpy", "scipy", "scikit-learn", "torch")
 ANSWER_RATE: Final = "answer rate"
+Hide = Callable[[FoldData], FoldData]
 _VARIES: Final = 0.05  # least range of probabilities that are more than frequencies
 
 
@@ -315,27 +316,14 @@ def evaluate(
         for name in _metric_names(options.metric_names, classes)
     ]
 
-    def scored(
-        x: Any, known: RowIndex, measures: Sequence[tuple[str, metrics.Measure]]
-    ) -> tuple[list[dict[str, Any]], dict[str, Array]]:
-        given = x, y, known, classes
-        outputs = {
-            name: _outputs(model, name, given, folds, options.seed, on_progress)[at]
-            for name, model in models.items()
-        }
-        return _rows(
-            outputs, (y[at], codes, rows.segments[at]), measures, options.seed,
-            per_segment=options.per_segment,
-        )  # fmt: skip
-
-    results, selected_outputs = scored(x, known, measures)
+    scorer = _Scorer(
+        models, (x, y, known, classes), folds, at, (codes, rows.segments[at]), options,
+        on_progress,
+    )  # fmt: skip
+    results, selected_outputs = scorer.scores(measures)
     details = {}
     if options.missing_rates:
-        areas, details[missing_features.CURVES] = missing_features.over_rates(
-            known, _features(task), at,
-            (options.missing_rates, measures[0][0], options.seed),
-            lambda x, rows: scored(x, rows, measures[:1])[0],
-        )  # fmt: skip
+        areas, details[missing_features.CURVES] = scorer.over_rates(task, measures[0])
         results += areas
     paired: list[dict[str, Any]] = []
     if options.reference:
@@ -358,6 +346,59 @@ def evaluate(
         seconds=time.monotonic() - began,
         details=details,
     )
+
+
+class _Scorer(NamedTuple):
+    """Training and scores of models on one split.
+
+    ``known``: inputs, targets, rows and classes; ``at``: the tested rows; ``groups``:
+    participant and segment of each.
+    """
+
+    models: Mapping[str, Model]
+    known: tuple[Any, Any, RowIndex, tuple[str, ...]]
+    folds: Folds
+    at: Any
+    groups: tuple[Codes, Codes]
+    options: EvaluationOptions
+    on_progress: Callable[[str, str], None] | None
+
+    def scores(
+        self,
+        measures: Sequence[tuple[str, metrics.Measure]],
+        hide: Hide | None = None,
+    ) -> tuple[list[dict[str, Any]], dict[str, Array]]:
+        """Return the rows of results, and the outputs that they are computed from."""
+        seed = self.options.seed
+        outputs = {
+            name: _outputs(
+                model, name, self.known, self.folds, seed, self.on_progress, hide
+            )[self.at]
+            for name, model in self.models.items()
+        }
+        y = self.known[1][self.at]
+        per_segment = self.options.per_segment
+        return _rows(
+            outputs, (y, *self.groups), measures, seed, per_segment=per_segment
+        )
+
+    def over_rates(
+        self, task: Task, measure: tuple[str, metrics.Measure]
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Return areas and curves: see `physio.evaluation.missing_features`."""
+        names = _features(task)
+
+        def rescored(missing: missing_features.Mask) -> list[dict[str, Any]]:
+            def hide(given: FoldData) -> FoldData:
+                return missing_features.hidden(given, names, missing)
+
+            return self.scores((measure,), hide)[0]
+
+        shape = len(task.table), len(names)
+        options = self.options
+        return missing_features.over_rates(
+            shape, options.missing_rates, measure[0], options.seed, rescored
+        )
 
 
 def _features(task: Task) -> list[str]:
@@ -474,6 +515,7 @@ def _outputs(
     folds: Folds,
     seed: int,
     on_progress: Callable[[str, str], None] | None,
+    hide: Hide | None = None,
 ) -> Array:
     """Train a model in each fold; return its outputs of test rows, NaN elsewhere."""
     x, y, rows, classes = known
@@ -488,9 +530,8 @@ def _outputs(
         tested[fold.test] = True
         training_y = np.full(len(y), UNKNOWN[bool(classes)], y.dtype)
         training_y[fold.train] = y[fold.train]
-        predicted = _predict(
-            model, FoldData(x, training_y, rows.table, fold, classes, seed, rows), name
-        )
+        given = FoldData(x, training_y, rows.table, fold, classes, seed, rows)
+        predicted = _predict(model, hide(given) if hide else given, name)
         output[fold.test, : predicted.shape[1]] = predicted
     return output
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from physio.core.block import Array
 from physio.evaluation import statistics
-from physio.evaluation.folds import Rows
-from physio.evaluation.row_index import RowIndex
+from physio.evaluation.models.baselines import FoldData
 
 RATES: Final = tuple(round(0.1 * k, 1) for k in range(11))
 """Missing rates of Zhong et al. (2025, arXiv 2506.10452)."""
@@ -19,8 +19,9 @@ CURVES: Final = "missing rates"
 _OF_CONSTANTS: Final = ("r", "CCC")
 _PURPOSE: Final = 8  # of the random numbers
 
-Rescored = Callable[[Any, RowIndex], list[dict[str, Any]]]
-"""``rescored(x, rows)``: rows of results of all models, with other features."""
+Mask = npt.NDArray[np.bool_]
+Rescored = Callable[[Mask], list[dict[str, Any]]]
+"""``rescored(missing)``: results of all models with test values missing, (n, f)."""
 
 
 def checked(rates: Sequence[float]) -> tuple[float, ...]:
@@ -46,32 +47,47 @@ def area_name(metric: str) -> str:
     return f"{metric}, mean over missing rates"
 
 
+def hidden(given: FoldData, names: Sequence[str], missing: Mask) -> FoldData:
+    """Return the data of a fold with values of its test rows missing.
+
+    Parameters
+    ----------
+    given
+        Data of the fold; ``x`` are the features.
+    names
+        Columns of the features.
+    missing
+        Mask of the values, shape (n, f); training rows stay as they are.
+    """
+    cut = np.zeros_like(missing)
+    cut[given.fold.test] = missing[given.fold.test]
+    x = np.where(cut, np.nan, given.x)
+    rows = given.rows.with_columns(names, x)
+    return given._replace(x=x, table=rows.table, row_index=rows)
+
+
 def over_rates(
-    rows: RowIndex,
-    names: Sequence[str],
-    tested: Rows,
-    options: tuple[Sequence[float], str, int],
+    shape: tuple[int, int],
+    rates: Sequence[float],
+    metric: str,
+    seed: int,
     rescored: Rescored,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the area under each model's metric over missing rates, and the curves.
 
     Each value of each test row is missing with the given rate, independently of others;
     a value that is missing at a rate is missing at all higher ones. Training rows are
-    complete as they are. The area is the trapezoid divided by the range of rates: a
-    mean. A correlation with a constant output counts as 0.
+    as they are. The area is the trapezoid divided by the range of rates: a mean. A
+    correlation with a constant output counts as 0.
 
     Parameters
     ----------
-    rows
-        Rows with the features.
-    names
-        Features of the rows.
-    tested
-        Numbers of the tested rows.
-    options
-        Missing rates; the metric; the seed of what is missing.
+    shape
+        Number of rows and of features.
+    rates, metric, seed
+        Missing rates; name of the metric; seed of what is missing.
     rescored
-        Function that trains and scores all models on other features, shape (n, f).
+        Function that trains and scores all models with test values missing.
 
     Returns
     -------
@@ -79,19 +95,16 @@ def over_rates(
         Rows of results as `physio.evaluation.statistics.summary` returns them, and
         ``metric``, ``rates`` and ``models``: the mean score of each at each rate.
     """
-    rates, metric, seed = options
     rates = checked(rates)
-    columns = list(names)
-    x = rows.table[columns].to_numpy(np.float64)
-    draw = np.random.default_rng((seed, _PURPOSE)).random((len(tested), len(columns)))
-    by_rate: list[dict[str, Mapping[str, float]]] = []
-    for rate in rates:
-        cut = x.copy()
-        cut[tested] = np.where(draw < rate, np.nan, x[tested])
-        scores = rescored(cut, rows.with_columns(columns, cut))
-        by_rate.append(
-            {r["model"]: r["per_participant"] for r in scores if r["metric"] == metric}
-        )
+    draw = np.random.default_rng((seed, _PURPOSE)).random(shape)
+    by_rate: list[dict[str, Mapping[str, float]]] = [
+        {
+            r["model"]: r["per_participant"]
+            for r in rescored(draw < rate)
+            if r["metric"] == metric
+        }
+        for rate in rates
+    ]
     curves, areas = {}, []
     for model, people in by_rate[0].items():
         values = np.array(

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from physio.core.block import Array
 from physio.evaluation import results
 from physio.evaluation.evaluate import Evaluation, EvaluationOptions, Task, evaluate
 from physio.evaluation.feature_benchmark import FeatureBenchmark
 from physio.evaluation.missing_features import CURVES, area_name
-from physio.evaluation.models.baselines import SklearnModel, TimeOnly
+from physio.evaluation.models.baselines import FoldData, SklearnModel, TimeOnly
 from physio.evaluation.splits import LeaveSubjectsOut
 from tables import table
 
@@ -58,6 +59,25 @@ def test_a_correlation_with_constants_is_none() -> None:
     options = EvaluationOptions(("r",), missing_rates=(0.0, 1.0))
     found = evaluate(task, LeaveSubjectsOut(2), {"first": first}, options)
     assert found.details[CURVES]["models"]["first"] == [1.0, 0.0]
+
+
+def test_training_rows_stay_as_they_are() -> None:
+    rows = table(4, hop=80)
+    lost = []
+
+    def spy(given: FoldData) -> Array:
+        at = given.fold
+        lost.append([np.isnan(given.x[r]).mean() for r in (at.train, at.test)])
+        assert given.table[FEATURES].iloc[at.train].notna().all(axis=None)
+        return np.tile([0.4, 0.6], (len(at.test), 1))
+
+    evaluate(
+        Task(rows, STRESS, columns=FEATURES), LeaveSubjectsOut(2), {"s": spy}, OPTIONS
+    )
+    assert [share for share, _ in lost] == [0.0] * 8
+    np.testing.assert_allclose(
+        [share for _, share in lost], [0, 0, 0, 0, 0.5, 0.5, 1, 1], atol=0.1
+    )
 
 
 def test_rates_and_inputs_that_make_no_sense_are_refused() -> None:

@@ -22,6 +22,7 @@ from physio.evaluation import (
     baseline_correction,
     metrics,
     missing_features,
+    populations,
     statistics,
 )
 from physio.evaluation.class_calibration import (
@@ -250,6 +251,10 @@ class EvaluationOptions:
         Rates of test features that are missing at random: every model is also scored,
         by the first metric, at each rate (`physio.evaluation.missing_features`). It is
         trained anew for each. By default none.
+    population
+        Column of the table with the population of each participant, by which results
+        are also given (`physio.evaluation.populations`); no model reads it. By default
+        none.
     seed
         Seed of models and bootstrap.
     """
@@ -260,6 +265,7 @@ class EvaluationOptions:
     per_segment: bool = False
     time_only: bool = True
     missing_rates: Sequence[float] = ()
+    population: str = ""
     seed: int = 23
 
 
@@ -308,7 +314,7 @@ def evaluate(
     relabelled = replace(folds, table=fingerprint(table))
     proved = audit(rows, relabelled, task.names, time_only=control).check()
     x = task.x if task.x is not None else table[task.names].to_numpy(np.float64)
-    known = rows.without(_answers(table))
+    known = rows.without(_withheld(table, task.names, options.population))
     at = np.sort(np.concatenate([f.test for f in folds.folds]))
     codes = _participants(rows)[at]
     measures = [
@@ -325,6 +331,10 @@ def evaluate(
     if options.missing_rates:
         areas, details[missing_features.CURVES] = scorer.over_rates(task, measures[0])
         results += areas
+    if options.population:
+        details[populations.KEY] = populations.by_population(
+            results, scorer.populations(table), options.seed
+        )
     paired: list[dict[str, Any]] = []
     if options.reference:
         paired = statistics.paired_differences(results, options.reference, options.seed)
@@ -380,6 +390,13 @@ class _Scorer(NamedTuple):
         per_segment = self.options.per_segment
         return _rows(
             outputs, (y, *self.groups), measures, seed, per_segment=per_segment
+        )
+
+    def populations(self, table: pd.DataFrame) -> dict[str, str]:
+        """Return the population of each tested participant."""
+        tested = table.iloc[self.at]
+        return populations.population_of(
+            tested, self.options.population, self.groups[0]
         )
 
     def over_rates(
@@ -491,12 +508,19 @@ def _included(task: Task, y: Any, classes: tuple[str, ...]) -> Any:
     return included
 
 
-def _answers(table: pd.DataFrame) -> list[str]:
-    """Return the columns that are withheld from models."""
+def _withheld(
+    table: pd.DataFrame, names: Sequence[str], population: str = ""
+) -> list[str]:
+    """Return the columns that are withheld from models: answers, and the population."""
+    if population and population in (*names, "dataset", *feature_table.PLACE):
+        raise ValueError(
+            f"population = {population!r} is a feature or identifies rows: name a "
+            "column that no model reads"
+        )
     return [
         str(c)
         for c in table.columns
-        if c in (LABEL, ORDER) or str(c).startswith(RATING)
+        if c in (LABEL, ORDER, population) or str(c).startswith(RATING)
     ]
 
 

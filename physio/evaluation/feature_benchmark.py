@@ -72,6 +72,9 @@ class FeatureBenchmark:
     missing_rates
         Rates of features that are missing at random in the test, as ``[0.0, 0.5,
         1.0]``: see `physio.evaluation.missing_features`.
+    population
+        Column with the population of each participant, by which results are also
+        given, as ``"skin"``; no model reads it.
     controls
         Whether to add two models without physiology, named ``majority class`` and
         ``time only``.
@@ -98,6 +101,7 @@ class FeatureBenchmark:
     metrics: tuple[str, ...] = ()
     reference: str = ""
     missing_rates: tuple[float, ...] = ()
+    population: str = ""
     controls: bool = True
     seed: int = 23
 
@@ -141,6 +145,7 @@ class FeatureBenchmark:
                 test_spacing=self.test_spacing,
                 per_segment=self.per_segment,
                 missing_rates=self.missing_rates,
+                population=self.population,
                 seed=self.seed,
             ),
             config=config.describe(self),
@@ -227,7 +232,7 @@ class FeatureBenchmark:
         return transformed
 
     def _columns(self, table: pd.DataFrame) -> list[str]:
-        every = feature_table.features(table)
+        every = [c for c in feature_table.features(table) if c != self.population]
         if not self.features:
             return every
         selected = [

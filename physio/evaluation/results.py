@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from physio.core.counted_nouns import counted
+from physio.evaluation import populations
 from physio.evaluation.evaluate import Evaluation
 from physio.evaluation.figures import Figures
 from physio.evaluation.missing_features import CURVES
@@ -70,6 +71,8 @@ def to_markdown(evaluation: Evaluation | Figures) -> str:
     ]
     if evaluation.paired:
         parts += [_DIFFERENCES, _paired(evaluation)]
+    if populations.KEY in evaluation.details:
+        parts += ["## By population", _populations(evaluation)]
     if CURVES in evaluation.details:
         parts += ["## Features missing at random", _missing(evaluation)]
     if evaluation.reliability:
@@ -153,6 +156,19 @@ def _reliability(evaluation: Evaluation) -> list[str]:
         "1: as sure as right; below 1: too sure."
     )
     return [text, _table(slopes), _table(bins)]
+
+
+def _populations(evaluation: Evaluation) -> str:
+    """Return the table of each model within each population."""
+    given = evaluation.details[populations.KEY]
+    columns = list(dict.fromkeys(r["metric"] for r in given["rows"]))
+    lines = [["population", "participants", "model", *columns]]
+    for name, size in given["participants"].items():
+        mine = [r for r in given["rows"] if r["population"] == name]
+        for model in dict.fromkeys(r["model"] for r in mine):
+            cells = {r["metric"]: _cell(r) for r in mine if r["model"] == model}
+            lines.append([name, str(size), model, *(cells.get(c, "") for c in columns)])
+    return _table(lines)
 
 
 def _missing(evaluation: Evaluation) -> str:

@@ -15,6 +15,7 @@ from physio.cli.output import (
     JsonPath,
     Task,
     say,
+    working,
     write_json,
 )
 from physio.core.counted_nouns import counted
@@ -85,34 +86,34 @@ def analyze(
 
     Example: `physio analyze p07.zip --conditions conditions.csv --plot p07.png`
     """
-    from physio.datasets.open_recording import read
-    from physio.offline.analysis import AnalysisSettings
-    from physio.offline.analysis import analyze as run
-    from physio.offline.analysis_files import analysis_paths, write_analysis
-    from physio.offline.edits_summary import spans_beside
+    with working(f"analysis of {path.name}: reading and computing"):
+        from physio.datasets.open_recording import read
+        from physio.offline.analysis import AnalysisSettings
+        from physio.offline.analysis import analyze as run
+        from physio.offline.analysis_files import analysis_paths, write_analysis
+        from physio.offline.edits_summary import spans_beside
 
-    folder = output or path.with_name(f"{path.name.partition('.')[0]}_analysis")
-    analysis_paths(folder)
-    if plot is not None:
-        _refuse_present(plot)
-    settings = AnalysisSettings(scr_threshold=threshold)
-    at = path / "recording.xdf"
-    chosen = {"participant": participant, "session": session, "task": task}
-    recording = read(
-        at if at.is_file() else path, board=board, columns=columns, **chosen
-    )
-    recording = corrected(recording, channels)
-    spans = _conditions(conditions, recording, participant, path)
-    marks = _markers(recording, events)
-    entities = entities_of(path, participant, session, task)
-    applied = chosen_edits(path, recording, edits, rater, entities)
-    analysis = run(recording, settings=settings, edits=applied)
-    table = analysis.spans(spans)
-    if applied is not None:
-        table = spans_beside(analysis, run(recording, settings=settings), spans)
-    responses = analysis.events(
-        [t for t, _ in marks], window, [label for _, label in marks]
-    )
+        folder = output or path.with_name(f"{path.name.partition('.')[0]}_analysis")
+        analysis_paths(folder)
+        if plot is not None:
+            _refuse_present(plot)
+        settings = AnalysisSettings(scr_threshold=threshold)
+        at = path / "recording.xdf"
+        chosen = {"participant": participant, "session": session, "task": task}
+        at = at if at.is_file() else path
+        recording = read(at, board=board, columns=columns, **chosen)
+        recording = corrected(recording, channels)
+        spans = _conditions(conditions, recording, participant, path)
+        marks = _markers(recording, events)
+        entities = entities_of(path, participant, session, task)
+        applied = chosen_edits(path, recording, edits, rater, entities)
+        analysis = run(recording, settings=settings, edits=applied)
+        table = analysis.spans(spans)
+        if applied is not None:
+            table = spans_beside(analysis, run(recording, settings=settings), spans)
+        responses = analysis.events(
+            [t for t, _ in marks], window, [label for _, label in marks]
+        )
     about = {"file": path.name, "window": list(window)}
     files = write_analysis(analysis, table, responses, folder, about)
     _summarize(analysis, table, responses)

@@ -18,6 +18,7 @@ from physio.cli.output import (
     Trust,
     config_path,
     say,
+    working,
     write_json,
 )
 
@@ -87,16 +88,14 @@ def check(
             file = with_channels(session_config.read(source, tuple(trust)), channels)
             rows = _watch(conditions, file, seconds)
         else:
-            recording = read(
-                source / "recording.xdf" if _is_session(source) else source,
-                board=board,
-                columns=columns,
-                session=session,
-                participant=participant,
-                task=task,
-            )
-            recording = corrected(recording, channels)
-            rows, notes = _recorded(conditions, recording, source.name, tuple(trust))
+            with working(f"check of {source.name}: reading and computing"):
+                at = source / "recording.xdf" if _is_session(source) else source
+                part = {"session": session, "participant": participant, "task": task}
+                recording = read(at, board=board, columns=columns, **part)
+                recording = corrected(recording, channels)
+                rows, notes = _recorded(
+                    conditions, recording, source.name, tuple(trust)
+                )
         figures = conditions.figures()
     say("")
     for line in _table(figures, key):

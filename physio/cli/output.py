@@ -66,6 +66,9 @@ Task = Annotated[
 ]
 
 _stdout: ContextVar[TextIO | None] = ContextVar("stdout", default=None)
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+_working: ContextVar[bool] = ContextVar("working", default=False)
+_CLEAR: Final = "\r\x1b[K"
 
 
 def routed(command: Callable[..., None]) -> Callable[..., None]:
@@ -96,7 +99,34 @@ def routed(command: Callable[..., None]) -> Callable[..., None]:
 
 def say(text: str, *, err: bool = False) -> None:
     """Print text for the operator, with terminal control characters escaped."""
+    if _working.get():
+        sys.stderr.write(_CLEAR)
+        sys.stderr.flush()
     typer.echo(printable(text), err=err)
+
+
+@contextmanager
+def working(text: str) -> Iterator[Callable[[str], None]]:
+    """Show what a command is doing in one line of a terminal, at once.
+
+    Yields a function that changes the line, which is gone at the end. Where standard
+    error is no terminal, and with ``--quiet``, nothing is shown.
+    """
+    if _quiet.get() or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+
+    def show(line: str) -> None:
+        sys.stderr.write(_CLEAR + printable(line))
+        sys.stderr.flush()
+
+    show(text)
+    token = _working.set(True)
+    try:
+        yield show
+    finally:
+        _working.reset(token)
+        show("")
 
 
 def write_json(path: Path | None, results: Any) -> None:
@@ -134,6 +164,8 @@ def _redirected(*, quiet: bool, to_stdout: bool) -> Iterator[None]:
             token = _stdout.set(sys.stdout)
             stack.callback(_stdout.reset, token)
         if quiet:
+            quiet_token = _quiet.set(True)
+            stack.callback(_quiet.reset, quiet_token)
             sink = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123
             stack.enter_context(redirect_stdout(sink))
         elif to_stdout:

@@ -17,6 +17,7 @@ from physio.cli.output import (
     Subject,
     Task,
     say,
+    working,
 )
 from physio.core.counted_nouns import counted
 from physio.core.input_file import refuse_endless
@@ -113,8 +114,9 @@ def report(
         "conditions": conditions, "zone": zone, "edits": edits, "rater": rater,
     }  # fmt: skip
     engine = backend or (f"loky:{workers}" if workers > 1 else "serial")
-    page, into = _written(path, out, protocol, engine, options)
-    write_private(into, str(page))
+    with working(f"report of {path.name}: reading and computing"):
+        page, into = _written(path, out, protocol, engine, options)
+        write_private(into, str(page))
     say(f"report: {into}")
     for file in page.save_figures(figures) if figures else ():
         say(f"  {file}")

@@ -82,6 +82,8 @@ class RunOptions:
         that the view keeps in sight.
     server
         Server of the dashboard, if it was started before the session.
+    on_progress
+        Function called with the time up to which the session is computed (s).
     """
 
     demo_weights: bool = False
@@ -94,6 +96,7 @@ class RunOptions:
     notes: Sequence[str] = ()
     pages: Callable[[Dashboard], str] | None = None
     server: ServerProcess | None = None
+    on_progress: Callable[[float], None] | None = None
 
 
 @dataclass
@@ -185,9 +188,10 @@ class _Run:
             observers.add("the count of estimates", summary.count)
             observers.add("the agreement with ratings", summary.compare)
             observers.add("the baseline", summary.baseline(self.resolved).take)
+            if options.on_progress is not None:
+                observers.add("the progress", _Progress(options.on_progress).take)
             if view is not None:
                 observers.add("the view", view.take)
-            if view is not None:
                 for line in lines:
                     view.tell(line)
             for item in session:
@@ -309,6 +313,20 @@ class _Run:
                     *row["faults"],
                     f"{n} of {row['samples']} samples are not in the recording",
                 ]
+
+
+class _Progress:
+    """Calls a function with the time of the newest block, four times a second."""
+
+    def __init__(self, report: Callable[[float], None]) -> None:
+        self.report, self.due = report, 0.0
+
+    def take(self, item: Item) -> None:
+        """Take note of an item."""
+        now = time.perf_counter()
+        if now >= self.due and isinstance(item, Block) and len(item):
+            self.due = now + 0.25
+            self.report(item.complete_until)
 
 
 class _Observers:

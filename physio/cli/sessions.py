@@ -1,12 +1,13 @@
 """Commands that run a session or act on one."""
 
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -26,6 +27,7 @@ from physio.cli.output import (
     Trust,
     config_path,
     say,
+    working,
     write_json,
 )
 from physio.cli.propose_session import DeviceNames
@@ -288,27 +290,26 @@ def replay(
 
     Example: `physio replay S10_E4_Data.zip --fast --out s10`
     """
-    from devices.replay import Replay
-    from physio.cli.run_session import RunOptions, run_session
-    from physio.cli.summary import reader_notes
-    from physio.core.protocols import FastClock, WallClock
-    from physio.datasets.open_recording import read
+    with working(f"replay of {path.name}: reading"):
+        from devices.replay import Replay
+        from physio.cli.run_session import RunOptions, run_session
+        from physio.cli.summary import reader_notes
+        from physio.core.protocols import FastClock, WallClock
+        from physio.datasets.open_recording import read
 
-    recording = read(
-        path,
-        board=board,
-        columns=columns,
-        session=session,
-        participant=participant,
-        task=task,
-    )
-    file = with_channels(_replay_file(recording, path, config, tuple(trust)), channels)
-    recording = file.channels.correct(recording)
+        part = {"session": session, "participant": participant, "task": task}
+        recording = read(path, board=board, columns=columns, **part)
+        file = _replay_file(recording, path, config, tuple(trust))
+        file = with_channels(file, channels)
+        recording = file.channels.correct(recording)
     clock = FastClock(recording.begin) if fast else WallClock(speed)
     about = {k: v for k, v in recording.metadata.items() if k in REPLAYED_METADATA}
     date = recording.date  # of the recording, not of today
     began = "" if date is None else date.isoformat(timespec="milliseconds")
-    with _folder(out, recording.metadata.get("participant", "")) as folder:
+    with (
+        _folder(out, recording.metadata.get("participant", "")) as folder,
+        _progress(path.name, recording) if fast else nullcontext() as on_progress,
+    ):
         options = RunOptions(
             demo_weights=demo_weights,
             poll=1.0 if fast else 0.02,
@@ -317,9 +318,24 @@ def replay(
             calibrations=calibration,
             baseline=chosen_times(baseline, recording),
             notes=reader_notes(recording),
+            on_progress=on_progress,
         )
         outcome = run_session(file, [Replay(recording, clock)], clock, folder, options)
     _finish(outcome, json_path)
+
+
+@contextmanager
+def _progress(name: str, recording: "Recording") -> Iterator[Callable[[float], None]]:
+    """Show how much of a recording is computed, and the time that is left."""
+    began, whole = monotonic(), max(recording.end - recording.begin, 1e-9)
+    with working(f"replay of {name}: preparing") as show:
+
+        def report(until: float) -> None:
+            share = min(max((until - recording.begin) / whole, 0.0), 1.0)
+            rest = (monotonic() - began) * (1 - share) / max(share, 1e-3)
+            show(f"replay of {name}: {share:.0%} computed, about {rest:.0f} s left")
+
+        yield report
 
 
 def mark(

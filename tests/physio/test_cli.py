@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -402,3 +403,23 @@ def test_a_trusted_module_is_found_in_the_current_folder(tmp_path: Path) -> None
     done = physio("extract", "my_dta:Folder", ".", "out", "--trust", "my_dta",
                   **safe)  # fmt: skip
     refused(done, f"DATASET: no module 'my_dta' is installed or in {tmp_path}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_replay_shows_its_progress_in_a_terminal(demo: Path, tmp_path: Path) -> None:
+    import pty
+
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "physio", "replay", str(demo / "recording.xdf")]
+    with subprocess.Popen(
+        [*command, "--fast", "--out", str(tmp_path / "out")],
+        stdout=subprocess.DEVNULL, stderr=end,
+    ) as process:  # fmt: skip
+        os.close(end)
+        text = b""
+        with suppress(OSError):  # at the end of the process
+            while part := os.read(terminal, 4096):
+                text += part
+    os.close(terminal)
+    assert process.returncode == 0
+    assert text.index(b": reading") < text.index(b"% computed, about ")

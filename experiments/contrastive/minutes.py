@@ -199,7 +199,7 @@ def raw_minutes(tracks: Mapping[str, Track], starts: Array) -> dict[str, Array]:
                 continue
             out[sensor][k] = _resampled(x, pace, sensor)
     skin = out["skin"]
-    for k in np.flatnonzero(np.isfinite(skin[:, 0, 0])):
+    for k in np.flatnonzero(np.isfinite(skin[:, 0, 0])).tolist():
         parts = decompose(np.maximum(skin[k, 0], 0), RATES["skin"], tolerance=1e-4)
         skin[k] = skin[k, 0], parts.phasic, parts.tonic
     return out
@@ -240,7 +240,9 @@ def relative(raw: Mapping[str, Array], whose: Texts, first: Any) -> dict[str, Ar
     first
         Mask of the minutes to which the others are relative, shape (n,).
     """
-    out = {s: np.full(x.shape, np.nan, np.float32) for s, x in raw.items()}
+    out: dict[str, Any] = {
+        s: np.full(x.shape, np.nan, np.float32) for s, x in raw.items()
+    }
     for name in dict.fromkeys(whose.tolist()):
         rows = whose == name
         for sensor, x in raw.items():

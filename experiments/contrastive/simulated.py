@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def _signals(x: dict[str, Array]) -> dict[str, Array]:
     }
 
 
-def _changes(x: dict[str, Array], rest: Array) -> Array:
+def _changes(x: dict[str, Array], rest: Any) -> Array:
     """Return the rival's features less their mean at rest, 0 if unknown."""
     columns = []
     for name in FEATURES:

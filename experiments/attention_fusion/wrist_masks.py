@@ -18,8 +18,8 @@ from experiments.attention_fusion.sensor_attention import (
     predicted,
 )
 from experiments.literature.wrist_rows import held_out
-from experiments.simulated.missing_sensors import RATES
 from experiments.shared import rank_auc
+from experiments.simulated.missing_sensors import RATES
 from physio.core.block import Array
 from physio.evaluation.folds import Fold
 from physio.evaluation.models.baselines import FoldData, Model

@@ -127,16 +127,16 @@ class ConfounderTable:
     def motion(self, windows: pd.DataFrame) -> Scores:
         """Return scores of Non-EEG, one participant left out, exertion as calm."""
         changed, first = person_changes(windows, dict(self.transforms))
-        first = first.astype(np.bool_)
-        used = ~first
-        used[overlapping(changed, np.flatnonzero(used), np.flatnonzero(first))] = False
+        rest = first.astype(np.bool_)
+        used = ~rest
+        used[overlapping(changed, np.flatnonzero(used), np.flatnonzero(rest))] = False
         stage = windows["label"].to_numpy()
         labels = np.where(np.isin(stage, STRESS), "stress", "calm")
         task = Task(
             changed.assign(label=labels),
             _CLASSES,
             columns=[*self.transforms, NOW, BEFORE],
-            calibration=first,
+            calibration=rest,
             included=used,
             dataset="Non-EEG",
         )
@@ -204,7 +204,7 @@ class ConfounderTable:
 
     def worlds(self, seed: int) -> dict[str, dict[str, dict[str, float]]]:
         """Return the AUC of test people of each world, by model."""
-        out = {}
+        out: dict[str, dict[str, dict[str, float]]] = {}
         for world in WORLDS:
             train = people(self.trained, world, seed, trained=True)
             test = people(self.tested, world, 0, trained=False)

@@ -1,7 +1,7 @@
 """Regressions that use a known confounder, and those that remove its effect."""
 
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -74,7 +74,7 @@ class ConfounderRegression:
         c = _scaled(c, train, centre=True)
         return x, np.column_stack([c, _scaled(c**2, train, centre=True)])
 
-    def fit(self, x: Array, c: Array, y: Array) -> _Fitted:
+    def fit(self, x: Array, c: Array, y: Any) -> _Fitted:
         """Fit to features, (n, f), confounders, (n, k), and classes 0 and 1, (n,)."""
         effect = np.zeros((c.shape[1], x.shape[1]))
         if self.form in ("residual", "counterfactual"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from experiments.confounders.judged_confounders import by_person
@@ -51,7 +52,7 @@ class Moments(NamedTuple):
     mean: dict[str, Array]
     half: dict[str, Array]
     felt: Array
-    novel: Array
+    novel: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class PopulationTable:
         ]
         changed = changed._replace(x=np.where(worn, changed.x, np.nan))
         ratings = RatingModel.of(stored)
+        start = ratings.prior[0], ratings.prior[1]
         model, rest = stored.model(), BaselinePrior.restore(stored.part("rest"))
         z, extra = centred(affect.moments(changed, columns), rest)
         felt = affect.rated(changed)[1]
@@ -126,7 +128,7 @@ class PopulationTable:
             share = ratings.familiar(float(far))
             for way, (m, sd) in (
                 (PLAIN, plain),
-                (LIMITED, shrink_to_prior(*plain, *ratings.prior, share)),
+                (LIMITED, shrink_to_prior(plain[0], plain[1], *start, share)),
             ):
                 mean[way].append(float(on_scale(m)[_AROUSAL]))
                 width = ratings.widths[_AROUSAL, _LEVEL]
@@ -135,7 +137,7 @@ class PopulationTable:
             {k: np.array(v) for k, v in mean.items()},
             {k: np.array(v) for k, v in half.items()},
             felt[:, _AROUSAL],
-            novelty > ratings.novelty_limit,
+            np.asarray(novelty > ratings.novelty_limit),
         )
 
 
@@ -237,8 +239,9 @@ def real_rows(table: pd.DataFrame, transforms: Mapping[str, str]) -> dict[str, A
     }
     rows = [summary("wrist", name, part, 23) for name, part in shares.items()]
     kinds = table.assign(who=who, rest=first_rest(table)).groupby("who")
-    skin = {p: _skin(part) for p, part in kinds}
-    laboratory = dict(zip(who.tolist(), table["dataset"].tolist(), strict=True))
+    skin = {str(p): _skin(part) for p, part in kinds}
+    names = table["dataset"].astype(str).tolist()
+    laboratory: dict[str, str] = dict(zip(who.tolist(), names, strict=True))
     other = "Non-EEG"
     device = {
         p: "other device" if lab == other else "Empatica E4"

@@ -112,7 +112,8 @@ def over_rates(
         )
         if metric in _OF_CONSTANTS:
             values = np.where(np.isfinite(values[0]), np.nan_to_num(values), values)
-        area: Array = np.trapezoid(values, rates, axis=0) / (rates[-1] - rates[0])
+        width = rates[-1] - rates[0]
+        area: Array = np.asarray(np.trapezoid(values, rates, axis=0) / width)
         known = values[:, np.isfinite(area)]
         curves[model] = np.round(known.mean(axis=1), 4).tolist() if known.size else []
         per_participant = dict(zip(people, area.tolist(), strict=True))

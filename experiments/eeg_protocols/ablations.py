@@ -150,7 +150,8 @@ class Ablations:
         Returns
         -------
         part
-            ``rows`` and ``paired``: scores are means over the seeds of a network;
+            ``rows``, means over the seeds of a network; ``paired`` and
+            ``paired_first_seed``: see `differences`;
             ``seeds``, the mean score of each seed; ``about``, its folds and windows.
         scores
             Score by seed, network and participant.
@@ -166,10 +167,7 @@ class Ablations:
             known = stored_scores(FOLDER / "results" / split.stored, split)
             scores[split.seeds[0]] = {**known, **scores[split.seeds[0]]}
         names = list(scores[split.seeds[0]])
-        rows = [
-            statistics.summary(name, METRIC, _mean(scores, name), SEED)
-            for name in names
-        ]
+        rows = _rows(scores)
         seeds = {
             name: [
                 round(sum(s[name].values()) / len(s[name]), 4)
@@ -178,11 +176,8 @@ class Ablations:
             ]
             for name in names
         }
-        first = next(iter(self.networks))
-        paired = []
-        if first in names and len(names) > 1:
-            paired = statistics.paired_differences(rows, first, SEED)
-        return {"rows": rows, "paired": paired, "seeds": seeds, "about": about}, scores
+        part = {"rows": rows, "seeds": seeds, "about": about}
+        return {**part, **differences(scores, next(iter(self.networks)))}, scores
 
     def _scores(
         self, table: pd.DataFrame, split: Split, names: list[str], seed: int
@@ -199,6 +194,34 @@ class Ablations:
         part = run.scores(table, run.splits[""], split.folds)
         by_network = {r["model"]: r["per_participant"] for r in part["rows"]}
         return by_network, part["about"]
+
+
+def differences(scores: Scores, reference: str) -> dict[str, Any]:
+    """Return paired differences between a network and the others.
+
+    ``paired`` compares means over all seeds, of networks that have them all;
+    ``paired_first_seed`` compares all networks with the first seed alone.
+    """
+    seeds = list(scores)
+    names = [n for n in scores[seeds[0]] if all(n in s for s in scores.values())]
+    every = {k: {n: s[n] for n in names} for k, s in scores.items()}
+    first = {seeds[0]: scores[seeds[0]]}
+    if reference not in names:
+        return {"paired": [], "paired_first_seed": []}
+    return {
+        "paired": statistics.paired_differences(_rows(every), reference, SEED),
+        "paired_first_seed": statistics.paired_differences(
+            _rows(first), reference, SEED
+        ),
+    }
+
+
+def _rows(scores: Scores) -> list[dict[str, Any]]:
+    """Return the mean over seeds of each network, as rows of results."""
+    return [
+        statistics.summary(name, METRIC, _mean(scores, name), SEED)
+        for name in next(iter(scores.values()))
+    ]
 
 
 def _mean(scores: Scores, name: str) -> dict[str, float]:

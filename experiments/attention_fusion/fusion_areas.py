@@ -66,13 +66,13 @@ class AttentionFusion:
         real = self._wrists(wrist_table(root, table), primary.seeds)
         felt = self._simulated(primary.seeds)
         rows, paired, spread = [], [], {}
-        for what, by_seed in {**real, "arousal skill": felt}.items():
+        for metric_name, by_seed in {**real, "arousal skill": felt}.items():
             of_part = []
             for mode in (*next(iter(by_seed.values())), "mean of modes"):
                 for name, values in _mean(by_seed, mode).items():
-                    metric = f"area under {what}, {mode}"
+                    metric = f"area under {metric_name}, {mode}"
                     of_part.append(summary(name, metric, values, _SEED))
-                spread[f"{what}, {mode}"] = _spread(by_seed, mode)
+                spread[f"{metric_name}, {mode}"] = _spread(by_seed, mode)
             paired += paired_differences(of_part, CANDIDATE, _SEED)
             rows += [_short(row) for row in of_part]
         figures = Figures(

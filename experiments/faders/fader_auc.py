@@ -77,15 +77,15 @@ class Faders:
         }
         felt = self._by_seed(self.simulated(), primary.seeds)
         summaries, paired, spread = [], [], {}
-        for what, by_seed in {**real, "AUC of high arousal": felt}.items():
-            of_part = [summary(k, what, v, _SEED) for k, v in _mean(by_seed).items()]
+        for metric_name, by_seed in {**real, "AUC of high arousal": felt}.items():
+            of_part = [summary(k, metric_name, v, _SEED) for k, v in _mean(by_seed).items()]
             for n in (*self.counts, ALL):
                 names = {named(k, n) for k in ("faders", "supervised", "self-training")}
                 names |= {named("no faders", n), "no labels"}
                 some = [r for r in of_part if r["model"] in names]
                 paired += paired_differences(some, named("faders", n), _SEED)
             summaries += [_short(row) for row in of_part]
-            spread[what] = {
+            spread[metric_name] = {
                 name: [round(_average(v[name]), 4) for v in by_seed.values()]
                 for name in next(iter(by_seed.values()))
             }

@@ -182,7 +182,7 @@ def fit(
                 out = net(x)
             total = (weights * loss(out, rated)).mean() + config.triplet * apart
             descent.zero_grad()
-            total.backward()
+            torch.autograd.backward(total)
             descent.step()
             pace.step()
     return net.eval()

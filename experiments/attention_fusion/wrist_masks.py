@@ -94,7 +94,7 @@ def _groups(
 
 
 def equal_patterns(
-    laboratories: Array, z: Array, y: Array, groups: Sequence[Sequence[int]]
+    laboratories: Any, z: Array, y: Any, groups: Sequence[Sequence[int]]
 ) -> Array:
     """Return weights with which the absence of sensors tells nothing about the class.
 
@@ -186,8 +186,8 @@ class HeldOutLaboratory:
     """
 
     table: pd.DataFrame
-    y: Array
-    truth: Array
+    y: Any
+    truth: Any
 
     @classmethod
     def of(

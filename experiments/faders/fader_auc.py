@@ -78,7 +78,9 @@ class Faders:
         felt = self._by_seed(self.simulated(), primary.seeds)
         summaries, paired, spread = [], [], {}
         for metric_name, by_seed in {**real, "AUC of high arousal": felt}.items():
-            of_part = [summary(k, metric_name, v, _SEED) for k, v in _mean(by_seed).items()]
+            of_part = [
+                summary(k, metric_name, v, _SEED) for k, v in _mean(by_seed).items()
+            ]
             for n in (*self.counts, ALL):
                 names = {named(k, n) for k in ("faders", "supervised", "self-training")}
                 names |= {named("no faders", n), "no labels"}

@@ -72,6 +72,8 @@ class FaderNetwork(nn.Module):
         Sizes.
     """
 
+    mask: Tensor
+
     def __init__(
         self, features: int, tied: Sequence[Sequence[int]], config: FaderConfig
     ) -> None:
@@ -189,7 +191,7 @@ def train(
         weight = torch.tensor(rows.weight[at], dtype=torch.float32)
         loss = net.loss(x, torch.tensor(classes), weight, config)
         descent.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         descent.step()
     return net.eval()
 

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -30,9 +30,9 @@ class People(NamedTuple):
     """Rows of participants: features (n, f), class 0 or 1, names and laboratories."""
 
     z: Array
-    y: Array
-    names: Array
-    laboratories: Array
+    y: Any
+    names: Any
+    laboratories: Any
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class FewLabels:
     taught: People
     tested: People
 
-    def labelled(self, n: int, draw: Sequence[int]) -> Array:
+    def labelled(self, n: int, draw: Sequence[int]) -> Any:
         """Return the mask of the rows of some participants with both classes."""
         t = self.taught
         both = [p for p in np.unique(t.names) if np.ptp(t.y[t.names == p]) > 0]

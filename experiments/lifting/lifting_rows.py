@@ -64,8 +64,10 @@ class LiftingRows(NamedTuple):
         """Return the entropies that the streaming stage gives, shape (n, features)."""
         stage = lifting(taps)
         out = np.full((len(self.table), 0), np.nan)
-        for k, rows in self.table.groupby("number", sort=False).indices.items():
-            y = apply(stage, self.trials[int(k)].block).data
+        numbers = self.table["number"].to_numpy(np.intp)
+        for k in np.unique(numbers):
+            rows = np.flatnonzero(numbers == k)
+            y = apply(stage, self.trials[k].block).data
             if not out.shape[1]:
                 out = np.full((len(self.table), y.shape[1]), np.nan)
             out[rows] = y[self.table["at"].to_numpy()[rows]]
@@ -126,7 +128,7 @@ def _places(trial: LabelledTrial, number: int, at: Any, resting: Any) -> pd.Data
     )
 
 
-def _spectra(x: Array, at: Any) -> Array:
+def _spectra(x: Array, at: Any) -> npt.NDArray[np.float32]:
     """Return the power of windows that end with outputs, in bands of 0.5 Hz."""
     width = round(WINDOW * RATE)
     hann = np.hanning(width)[:, None]

@@ -107,7 +107,7 @@ def over_rates(
     ]
     curves, areas = {}, []
     for model, people in by_rate[0].items():
-        values = np.array(
+        values: Array = np.array(
             [[at[model][p] for p in people] for at in by_rate], np.float64
         )
         if metric in _OF_CONSTANTS:

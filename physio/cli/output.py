@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -117,7 +118,8 @@ def working(text: str) -> Iterator[Callable[[str], None]]:
         return
 
     def show(line: str) -> None:
-        sys.stderr.write(_CLEAR + printable(line))
+        width = shutil.get_terminal_size().columns - 1  # a longer line would stay
+        sys.stderr.write(_CLEAR + printable(line)[:width])
         sys.stderr.flush()
 
     show(text)

@@ -390,8 +390,8 @@ def _ratings(rows: Sequence[Row]) -> dict[str, str]:
     for column in rows[0] if rows else ():
         words = column.lower().replace("-", "_").replace(".", "_").split("_")
         name = next((r for r in RATED if r in words), None)
-        if name is None or name in columns:
-            continue
+        if name is None or name in columns or words[-1] == "report":
+            continue  # by a parent or an observer: "stress_arousal_parent_report"
         if any(np.isfinite(read_number(row.get(column, ""))) for row in rows):
             columns[name] = column
     return columns

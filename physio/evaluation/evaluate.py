@@ -403,7 +403,10 @@ class _Scorer(NamedTuple):
         self, task: Task, measure: tuple[str, metrics.Measure]
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Return areas and curves: see `physio.evaluation.missing_features`."""
-        names = _features(task)
+        first = _features(task)
+        known = (*first, self.options.population)
+        others = [c for c in feature_table.features(task.table) if c not in known]
+        names = [*first, *others]
 
         def rescored(missing: missing_features.Mask) -> list[dict[str, Any]]:
             def hide(given: FoldData) -> FoldData:
@@ -411,7 +414,7 @@ class _Scorer(NamedTuple):
 
             return self.scores((measure,), hide)[0]
 
-        shape = len(task.table), len(names)
+        shape = len(task.table), len(first), len(others)
         options = self.options
         return missing_features.over_rates(
             shape, options.missing_rates, measure[0], options.seed, rescored
@@ -672,6 +675,7 @@ def together(evaluations: Mapping[str, Evaluation], config: Any = None) -> Evalu
         rows=tuple(rows),
         paired=tuple(paired),
         outputs=outputs,
+        details={},
         config=config,
         seconds=sum(e.seconds for e in evaluations.values()),
     )
@@ -739,5 +743,6 @@ def side_by_side(
         paired=tuple(paired),
         outputs=outputs,
         tested=common,
+        details={},
         seconds=sum(e.seconds for e in evaluations.values()),
     )

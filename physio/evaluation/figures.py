@@ -41,6 +41,12 @@ class Figures:
     seconds: float = 0.0
 
     @property
+    def participants(self) -> list[str]:
+        """Codes of the participants who have a figure."""
+        people = (r.get("per_participant", {}) for r in self.rows)
+        return list(dict.fromkeys(str(p) for row in people for p in row))
+
+    @property
     def leaks(self) -> bool:
         """False: such an experiment states its own controls in its notes."""
         return False
@@ -50,6 +56,7 @@ class Figures:
         return {
             "dataset": self.dataset,
             "protocol": self.protocol,
+            "participants": self.participants,
             "rows": list(self.rows),
             "paired": list(self.paired),
             "notes": list(self.notes),

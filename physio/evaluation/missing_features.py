@@ -13,6 +13,9 @@ from physio.evaluation.models.baselines import FoldData
 RATES: Final = tuple(round(0.1 * k, 1) for k in range(11))
 """Missing rates of Zhong et al. (2025, arXiv 2506.10452)."""
 
+AREA: Final = statistics.AREA
+"""End of the name of an area."""
+
 CURVES: Final = "missing rates"
 """Key of the curves in the details of results."""
 
@@ -44,7 +47,7 @@ def checked(rates: Sequence[float]) -> tuple[float, ...]:
 
 def area_name(metric: str) -> str:
     """Return the name of the area under a metric."""
-    return f"{metric}, mean over missing rates"
+    return f"{metric}{AREA}"
 
 
 def hidden(given: FoldData, names: Sequence[str], missing: Mask) -> FoldData:
@@ -53,21 +56,24 @@ def hidden(given: FoldData, names: Sequence[str], missing: Mask) -> FoldData:
     Parameters
     ----------
     given
-        Data of the fold; ``x`` are the features.
+        Data of the fold; ``x`` are the first of the features.
     names
-        Columns of the features.
+        Columns of the features, those of ``x`` first.
     missing
-        Mask of the values, shape (n, f); training rows stay as they are.
+        Mask of the values, shape (n, f); training and calibration rows stay as they
+        are, other rows of tested participants do not.
     """
-    cut = np.zeros_like(missing)
-    cut[given.fold.test] = missing[given.fold.test]
-    x = np.where(cut, np.nan, given.x)
-    rows = given.rows.with_columns(names, x)
+    cut = missing.copy()
+    cut[given.fold.train] = False
+    cut[given.fold.calibration] = False
+    values = np.where(cut, np.nan, given.table[list(names)].to_numpy(np.float64))
+    rows = given.rows.with_columns(names, values)
+    x = values[:, : np.shape(given.x)[1]]
     return given._replace(x=x, table=rows.table, row_index=rows)
 
 
 def over_rates(
-    shape: tuple[int, int],
+    shape: tuple[int, int, int],
     rates: Sequence[float],
     metric: str,
     seed: int,
@@ -83,7 +89,8 @@ def over_rates(
     Parameters
     ----------
     shape
-        Number of rows and of features.
+        Number of rows, of features, and of further features of the table, which a
+        model may select.
     rates, metric, seed
         Missing rates; name of the metric; seed of what is missing.
     rescored
@@ -93,10 +100,14 @@ def over_rates(
     -------
     list of dict, dict
         Rows of results as `physio.evaluation.statistics.summary` returns them, and
-        ``metric``, ``rates`` and ``models``: the mean score of each at each rate.
+        ``metric``, ``rates`` and ``models``: at each rate the mean score of the
+        participants who have one, None if none has. The area is of those who have one
+        at every rate.
     """
     rates = checked(rates)
-    draw = np.random.default_rng((seed, _PURPOSE)).random(shape)
+    rng = np.random.default_rng((seed, _PURPOSE))
+    n, first, others = shape
+    draw = np.hstack([rng.random((n, first)), rng.random((n, others))])
     by_rate: list[dict[str, Mapping[str, float]]] = [
         {
             r["model"]: r["per_participant"]
@@ -114,8 +125,12 @@ def over_rates(
             values = np.where(np.isfinite(values[0]), np.nan_to_num(values), values)
         width = rates[-1] - rates[0]
         area: Array = np.asarray(np.trapezoid(values, rates, axis=0) / width)
-        known = values[:, np.isfinite(area)]
-        curves[model] = np.round(known.mean(axis=1), 4).tolist() if known.size else []
+        curves[model] = [
+            round(float(np.mean(at[np.isfinite(at)])), 4)
+            if np.isfinite(at).any()
+            else None
+            for at in values
+        ]
         per_participant = dict(zip(people, area.tolist(), strict=True))
         areas.append(
             statistics.summary(model, area_name(metric), per_participant, seed)

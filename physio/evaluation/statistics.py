@@ -12,6 +12,9 @@ from physio.core.block import Array
 from physio.evaluation.metrics import LESS_IS_BETTER
 
 _DRAWS: Final = 4000
+AREA: Final = ", mean over missing rates"
+"""End of the name of an area: see `physio.evaluation.missing_features`."""
+
 _EXACT: Final = 12  # largest number of participants with all signs: 4096
 
 
@@ -134,7 +137,11 @@ def paired_differences(
                     "low": low,
                     "high": high,
                     "better": int(
-                        (off < 0 if metric in LESS_IS_BETTER else off > 0).sum()
+                        (
+                            off < 0
+                            if metric.removesuffix(AREA) in LESS_IS_BETTER
+                            else off > 0
+                        ).sum()
                     ),
                     "participants": len(off),
                     "p": sign_flip_test(off, seed),

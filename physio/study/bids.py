@@ -54,13 +54,19 @@ def answers(
     """Return a participant's answers by instrument and measure, for ``phenotype/``.
 
     The scores of each questionnaire by condition, ``stress_positive``, and the mean of
-    the ratings given during the session.
+    the ratings given during the session. Scores by another rater are named so:
+    ``stress_positive_parent_report``.
     """
     instruments: dict[str, dict[str, float]] = {}
     for condition, scores in questionnaire_scores(recording, known).items():
         for measure, outcome in scores.items():
             name, _, scale = measure.partition(".")
-            column = re.sub(r"\W+", "_", f"{condition}_{scale}").strip("_")
+            named = f"{condition}_{scale}"
+            if (
+                outcome.report != "self-report"
+            ):  # no reader may take it for the person's
+                named += f"_{outcome.report}"
+            column = re.sub(r"\W+", "_", named).strip("_")
             instruments.setdefault(name, {})[column] = outcome.value
     for name, events in recording.events.items():
         if base_name(name) != RATINGS or not len(events):

@@ -16,6 +16,8 @@ ResponseKind = Literal["likert", "visual analogue", "sam"]
 """Kinds of response scales: buttons, a line, or figures with buttons below."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_RATER: Final = re.compile(r"(?=.{1,20}$)[a-z]+( [a-z]+)*")
+_OTHER_TABLES: Final = ("participants", "ratings")  # of an export to BIDS
 SELF: Final = "self"
 """Rater of a questionnaire that participants answer about themselves."""
 
@@ -238,6 +240,11 @@ def _user_questionnaire(path: Path) -> Questionnaire:
     config.allow(head, _HEAD, f"{at}: questionnaire", "a questionnaire")
     if not (isinstance(items, dict) and items and _texts(items.values())):
         raise ValueError(f"{path} needs a table [items] of texts")
+    if path.stem in _OTHER_TABLES:
+        raise ValueError(
+            f"{path}: the name {path.stem!r} is that of another table of BIDS: rename "
+            "the file"
+        )
     if bad := [n for n in (path.stem, *items) if not _NAME.fullmatch(n)]:
         raise ValueError(
             f"{path}: the name {bad[0]!r} must be of letters, digits, '-' and '_'"
@@ -291,10 +298,12 @@ def _with_responses(
     if not (isinstance(title, str) and title.strip()):
         raise ValueError(f"{path}: title = {title!r} must be a text")
     rater = head.get("rater", SELF)
-    if not (isinstance(rater, str) and re.fullmatch(r"[a-z][a-z ]{0,19}", rater)):
+    if not (isinstance(rater, str) and _RATER.fullmatch(rater)) or (
+        rater != SELF and {SELF, "report"} & set(rater.split())
+    ):
         raise ValueError(
-            f"{path}: rater = {rater!r} must be {SELF!r} or a word in small "
-            "letters, as 'parent' or 'observer'"
+            f"{path}: rater = {rater!r} must be {SELF!r} or words in small letters, as "
+            "'parent' or 'observer', without 'self' and 'report'"
         )
     return Questionnaire(
         path.stem,

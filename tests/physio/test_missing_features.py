@@ -88,3 +88,41 @@ def test_rates_and_inputs_that_make_no_sense_are_refused() -> None:
         evaluate(windows, LeaveSubjectsOut(2), models, OPTIONS)
     with pytest.raises(ValueError, match=r"missing_rates = \[0\.5, 0\.1\]"):
         FeatureBenchmark(models, "loso", classes=STRESS, missing_rates=(0.5, 0.1))
+
+
+def test_a_model_that_abstains_has_a_curve_until_it_does(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    def abstaining(given: FoldData) -> Array:
+        at = given.fold.test
+        p = 1 / (1 + np.exp(-given.x[at, 1]))
+        return np.stack([1 - p, p], axis=1)  # NaN without its feature
+
+    task = Task(table(4, hop=80), STRESS, columns=FEATURES)
+    found = evaluate(task, LeaveSubjectsOut(2), {"abstaining": abstaining}, OPTIONS)
+    whole, half, none = found.details[CURVES]["models"]["abstaining"]
+    assert whole == pytest.approx(found.figure("abstaining", "AUC")["mean"], abs=1e-3)
+    assert half is not None
+    assert none is None
+    results.save(found, tmp_path)
+
+
+def test_features_that_only_a_model_selects_are_hidden_too() -> None:
+    task = Task(table(4, hop=80), STRESS, columns=FEATURES[1:])
+    model = SklearnModel(LogisticRegression(), features=("eda",))
+    found = evaluate(task, LeaveSubjectsOut(2), {"eda": model}, OPTIONS)
+    whole, _, none = found.details[CURVES]["models"]["eda"]
+    assert whole > 0.6
+    assert none == 0.5
+
+
+def test_a_smaller_error_is_better_over_rates_too() -> None:
+    rows = table(4, hop=80)
+    y = rows["eda.scr_rate"].to_numpy() + 1.0
+    task = Task(rows, y=y, columns=FEATURES)
+
+    def constant(value: float):  # type: ignore[no-untyped-def]
+        return lambda given: np.full(len(given.fold.test), value)
+
+    models = {"good": constant(float(y.mean())), "bad": constant(1e3)}
+    options = EvaluationOptions(("RMSE",), reference="good", missing_rates=(0.0, 1.0))
+    found = evaluate(task, LeaveSubjectsOut(2), models, options)
+    assert {row["better"] for row in found.paired} == {4}

@@ -17,6 +17,7 @@ from physio.core.events import Events, event_stream
 from physio.core.recording import MARKERS, Recording
 from physio.datasets.base import ConditionSpan
 from physio.quality.channel_monitor import FIT
+from physio.study.bids import answers
 from physio.study.contrasts import RecordedSession, study_table
 from physio.study.design import Condition, Design
 from physio.study.example_stimuli import browser_example, write_sound, write_stimuli
@@ -285,7 +286,9 @@ QUESTIONS = {
     'labels = ["a", "b"]': "labels must be 7 texts, one for each response from 1 to 7",
     'kind = "sam"\nhigh = 5': "figures are rated from 1 to 9, not 1 to 5",
     "size = 3": "has no setting 'size'",
-    'rater = "Mum #1"': "rater = 'Mum #1' must be 'self' or a word in small letters",
+    'rater = "Mum #1"': "rater = 'Mum #1' must be 'self' or words in small letters",
+    'rater = "self "': "rater = 'self ' must be 'self' or words in small letters",
+    'rater = "parent report"': "without 'self' and 'report'",
 }
 
 
@@ -342,6 +345,9 @@ def test_what_a_parent_rates_is_never_called_a_self_report(tmp_path: Path) -> No
     meaning = codebook(table, known).set_index("measure")["definition"]
     assert "parent report, not of the participant" in meaning["mood-parent.x"]
     assert "report" not in meaning["mood.x"]
+    exported = answers(recording, known)
+    assert exported["mood"] == {"a_x": 2.0}
+    assert exported["mood-parent"] == {"a_x_parent_report": 6.0}
 
 
 def test_a_deletion_does_not_search_the_stimuli(example: Path) -> None:

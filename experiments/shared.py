@@ -5,6 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import rankdata
+
+from physio.core.block import Array
 from physio.core.filename import to_filename
 from physio.datasets.wesad import Wesad
 from physio.evaluation.results import dumped
@@ -63,3 +66,15 @@ def stored_part(
     run.mkdir(parents=True, exist_ok=True)
     path.write_text(dumped({**mark, "part": part}), "utf-8")
     return part
+
+
+def rank_auc(truth: Array, p: Array) -> float:
+    """Return the area under the ROC curve; NaN where all rows are of one class.
+
+    As `physio.evaluation.metrics.auc` of two classes, for thousands of curves.
+    """
+    high = truth > 0
+    n, m = int(high.sum()), int((~high).sum())
+    if not n * m:
+        return float("nan")
+    return float((rankdata(p)[high].sum() - n * (n + 1) / 2) / (n * m))

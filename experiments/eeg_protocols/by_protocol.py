@@ -26,13 +26,14 @@ from physio import config
 from physio.datasets.feature_table import LABEL
 from physio.evaluation import statistics
 from physio.evaluation.evaluate import Evaluation, EvaluationOptions, Task, evaluate
+from physio.evaluation.folds import Folds
 from physio.evaluation.models.baselines import (
     MajorityClass,
     Model,
     PermutedLabels,
     SklearnModel,
 )
-from physio.evaluation.splits import Protocol, protocol
+from physio.evaluation.splits import Protocol, divide, protocol
 from physio.training.eeg_tokens import FRONT
 from physio.training.rbtransformer import RBTransformerClassifier
 
@@ -96,7 +97,8 @@ class ProtocolTable:
         """
         used = dict.fromkeys(d for s in self.splits.values() for d in s["data"])
         windows = published_windows(root, tuple(used))
-        windows = windows[self._retained(windows["dataset"])]
+        rows = retained(windows["dataset"], self.drop_fraction, self.seed)
+        windows = windows[rows]
         parts = {}
         for name, split in self.splits.items():
             table = windows[windows["dataset"].isin(split["data"])]
@@ -111,17 +113,20 @@ class ProtocolTable:
             "table": table_text(parts),
         }
 
-    def _retained(self, laboratories: Any) -> Any:
-        """Return the mask of the windows that are not dropped, whatever the others."""
-        mask = np.zeros(len(laboratories), np.bool_)
-        for name in laboratories.unique():
-            rows = np.flatnonzero(laboratories == name)
-            drawn = np.random.default_rng(self.seed).random(len(rows))
-            mask[rows] = drawn >= self.drop_fraction
-        return mask
+    def scores(
+        self, table: pd.DataFrame, split: Mapping[str, Any], folds: int = 0
+    ) -> dict[str, Any]:
+        """Return rows of results, paired differences and properties of a split.
 
-    def scores(self, table: pd.DataFrame, split: Mapping[str, Any]) -> dict[str, Any]:
-        """Return rows of results, paired differences and properties of a split."""
+        Parameters
+        ----------
+        table
+            Windows of its laboratories.
+        split
+            Settings of the split.
+        folds
+            Number of folds that are used, from the first; 0 for all.
+        """
         begin = time.process_time()
         by = protocol(split["protocol"], **split.get("settings", {}))
         names = [c for c in table.columns if c.startswith(f"{FRONT}.")]
@@ -129,7 +134,10 @@ class ProtocolTable:
         models = self._models(tuple(names))
         if by.promise == "data sets":  # their clocks begin at different times
             models.pop(CLOCK, None)
-        evaluation = self._evaluated(task, by, models)
+        first = divide(table, by) if folds else None
+        if first is not None:
+            first = replace(first, folds=first.folds[:folds])
+        evaluation = self._evaluated(task, first or by, models)
         rows = list(evaluation.rows)
         reference = next(iter(self.networks))
         paired = statistics.paired_differences(rows, reference, self.seed)
@@ -162,7 +170,7 @@ class ProtocolTable:
         }
 
     def _evaluated(
-        self, task: Task, by: Protocol, models: Mapping[str, Model]
+        self, task: Task, by: Protocol | Folds, models: Mapping[str, Model]
     ) -> Evaluation:
         options = EvaluationOptions(
             metric_names=self.metrics, time_only=False, seed=self.seed
@@ -205,6 +213,16 @@ class ProtocolTable:
             right[fold.test] = model.predict(x[fold.test]) == who[fold.test]
         shares = {str(p): float(np.nanmean(right[who == p])) for p in np.unique(who)}
         return statistics.summary(IDENTIFIED, "accuracy", shares, self.seed)
+
+
+def retained(laboratories: pd.Series, drop_fraction: float, seed: int) -> Any:
+    """Return the mask of the windows that are not dropped, whatever the others."""
+    mask = np.zeros(len(laboratories), np.bool_)
+    for name in laboratories.unique():
+        rows = np.flatnonzero(laboratories == name)
+        drawn = np.random.default_rng(seed).random(len(rows))
+        mask[rows] = drawn >= drop_fraction
+    return mask
 
 
 def swapped_labels(table: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -177,6 +177,7 @@ def with_judgements(
     *,
     real: Scores | None = None,
     simulated: Scores | None = None,
+    conditions: Mapping[str, bool] | None = None,
 ) -> R:
     """Return a result with the judgement of an idea, and a sentence for each role.
 
@@ -188,6 +189,8 @@ def with_judgements(
         Folder of the idea, with `FILE`.
     real, simulated
         Scores of each role of `FILE`.
+    conditions
+        Further conditions of `FILE`, and whether each is met.
 
     Raises
     ------
@@ -212,6 +215,11 @@ def with_judgements(
             )
         parts[role] = judged(comparison, scores)
         notes.append(sentence(parts[role]))
+    parts["conditions"] = dict(conditions or {})
+    notes += [
+        f"Condition {'met' if met else 'not met'}: {text}."
+        for text, met in parts["conditions"].items()
+    ]
     details = {**result.details, JUDGEMENT: parts}
     return replace(result, details=details, notes=(*result.notes, *notes))
 

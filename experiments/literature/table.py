@@ -51,7 +51,7 @@ def verdicts(
     Ideas are ordered by p; the k-th of m has the interval of the level
     1 - 0.05 / (m - k + 1), and is passed if all before it are and its interval, plus
     the margin, lies above 0. An idea is adopted if it passes on real participants and
-    on simulated truth.
+    on simulated truth, and meets its further conditions.
 
     Parameters
     ----------
@@ -65,8 +65,12 @@ def verdicts(
     for role in ROLES:
         for name, row in _corrected(judgement_by_idea, role).items():
             out[name][role] = row
-    for row in out.values():
-        row["adopted"] = all(row.get(role, {}).get("passed", False) for role in ROLES)
+    for name, row in out.items():
+        row["conditions"] = dict(judgement_by_idea[name].get("conditions", {}))
+        met = all(row["conditions"].values())
+        row["adopted"] = met and all(
+            row.get(role, {}).get("passed", False) for role in ROLES
+        )
     return out
 
 
@@ -106,6 +110,8 @@ def page(judgement_by_idea: Mapping[str, Mapping[str, Any]]) -> str:
     for name, row in rows.items():
         cells = [_cell(row, judgement_by_idea[name], role) for role in ROLES]
         verdict = "**adopted**" if row["adopted"] else "not adopted"
+        unmet = [text for text, met in row["conditions"].items() if not met]
+        verdict += f": not met: {'; '.join(unmet)}" if unmet else ""
         link = f"[{row['idea']}](../experiments/{name}/README.md) ({row['source']})"
         lines.append(f"| {link} | {cells[0]} | {cells[1]} | {verdict} |")
     return _INTRODUCTION.read_text("utf-8") + "\n" + "\n".join(lines) + "\n"

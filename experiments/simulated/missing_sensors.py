@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from experiments.simulated.cohort import SimulatedCohort
+from experiments.simulated.cohort import SimulatedCohort, SimulatedParticipant
 from experiments.simulated.device_subsets import DEVICES
 from experiments.weights import error_model
 from experiments.weights.published import TrainPublishedExperts
@@ -64,11 +64,12 @@ class MissingSensors:
         began = time.monotonic()
         a = self.affect
         crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)
-        taught = [self._view(crowd, a.first + i) for i in range(self.participants[0])]
-        tested = [
-            self._view(crowd, a.first_tested + i) for i in range(self.participants[1])
-        ]
-        ways = {**self._gaussians(), **self._networks(taught)}
+        starts = zip((a.first, a.first_tested), self.participants, strict=True)
+        taught, tested = (
+            [self.view(crowd.participant(first + i)) for i in range(n)]
+            for first, n in starts
+        )
+        ways = {**self.gaussians(), **self._networks(taught)}
         rows = []
         curves: dict[str, dict[str, list[float]]] = {}
         for mode in MODES:
@@ -97,17 +98,17 @@ class MissingSensors:
             ),
         }
 
-    def _view(
-        self, crowd: SimulatedCohort, seed: int
+    def view(
+        self, participant: SimulatedParticipant
     ) -> tuple[int, Array, Array, Array]:
         """Return seed, centred features, ratings and true affect at each moment."""
-        participant = crowd.participant(seed)
         samples = self.affect.moments(participant, self.affect.joint)
         rest = BaselinePrior.restore(load("published-all").part("rest"))
         ratings, felt = self.affect.rated(participant)
-        return seed, centred(samples, rest)[0], ratings, felt
+        return participant.seed, centred(samples, rest)[0], ratings, felt
 
-    def _gaussians(self) -> dict[str, Says]:
+    def gaussians(self) -> dict[str, Says]:
+        """Return the joint Gaussian and the fused experts, as stored, by name."""
         joint = load("published-all").model()
         none = np.zeros(len(self.affect.joint))
         experts, at, start = [], [], 0
@@ -171,7 +172,7 @@ class MissingSensors:
                 whole = net(_input(z[at]))
                 loss = ((whole - y[at]) ** 2).mean()
                 if masks:
-                    part = net(_input(self._hide(z[at], rng)))
+                    part = net(_input(self.hide(z[at], rng)))
                     loss = loss + ((part - y[at]) ** 2).mean()
                     if teaches:
                         loss = loss + ((part - whole.detach()) ** 2).mean()
@@ -180,18 +181,16 @@ class MissingSensors:
                 descent.step()
         return net.eval()
 
-    def _hide(self, z: Array, rng: np.random.Generator) -> Array:
+    def hide(self, z: Array, rng: np.random.Generator) -> Array:
         """Return rows with features, sensors or devices hidden, each at its rate."""
         rate = rng.random((len(z), 1))
         lost = rng.random(z.shape) < rate
-        groups = (
-            self._groups("devices") if rng.random() < 0.5 else self._groups("blocks")
-        )
+        groups = self.groups("devices") if rng.random() < 0.5 else self.groups("blocks")
         for group in groups:
             lost[:, group] |= rng.random((len(z), 1)) < rate / 2
         return np.where(lost, np.nan, z)
 
-    def _groups(self, mode: str) -> list[list[int]]:
+    def groups(self, mode: str) -> list[list[int]]:
         """Return groups of features that are missing together."""
         chains = [name.partition(".")[0] for name, _ in self.affect.joint]
         sets = (
@@ -212,7 +211,7 @@ class MissingSensors:
             total = np.zeros(2)
             for seed, z, _, felt in tested:
                 rng = np.random.default_rng((self.seed, seed, int(10 * rate)))
-                rows = self._cut(z, rate, mode, rng)[::2]
+                rows = self.cut(z, rate, mode, rng)[::2]
                 predicted = np.array([_safe(way, r) for r in rows])
                 errors = np.array(squared_errors(predicted, felt[::2], prior))[:, 1]
                 total += errors
@@ -221,11 +220,12 @@ class MissingSensors:
         areas = {k: float(np.trapezoid(v, RATES)) for k, v in per_participant.items()}
         return curve, areas
 
-    def _cut(self, z: Array, rate: float, mode: str, rng: np.random.Generator) -> Array:
+    def cut(self, z: Array, rate: float, mode: str, rng: np.random.Generator) -> Array:
+        """Return a participant's rows with a proportion missing, as a mode says."""
         lost = np.zeros(z.shape, np.bool_)
         if mode == "features":
             lost = rng.random(z.shape) < rate
-        for group in [] if mode == "features" else self._groups(mode):
+        for group in [] if mode == "features" else self.groups(mode):
             if mode == "devices":
                 lost[:, group] = rng.random() < rate
                 continue

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,13 @@ import pandas as pd
 from physio.core.block import Array
 from physio.datasets import feature_table
 from physio.datasets.feature_table import LABEL, RATING
-from physio.evaluation import baseline_correction, metrics, statistics
+from physio.evaluation import (
+    baseline_correction,
+    metrics,
+    missing_features,
+    populations,
+    statistics,
+)
 from physio.evaluation.class_calibration import (
     calibration_slope,
     expected_error,
@@ -32,6 +38,7 @@ from physio.evaluation.splits import Protocol, divide
 
 _LIBRARIES: Final = ("physio-affect", "numpy", "scipy", "scikit-learn", "torch")
 ANSWER_RATE: Final = "answer rate"
+Hide = Callable[[FoldData], FoldData]
 _VARIES: Final = 0.05  # least range of probabilities that are more than frequencies
 
 
@@ -240,6 +247,14 @@ class EvaluationOptions:
     time_only
         True to train the audit's time-only control (see
         `physio.evaluation.leakage.time_confound`).
+    missing_rates
+        Rates of test features that are missing at random: every model is also scored,
+        by the first metric, at each rate (`physio.evaluation.missing_features`). It is
+        trained anew for each. By default none.
+    population
+        Column of the table with the population of each participant, by which results
+        are also given (`physio.evaluation.populations`); no model reads it. By default
+        none.
     seed
         Seed of models and bootstrap.
     """
@@ -249,6 +264,8 @@ class EvaluationOptions:
     test_spacing: float = 0.0
     per_segment: bool = False
     time_only: bool = True
+    missing_rates: Sequence[float] = ()
+    population: str = ""
     seed: int = 23
 
 
@@ -297,25 +314,27 @@ def evaluate(
     relabelled = replace(folds, table=fingerprint(table))
     proved = audit(rows, relabelled, task.names, time_only=control).check()
     x = task.x if task.x is not None else table[task.names].to_numpy(np.float64)
-    known = rows.without(_answers(table))
-    outputs = {
-        name: _outputs(
-            model, name, (x, y, known, classes), folds, options.seed, on_progress
-        )
-        for name, model in models.items()
-    }
+    known = rows.without(_withheld(table, task.names, options.population))
     at = np.sort(np.concatenate([f.test for f in folds.folds]))
     codes = _participants(rows)[at]
-    results, selected_outputs = _rows(
-        {k: o[at] for k, o in outputs.items()},
-        (y[at], codes, rows.segments[at]),
-        [
-            (name, metrics.measure(name, classes=bool(classes)))
-            for name in _metric_names(options.metric_names, classes)
-        ],
-        options.seed,
-        per_segment=options.per_segment,
-    )
+    measures = [
+        (name, metrics.measure(name, classes=bool(classes)))
+        for name in _metric_names(options.metric_names, classes)
+    ]
+
+    scorer = _Scorer(
+        models, (x, y, known, classes), folds, at, (codes, rows.segments[at]), options,
+        on_progress,
+    )  # fmt: skip
+    results, selected_outputs = scorer.scores(measures)
+    details = {}
+    if options.missing_rates:
+        areas, details[missing_features.CURVES] = scorer.over_rates(task, measures[0])
+        results += areas
+    if options.population:
+        details[populations.KEY] = populations.by_population(
+            results, scorer.populations(table), options.seed
+        )
     paired: list[dict[str, Any]] = []
     if options.reference:
         paired = statistics.paired_differences(results, options.reference, options.seed)
@@ -335,7 +354,78 @@ def evaluate(
         classes=classes,
         config=config,
         seconds=time.monotonic() - began,
+        details=details,
     )
+
+
+class _Scorer(NamedTuple):
+    """Training and scores of models on one split.
+
+    ``known``: inputs, targets, rows and classes; ``at``: the tested rows; ``groups``:
+    participant and segment of each.
+    """
+
+    models: Mapping[str, Model]
+    known: tuple[Any, Any, RowIndex, tuple[str, ...]]
+    folds: Folds
+    at: Any
+    groups: tuple[Codes, Codes]
+    options: EvaluationOptions
+    on_progress: Callable[[str, str], None] | None
+
+    def scores(
+        self,
+        measures: Sequence[tuple[str, metrics.Measure]],
+        hide: Hide | None = None,
+    ) -> tuple[list[dict[str, Any]], dict[str, Array]]:
+        """Return the rows of results, and the outputs that they are computed from."""
+        seed = self.options.seed
+        outputs = {
+            name: _outputs(
+                model, name, self.known, self.folds, seed, self.on_progress, hide
+            )[self.at]
+            for name, model in self.models.items()
+        }
+        y = self.known[1][self.at]
+        per_segment = self.options.per_segment
+        return _rows(
+            outputs, (y, *self.groups), measures, seed, per_segment=per_segment
+        )
+
+    def populations(self, table: pd.DataFrame) -> dict[str, str]:
+        """Return the population of each tested participant."""
+        tested = table.iloc[self.at]
+        return populations.population_of(
+            tested, self.options.population, self.groups[0]
+        )
+
+    def over_rates(
+        self, task: Task, measure: tuple[str, metrics.Measure]
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Return areas and curves: see `physio.evaluation.missing_features`."""
+        names = _features(task)
+
+        def rescored(missing: missing_features.Mask) -> list[dict[str, Any]]:
+            def hide(given: FoldData) -> FoldData:
+                return missing_features.hidden(given, names, missing)
+
+            return self.scores((measure,), hide)[0]
+
+        shape = len(task.table), len(names)
+        options = self.options
+        return missing_features.over_rates(
+            shape, options.missing_rates, measure[0], options.seed, rescored
+        )
+
+
+def _features(task: Task) -> list[str]:
+    """Return the features that can be missing at random."""
+    if task.x is not None or not task.names:
+        raise ValueError(
+            "missing_rates hides features of a table, and these models read windows "
+            "or tokens: evaluate a table of features, or leave missing_rates out"
+        )
+    return task.names
 
 
 def _folds(
@@ -418,12 +508,19 @@ def _included(task: Task, y: Any, classes: tuple[str, ...]) -> Any:
     return included
 
 
-def _answers(table: pd.DataFrame) -> list[str]:
-    """Return the columns that are withheld from models."""
+def _withheld(
+    table: pd.DataFrame, names: Sequence[str], population: str = ""
+) -> list[str]:
+    """Return the columns that are withheld from models: answers, and the population."""
+    if population and population in (*names, "dataset", *feature_table.PLACE):
+        raise ValueError(
+            f"population = {population!r} is a feature or identifies rows: name a "
+            "column that no model reads"
+        )
     return [
         str(c)
         for c in table.columns
-        if c in (LABEL, ORDER) or str(c).startswith(RATING)
+        if c in (LABEL, ORDER, population) or str(c).startswith(RATING)
     ]
 
 
@@ -442,6 +539,7 @@ def _outputs(
     folds: Folds,
     seed: int,
     on_progress: Callable[[str, str], None] | None,
+    hide: Hide | None = None,
 ) -> Array:
     """Train a model in each fold; return its outputs of test rows, NaN elsewhere."""
     x, y, rows, classes = known
@@ -456,9 +554,8 @@ def _outputs(
         tested[fold.test] = True
         training_y = np.full(len(y), UNKNOWN[bool(classes)], y.dtype)
         training_y[fold.train] = y[fold.train]
-        predicted = _predict(
-            model, FoldData(x, training_y, rows.table, fold, classes, seed, rows), name
-        )
+        given = FoldData(x, training_y, rows.table, fold, classes, seed, rows)
+        predicted = _predict(model, hide(given) if hide else given, name)
         output[fold.test, : predicted.shape[1]] = predicted
     return output
 

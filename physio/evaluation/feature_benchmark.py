@@ -9,7 +9,7 @@ import pandas as pd
 
 from physio import config
 from physio.datasets import feature_table
-from physio.evaluation import baseline_correction, splits
+from physio.evaluation import baseline_correction, missing_features, splits
 from physio.evaluation.evaluate import Evaluation, EvaluationOptions, Task, evaluate
 from physio.evaluation.folds import Folds
 from physio.evaluation.models.adaptive_lda import ConditionMeanRating, ConditionOracle
@@ -69,6 +69,12 @@ class FeatureBenchmark:
         Names of metrics: see `physio.evaluation.metrics`.
     reference
         Name of the model that all others are compared with.
+    missing_rates
+        Rates of features that are missing at random in the test, as ``[0.0, 0.5,
+        1.0]``: see `physio.evaluation.missing_features`.
+    population
+        Column with the population of each participant, by which results are also
+        given, as ``"skin"``; no model reads it.
     controls
         Whether to add two models without physiology, named ``majority class`` and
         ``time only``.
@@ -94,12 +100,16 @@ class FeatureBenchmark:
     per_segment: bool = False
     metrics: tuple[str, ...] = ()
     reference: str = ""
+    missing_rates: tuple[float, ...] = ()
+    population: str = ""
     controls: bool = True
     seed: int = 23
 
     def __post_init__(self) -> None:
         if bool(self.classes) == bool(self.target):
             raise ValueError("either classes are told or a target, not both")
+        if self.missing_rates:
+            missing_features.checked(self.missing_rates)
         if self.reference and self.reference not in {*self.models, *self.expected}:
             raise ValueError(
                 f"reference {self.reference!r} is none of the models "
@@ -134,6 +144,8 @@ class FeatureBenchmark:
                 reference=self.reference,
                 test_spacing=self.test_spacing,
                 per_segment=self.per_segment,
+                missing_rates=self.missing_rates,
+                population=self.population,
                 seed=self.seed,
             ),
             config=config.describe(self),
@@ -220,7 +232,7 @@ class FeatureBenchmark:
         return transformed
 
     def _columns(self, table: pd.DataFrame) -> list[str]:
-        every = feature_table.features(table)
+        every = [c for c in feature_table.features(table) if c != self.population]
         if not self.features:
             return every
         selected = [

@@ -7,8 +7,10 @@ from typing import Any, Final
 import numpy as np
 
 from physio.core.counted_nouns import counted
+from physio.evaluation import populations
 from physio.evaluation.evaluate import Evaluation
 from physio.evaluation.figures import Figures
+from physio.evaluation.missing_features import CURVES
 
 RESULT: Final = "evaluation.json"
 PAGE: Final = "evaluation.md"
@@ -69,6 +71,10 @@ def to_markdown(evaluation: Evaluation | Figures) -> str:
     ]
     if evaluation.paired:
         parts += [_DIFFERENCES, _paired(evaluation)]
+    if populations.KEY in evaluation.details:
+        parts += ["## By population", _populations(evaluation)]
+    if CURVES in evaluation.details:
+        parts += ["## Features missing at random", _missing(evaluation)]
     if evaluation.reliability:
         parts += ["## Reliability of probabilities", *_reliability(evaluation)]
     parts += ["## Audit", _audit(evaluation)]
@@ -150,6 +156,31 @@ def _reliability(evaluation: Evaluation) -> list[str]:
         "1: as sure as right; below 1: too sure."
     )
     return [text, _table(slopes), _table(bins)]
+
+
+def _populations(evaluation: Evaluation) -> str:
+    """Return the table of each model within each population."""
+    given = evaluation.details[populations.KEY]
+    columns = list(dict.fromkeys(r["metric"] for r in given["rows"]))
+    lines = [["population", "participants", "model", *columns]]
+    for name, size in given["participants"].items():
+        mine = [r for r in given["rows"] if r["population"] == name]
+        for model in dict.fromkeys(r["model"] for r in mine):
+            cells = {r["metric"]: _cell(r) for r in mine if r["model"] == model}
+            lines.append([name, str(size), model, *(cells.get(c, "") for c in columns)])
+    return _table(lines)
+
+
+def _missing(evaluation: Evaluation) -> str:
+    """Return an explanation, and the table of scores by missing rate."""
+    curves = evaluation.details[CURVES]
+    lines = [[curves["metric"], *(f"{100 * r:g} %" for r in curves["rates"])]]
+    lines += [[m, *map(_number, curve)] for m, curve in curves["models"].items()]
+    text = (
+        "Mean over participants at each rate of test values that are missing, each "
+        "value independently; models trained on the rows as they are."
+    )
+    return f"{text}\n\n{_table(lines)}"
 
 
 def _audit(evaluation: Evaluation) -> str:

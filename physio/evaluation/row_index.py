@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from physio.core.block import Array
 from physio.datasets.base import natural_sorted
 from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import Rows
@@ -72,6 +73,11 @@ class RowIndex:
     def without(self, columns: Sequence[str]) -> Self:
         """Return the index without some columns, which must not identify rows."""
         return self._derived(self.table.drop(columns=list(columns)), dict(self._ids))
+
+    def with_columns(self, columns: Sequence[str], values: Array) -> Self:
+        """Return the index with other values of columns that do not identify rows."""
+        changed = dict(zip(columns, np.asarray(values).T, strict=True))
+        return self._derived(self.table.assign(**changed), dict(self._ids))
 
     def _derived(self, table: pd.DataFrame, ids: dict[tuple[str, ...], Codes]) -> Self:
         derived = type(self)(table)

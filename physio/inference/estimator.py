@@ -23,6 +23,7 @@ from physio.core.recording import (
 from physio.core.stage import Stage, State
 from physio.inference.calibration import Calibration, packed
 from physio.inference.condition_odds import condition_channels
+from physio.inference.contributions import MIDDLE
 from physio.inference.error_correlations import known_errors
 from physio.inference.expert import (
     BoundExpert,
@@ -41,9 +42,6 @@ from physio.models.fusion import fuse_rows
 from physio.models.personalization import RatedMoment, personalize
 
 __all__ = ["Estimator", "Expert"]
-
-CONTRIBUTION: Final = ".contribution."
-"""Middle of the columns of contributions: ``arousal.contribution.eda.scr_rate``."""
 
 PARTICIPANT: Final = "participant"
 """Contribution of the participant's own ratings."""
@@ -550,7 +548,7 @@ def _contribution_channels(
     """Return the columns of contributions, ``late`` (s) as the estimate."""
     span, groups = _longest(experts), _groups(experts)
     return [
-        Channel(f"{d}{CONTRIBUTION}{g}", delay=late, memory=span)
+        Channel(f"{d}{MIDDLE}{g}", delay=late, memory=span)
         for d in DIMENSIONS
         for g in groups
     ]

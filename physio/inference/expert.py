@@ -712,7 +712,7 @@ class BoundExpert:
                 before = self.ratings.calibrated(self.model.history(given.before))
                 mean, sd, parts = _blend((mean, sd, parts), before, given.fill)
             familiar = self.ratings.familiar(self.model.novelty(given.z, given.z))
-            mean, sd, parts = self._toward_prior(mean, sd, parts, familiar)
+            mean, sd, parts = self._toward_prior(mean, sd, parts, familiar, given)
             return self._supported(mean, sd, parts)
         familiar = self.ratings.familiar(self._novelty(given))
         if self.model.window is not None:
@@ -729,23 +729,42 @@ class BoundExpert:
         if given.filling.any():
             before = self._without(given)
             mean, sd, parts = _blend((mean, sd, parts), before, given.fill)
-        mean, sd, parts = self._toward_prior(mean, sd, parts, familiar)
+        mean, sd, parts = self._toward_prior(mean, sd, parts, familiar, given)
         return self._supported(mean, sd, parts, odds)
 
     def _toward_prior(
-        self, mean: Array, sd: Array, parts: Array, share: float
+        self,
+        mean: Array,
+        sd: Array,
+        parts: Array,
+        share: float,
+        given: ModelInput | None = None,
     ) -> tuple[Array, Array, Array]:
-        """Return ``share`` of the step from the prior to an estimate."""
+        """Return ``share`` of the step from the prior to an estimate.
+
+        The step back is a contribution of the features that make the moment unlike the
+        training data; without ``given``, of all in proportion.
+        """
         if share == 1:
             return mean, sd, parts
         prior = self.ratings.prior
         start = prior[0], prior[1], np.zeros_like(parts)
-        return _blend((mean, sd, parts), start, share)
+        mean, sd, less = _blend((mean, sd, parts), start, share)
+        source = self._distance_source
+        odd = source.novelty_shares(given.z, given.extra) if given else None
+        if odd is None:
+            return mean, sd, less
+        lost = (parts - less).sum(axis=1)
+        return mean, sd, parts - lost[:, None] * odd
+
+    @property
+    def _distance_source(self) -> Model | FeatureDensity:
+        """Measure of how unlike a moment is: the density, or the model."""
+        return self.model if self.density is None else self.density
 
     def _novelty(self, given: ModelInput) -> float:
         """Return the distance of a moment from the training data."""
-        source = self.model if self.density is None else self.density
-        return source.novelty(given.z, given.extra)
+        return self._distance_source.novelty(given.z, given.extra)
 
     def _odds(self, given: ModelInput, share: float) -> Array:
         """Return the probabilities of the conditions, shrunk to equal ones.

@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
+
+_LEAST: Final = 1e-9  # smallest squared distance
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 """Parameters of a model by name."""
@@ -151,6 +153,14 @@ class Model(ABC):
         """
         return float("nan")
 
+    def novelty_shares(self, z: Array, spread: Array) -> Array | None:  # noqa: ARG002
+        """Return the share of each feature in `novelty`, shape (f,).
+
+        Shares are 0 or more and add up to 1. If the model has no such distance, it is
+        None, the default.
+        """
+        return None
+
     def clamped(self, z: Array, limit: float) -> Array:  # noqa: ARG002
         """Return a moment moved toward the training data, to a `novelty` of ``limit``.
 
@@ -264,3 +274,26 @@ class Model(ABC):
             If the package ``onnx`` is not installed.
         """
         return None
+
+
+def distance_shares(off: Array, cov: Array, spread: Array) -> Array | None:
+    """Return the share of each value in a squared Mahalanobis distance, shape (n,).
+
+    A value's term is its deviation times that of the inverse covariance's product; a
+    term below 0 counts as 0. None without a value.
+
+    Parameters
+    ----------
+    off
+        Deviations from the mean, shape (n,), NaN where missing.
+    cov, spread
+        Covariance, shape (n, n), and additional variances, shape (n,).
+    """
+    present = ~np.isnan(off)
+    if not present.any():
+        return None
+    near = cov[np.ix_(present, present)] + np.diag(spread[present])
+    terms = np.maximum(off[present] * np.linalg.solve(near, off[present]), 0.0)
+    shares = np.zeros(len(off))
+    shares[present] = terms / max(float(terms.sum()), _LEAST)
+    return shares

@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from physio.core.block import Array
+from physio.models.base import distance_shares
 
 _LEAST: Final = 1e-9  # smallest deviation of a signal, in its unit
 
@@ -51,6 +52,24 @@ class FeatureDensity:
         far = max(float(off @ np.linalg.solve(cov, off)), 0.0)
         middle = 2 / (9 * n)
         return float(((far / n) ** (1 / 3) - (1 - middle)) / np.sqrt(middle))
+
+    def novelty_shares(self, z: Array, spread: Array) -> Array | None:
+        """Return the share of each feature in the distance: see the model's own.
+
+        Features that stand for one of the training share equally; None for windows.
+        """
+        if z.ndim > 1:
+            return None
+        known = ~np.isnan(z)
+        if self.index is None:
+            return distance_shares(z - self.mean, self.cov, spread)
+        pooled = self._pooled(z) - self.mean
+        shares = distance_shares(pooled, self.cov, self._pooled(spread))
+        if shares is None:
+            return None
+        index = np.asarray(self.index)
+        count = np.bincount(index[known], minlength=len(self.mean))
+        return np.where(known, (shares / np.maximum(count, 1))[index], 0.0)
 
     def for_features(self, index: Sequence[int]) -> "FeatureDensity":
         """Return the density for features that stand for those of the training."""

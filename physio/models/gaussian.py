@@ -10,7 +10,7 @@ import numpy.typing as npt
 from physio.core.affect import DIMENSIONS, scale_places
 from physio.core.block import Array
 from physio.core.missing import MissingReason
-from physio.models.base import Model
+from physio.models.base import Model, distance_shares
 
 _UNTRAINED: Final = MissingReason.UNTRAINED.nan
 _FLOOR: Final = 1e-9  # smallest variance
@@ -158,6 +158,11 @@ class Gaussian(Model):
         far = float(off @ np.linalg.solve(cov, off))
         middle = 2 / (9 * n)
         return float(((far / n) ** (1 / 3) - (1 - middle)) / np.sqrt(middle))
+
+    def novelty_shares(self, z: Array, spread: Array) -> Array | None:
+        """Return the share of each feature in the squared Mahalanobis distance."""
+        f = self.config.features
+        return distance_shares(z - self.mean[:f], self.cov[:f, :f], spread)
 
     def _condition(
         self, present: npt.NDArray[np.bool_], spread: Array

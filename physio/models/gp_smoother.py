@@ -15,7 +15,7 @@ from scipy.linalg import cho_factor, cho_solve, toeplitz
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
 from physio.core.missing import MissingReason
-from physio.models.base import Lookback, Model
+from physio.models.base import Lookback, Model, distance_shares
 
 _CACHED: Final = 256  # patterns of missing values whose gains are cached
 _SHARE: Final = 0.5  # proportion of a part of the past that must be present
@@ -213,6 +213,16 @@ class GaussianSmoother(Model):
             return float("nan")
         middle = 2 / (9 * n)
         return float(((far / n) ** (1 / 3) - (1 - middle)) / np.sqrt(middle))
+
+    def novelty_shares(self, z: Array, spread: Array) -> Array | None:  # noqa: ARG002
+        """Return the share of each feature in the distance, by its channels."""
+        y = self._channel_means(z[None])
+        by_value = distance_shares(y, self._cov, np.zeros(len(y)))
+        if by_value is None:
+            return None
+        by_channel = by_value.reshape(self.config.channels, -1).sum(axis=1)
+        worth = np.abs(self.knows.gather)
+        return np.asarray(by_channel @ (worth / worth.sum(axis=1, keepdims=True)))
 
     def clamped(self, z: Array, limit: float) -> Array:
         """Return a moment moved toward the mean, to a `novelty` of ``limit``."""

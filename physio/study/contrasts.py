@@ -140,7 +140,7 @@ def _session_rows(session: RecordedSession, settings: TableSettings) -> pd.DataF
                 "seconds": span.end - span.begin,
                 "measure": name,
                 "source": "questionnaire",
-                "analysis": "self-report",
+                "analysis": score.report,
                 "value": score.value,
                 "unit": score.unit,
                 "n": 1.0,

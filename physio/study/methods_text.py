@@ -183,9 +183,10 @@ def _questionnaires(design: Design, table: pd.DataFrame) -> str:
     known = design.scored
     scored = [q for q in planned if q in present]
     text = ""
-    if scored:
-        named = "; ".join(f"{known[q].title} ({known[q].citation})" for q in scored)
-        text = f"Self-reports: {named}."
+    for report in dict.fromkeys(known[q].report for q in scored):
+        mine = [known[q] for q in scored if known[q].report == report]
+        named = "; ".join(f"{q.title} ({q.citation})" for q in mine)
+        text += f" {report.capitalize()}s: {named}."
     if missing := [known[q].title for q in planned if q not in present]:
         text += f" No answers were recorded to {'; '.join(missing)}."
     return text.strip()

@@ -14,11 +14,12 @@ RATINGS: Final = "study.ratings"
 
 
 class Outcome(NamedTuple):
-    """Value, unit, and valid fraction of the segment (0 to 1)."""
+    """Value, unit, valid fraction of the segment (0 to 1), and kind of report."""
 
     value: float
     unit: str
     coverage: float
+    report: str = "self-report"
 
 
 def questionnaire_scores(
@@ -63,7 +64,7 @@ def questionnaire_scores(
             responses[item] = value
     return {
         condition: {
-            f"{name}.{scale}": Outcome(score, "1", 1.0)
+            f"{name}.{scale}": Outcome(score, "1", 1.0, known[name].report)
             for name, items in questionnaires.items()
             if len(items) == len(known[name].items)
             for scale, score in known[name].scores(items).items()

@@ -16,7 +16,12 @@ ResponseKind = Literal["likert", "visual analogue", "sam"]
 """Kinds of response scales: buttons, a line, or figures with buttons below."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
-_HEAD: Final = ("title", "citation", "low", "high", "anchors", "labels", "kind")
+SELF: Final = "self"
+"""Rater of a questionnaire that participants answer about themselves."""
+
+_HEAD: Final = (
+    *("title", "citation", "low", "high", "anchors", "labels", "kind", "rater"),
+)
 _MOST: Final = 11  # points of a scale with buttons
 
 
@@ -61,6 +66,9 @@ class Questionnaire:
         Kind of the response scale.
     labels
         Label of each response, from the lowest; none for labels at both ends alone.
+    rater
+        Person who answers about the participant: `SELF`, or ``parent``, ``observer``
+        ...
     """
 
     name: str
@@ -74,6 +82,12 @@ class Questionnaire:
     rights: str = ""
     kind: ResponseKind = "likert"
     labels: tuple[str, ...] = ()
+    rater: str = SELF
+
+    @property
+    def report(self) -> str:
+        """Kind of report: ``self-report``, or ``parent report`` ..."""
+        return "self-report" if self.rater == SELF else f"{self.rater} report"
 
     def check(self, answers: Mapping[str, float]) -> None:
         """Check that answers are complete and within the response range.
@@ -276,6 +290,12 @@ def _with_responses(
         )
     if not (isinstance(title, str) and title.strip()):
         raise ValueError(f"{path}: title = {title!r} must be a text")
+    rater = head.get("rater", SELF)
+    if not (isinstance(rater, str) and re.fullmatch(r"[a-z][a-z ]{0,19}", rater)):
+        raise ValueError(
+            f"{path}: rater = {rater!r} must be {SELF!r} or a word in small "
+            "letters, as 'parent' or 'observer'"
+        )
     return Questionnaire(
         path.stem,
         title,
@@ -288,6 +308,7 @@ def _with_responses(
         "",
         kind,
         tuple(labels),
+        rater,
     )
 
 

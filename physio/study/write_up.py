@@ -11,7 +11,7 @@ import pandas as pd
 
 from physio.offline.table_methods import describe_measures, is_measure
 from physio.study.contrasts import ContrastEstimate
-from physio.study.questionnaires import Questionnaire
+from physio.study.questionnaires import SELF, Questionnaire
 
 _PANELS_PER_ROW: Final = 4  # panels in a row
 
@@ -31,6 +31,8 @@ def codebook(table: pd.DataFrame, known: Mapping[str, Questionnaire]) -> pd.Data
         meaning = f"{questionnaire.title}: sum of the items {', '.join(scale.items)}"
         if scale.reverse:
             meaning += f" ({', '.join(scale.reverse)} reversed)"
+        if questionnaire.rater != SELF:
+            meaning += f"; {questionnaire.report}, not of the participant"
         rows.append((name, "1", meaning, questionnaire.citation))
     return pd.DataFrame(rows, columns=["measure", "unit", "definition", "source"])
 

@@ -53,7 +53,9 @@ class TorchLearner:
         ``"my_net:Net"``. It is built with ``settings`` and, as far as it takes them,
         ``n_chans``, ``n_times`` and ``sfreq`` of windows, ``n_features`` of features,
         and ``n_outputs``; it maps (batch, channels, samples), or (batch, features), to
-        (batch, outputs): logits of classes, or ratings.
+        (batch, outputs): logits of classes, or ratings. If it has a method
+        ``complete(x, y)``, that is called once with the training rows after the last
+        epoch, as for a map of prototypes.
     settings
         Further arguments of the class.
     epochs, batch, rate, decay
@@ -223,6 +225,11 @@ class _Run:
                 stored.write(epoch + 1)
             progress(Progress(epoch + 1, learner.epochs, error, "held-out error"))
         if begin == learner.epochs:
+            output = self._held_out()
+        complete = getattr(self.network, "complete", None)
+        if complete is not None:
+            self.network.eval()
+            complete(self.x[rows].to(self.device), self.y[rows].to(self.device))
             output = self._held_out()
         if stored is not None:
             shutil.rmtree(stored.folder, ignore_errors=True)

@@ -25,6 +25,7 @@ from physio.view.dashboard.codec import Decoder, Encoder
 from physio.view.dashboard.commands import is_forbidden, parse_command
 from physio.view.dashboard.document import ViewerPage
 from physio.view.dashboard.evidence import (
+    change_reasons,
     contributions,
     interval_coverage,
     support_seconds,
@@ -316,6 +317,18 @@ def test_an_estimate_says_what_it_rests_on() -> None:
     assert "Based on the last <b>60 s</b>" in html.estimate_basis(state)
     assert contributions(state, "arousal") == {"eda": pytest.approx(0.1)}
     assert "eda +0.10" in html.estimates(state)
+
+
+def test_a_change_of_an_estimate_has_reasons() -> None:
+    state = session_state()
+    estimated(state, 80, rest=5.0)
+    assert change_reasons(state, "arousal") == {}
+    assert "changed in the last" not in html.estimates(state)
+    later = [0.2, 0.3, 0.1, 0.3, *2 * [MissingReason.UNTRAINED.nan], 40, 100, 0.55]
+    state.take(block(ESTIMATES, 401, np.tile(later, 4)), 101.0)
+    state.update({"clock": [101.25, 100.0, 1.0]})
+    assert change_reasons(state, "arousal") == {"eda": pytest.approx(0.45)}
+    assert "changed in the last 60 s by eda +0.45" in html.estimates(state)
 
 
 def test_old_estimates_are_called_old() -> None:

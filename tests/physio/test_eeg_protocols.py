@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.eeg_protocols.ablations import Ablations, Split, stored_scores
 from experiments.eeg_protocols.by_protocol import (
     IDENTIFIED,
     LOGISTIC,
@@ -30,6 +31,7 @@ from physio.training.rbtransformer import RBTransformerClassifier
 from physio.training.riemannian import RiemannianClassifier
 from physio.training.trainer import TrainingConfig
 
+ROOT = Path(__file__).resolve().parents[2] / "experiments"
 BAND_NAMES = ("theta", "alpha", "beta", "gamma")
 NETWORK = RBTransformerClassifier(
     RBTransformerConfig(width=8, blocks=1, heads=1, head_width=8, pooling="flat"),
@@ -129,6 +131,38 @@ def test_controls_score_the_design_alone(parts: Any) -> None:
         assert mean(part, "majority class") <= 0.5
         assert {r["than"] for r in part["paired"]} >= {LOGISTIC, "clock"}
         assert all(r["p"] <= r["holm"] for r in part["paired"])
+
+
+def test_ablations_average_seeds_and_compare_participants() -> None:
+    split = Split(
+        ("eegmat",), "leave-n-subjects-out", {"n": 6}, once=("flat",), seeds=(1, 2)
+    )
+    quick = replace(NETWORK, schedule=replace(NETWORK.schedule, epochs=20))
+    silent = replace(quick, schedule=replace(quick.schedule, epochs=1, rate=1e-9))
+    networks = {"full": quick, "silent": silent, "flat": quick}
+    settings = Ablations(networks, {"half": split})
+    part, scores = settings.part(windows_of_recordings(1.5), split)
+    assert part["about"]["folds"] == 2
+    assert [len(part["seeds"][n]) for n in networks] == [2, 2, 1]
+    assert set(scores[2]) == {"full", "silent"}
+    rows = {r["model"]: r["per_participant"] for r in part["rows"]}
+    for who, score in rows["full"].items():
+        both = scores[1]["full"][who], scores[2]["full"][who]
+        assert score == pytest.approx(sum(both) / 2, abs=1e-4)
+    gains = {r["than"]: r["mean"] for r in part["paired"]}
+    assert mean(part, "full") > 0.9
+    assert gains["silent"] > 0.2
+    assert gains["flat"] == pytest.approx(0, abs=0.05)
+    one, _ = settings.part(windows_of_recordings(1.5), replace(split, folds=1))
+    assert one["about"]["participants"] == 6
+
+
+def test_stored_scores_are_of_the_same_protocol() -> None:
+    path = ROOT / "eeg_protocols" / "results" / "protocols.json"
+    split = Split(("eegmat",), "leave-n-subjects-out", {"n": 6})
+    assert len(stored_scores(path, split)["full"]) == 24
+    with pytest.raises(ValueError, match="leave-n-subjects-out"):
+        stored_scores(path, replace(split, settings={"n": 5}))
 
 
 def test_labels_are_swapped_in_half_of_the_participants() -> None:

@@ -8,6 +8,7 @@ from experiments.literature.judgement import Primary
 from physio import config
 from physio.evaluation.config import read, read_evaluation
 from physio.online import session_config
+from physio.training.train_file import read_training
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [
@@ -28,6 +29,8 @@ def test_a_file_can_be_used(path: Path) -> None:
         read_evaluation(path)
     elif "idea" in tables:
         Primary.read(path)
+    elif "target" in tables:
+        read_training(path)
     elif "study" not in path.name:
         session_config.read(path)
 

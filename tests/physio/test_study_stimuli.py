@@ -15,7 +15,9 @@ from physio.cli import app
 from physio.core.block import Array
 from physio.core.events import Events, event_stream
 from physio.core.recording import MARKERS, Recording
+from physio.datasets.base import ConditionSpan
 from physio.quality.channel_monitor import FIT
+from physio.study.contrasts import RecordedSession, study_table
 from physio.study.design import Condition, Design
 from physio.study.example_stimuli import browser_example, write_sound, write_stimuli
 from physio.study.outcomes import questionnaire_scores
@@ -25,6 +27,7 @@ from physio.study.page_steps import session_steps
 from physio.study.stimuli import StimulusSet, draw_stimuli, duration, read_files
 from physio.study.study_folder import Study
 from physio.study.withdrawal import find_code
+from physio.study.write_up import codebook
 
 PLAN = """
 [study]
@@ -282,6 +285,7 @@ QUESTIONS = {
     'labels = ["a", "b"]': "labels must be 7 texts, one for each response from 1 to 7",
     'kind = "sam"\nhigh = 5': "figures are rated from 1 to 9, not 1 to 5",
     "size = 3": "has no setting 'size'",
+    'rater = "Mum #1"': "rater = 'Mum #1' must be 'self' or a word in small letters",
 }
 
 
@@ -311,6 +315,33 @@ def test_scores_of_the_users_questionnaire_are_scored(example: Path) -> None:
     scores = questionnaire_scores(Recording({}, {MARKERS: markers}), scored)
     values = {name: outcome.value for name, outcome in scores["sounds"].items()}
     assert values == {"effort.effort": 61.5, "effort.boredom": 7.0}
+
+
+def test_what_a_parent_rates_is_never_called_a_self_report(tmp_path: Path) -> None:
+    items = 'anchors = ["a", "b"]\n[items]\nx = "X?"\n'
+    for name, rater in (("mood", ""), ("mood-parent", 'rater = "parent"\n')):
+        text = f'[questionnaire]\ntitle = "{name}"\n{rater}{items}'
+        (tmp_path / f"{name}.toml").write_text(text, "utf-8")
+    plan = tmp_path / "study.toml"
+    asked = 'questionnaires = ["mood", "mood-parent"]\n'
+    condition = f"[conditions.a]\nseconds = 3\n{asked}"
+    plan.write_text(PLAN.partition("[conditions")[0] + condition, "utf-8")
+    known = Design.read(plan).scored
+    labels = ("begin a", "end a", "answer mood x 2", "answer mood-parent x 6")
+    at = np.arange(4.0)
+    markers = Events(event_stream(MARKERS), 9.0, at, np.empty((4, 0)), labels)
+    recording = Recording({}, {MARKERS: markers})
+    scores = questionnaire_scores(recording, known)
+    span = ConditionSpan("a", 0.0, 1.0)
+    session = RecordedSession("p1", "p1-1", recording, [span], scores)
+    table = study_table([session])
+    rows = {r.measure: (r.analysis, r.value) for r in table.itertuples()}
+    assert rows == {
+        "mood.x": ("self-report", 2.0), "mood-parent.x": ("parent report", 6.0)
+    }  # fmt: skip
+    meaning = codebook(table, known).set_index("measure")["definition"]
+    assert "parent report, not of the participant" in meaning["mood-parent.x"]
+    assert "report" not in meaning["mood.x"]
 
 
 def test_a_deletion_does_not_search_the_stimuli(example: Path) -> None:

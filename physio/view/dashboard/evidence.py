@@ -3,15 +3,25 @@
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from physio.inference.contributions import (
+    MIDDLE,
+    change_contributions,
+    modality_contributions,
+)
 from physio.models import model_card
 from physio.models.model_card import ModelCard
 from physio.view.dashboard.session_state import SessionState
 
+RECENT: Final = 60.0
+"""Time within which a change of an estimate is explained (s)."""
+
 _MOVEMENT_LIMIT = 0.08  # g: stronger movement disturbs sensors on that limb
+_LEAST: Final = 0.005  # smallest contribution that is shown
+_CHANGED: Final = 0.1  # smallest change that is explained
 
 
 class ExpertCard(NamedTuple):
@@ -102,16 +112,34 @@ def contributions(session: SessionState, dimension: str) -> dict[str, float]:
     Sums over the features of each chain; ``participant`` is the contribution of the
     participant's ratings, and ``other`` the part that no feature explains.
     """
+    columns = _columns(session, session.now, dimension)
+    totals = modality_contributions(columns, dimension)
+    return {k: v for k, v in totals.items() if abs(v) >= _LEAST}
+
+
+def change_reasons(session: SessionState, dimension: str) -> dict[str, float]:
+    """Return what changed an estimate in the last `RECENT` s, by modality.
+
+    Largest first; empty where the estimate hardly changed or was missing.
+    """
+    before, after = (
+        _columns(session, t, dimension) for t in (session.now - RECENT, session.now)
+    )
+    totals = change_contributions(before, after, dimension)
+    if not totals or abs(after[dimension] - before[dimension]) < _CHANGED:
+        return {}
+    ranked = sorted(totals.items(), key=lambda item: -abs(item[1]))
+    return {k: v for k, v in ranked if abs(v) >= _LEAST}
+
+
+def _columns(session: SessionState, time: float, dimension: str) -> dict[str, float]:
+    """Return an estimate before a time, and its contributions, by column."""
     buffer = session.estimates
-    totals: dict[str, float] = {}
-    for name in buffer.info.names if buffer is not None else ():
-        head, by, feature = name.partition(".contribution.")
-        if by and head == dimension and buffer is not None:
-            value = buffer.last(name, session.now)
-            if np.isfinite(value):
-                chain = feature.partition(".")[0]
-                totals[chain] = totals.get(chain, 0.0) + value
-    return {k: v for k, v in totals.items() if abs(v) >= 0.005}
+    if buffer is None:
+        return {}
+    front = f"{dimension}{MIDDLE}"
+    names = [n for n in buffer.info.names if n == dimension or n.startswith(front)]
+    return {name: buffer.last(name, time) for name in names}
 
 
 def strongest_movement(session: SessionState) -> tuple[str, float]:

@@ -34,6 +34,7 @@ from physio.view.terminal.sparklines import clock, number
 _SPARK: Final = 60.0  # length of a sparkline (s)
 _MAX_FEATURES: Final = 60  # features with a sparkline
 _MAX_CONDITIONS: Final = 60  # rows of the summary
+_FEW_REASONS: Final = 3  # reasons of a change
 _MIN_VALID: Final = 0.8  # fraction of valid input below which a warning is shown
 
 
@@ -180,10 +181,12 @@ def _contributions(session: SessionState, name: str) -> tuple[str, str]:
         f'<span class="key box s{k % 4}">{escaped(n, 14)} {v:+.2f}</span>'
         for k, (n, v) in enumerate(totals.items())
     )
-    return (
-        f'<span class="bar">{bars}</span>',
-        text or "no contributions: population mean",
-    )
+    text = text or "no contributions: population mean"
+    if changed := evidence.change_reasons(session, name):
+        few = list(changed.items())[:_FEW_REASONS]
+        reasons = ", ".join(f"{escaped(n, 14)} {v:+.2f}" for n, v in few)
+        text += f"<br>changed in the last {evidence.RECENT:.0f} s by {reasons}"
+    return f'<span class="bar">{bars}</span>', text
 
 
 def estimate_basis(session: SessionState) -> str:

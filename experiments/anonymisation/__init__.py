@@ -1,0 +1,1 @@
+"""Anonymised signals: what still identifies a person, and what is lost."""

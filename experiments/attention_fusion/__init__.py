@@ -1,0 +1,1 @@
+"""Attention over sensors that are present, after M2FNet, judged."""

@@ -1,0 +1,1 @@
+"""Contrastive pre-training of one encoder per wrist sensor, without labels."""

@@ -1,0 +1,1 @@
+"""Latent faders of arousal and activity with few labels, after Music FaderNets."""

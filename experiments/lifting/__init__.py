@@ -1,0 +1,1 @@
+"""Learnable lifting: sub-bands of EEG whose filters are learned."""

@@ -1,0 +1,1 @@
+"""Estimates for participants unlike those of the training."""

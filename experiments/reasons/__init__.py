@@ -1,0 +1,1 @@
+"""Reasons of estimates, checked by deletion, insertion and simulated causes."""

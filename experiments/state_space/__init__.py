@@ -1,0 +1,1 @@
+"""Diagonal state-space memory of each sensor, fused by predictive entropy."""

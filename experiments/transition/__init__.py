@@ -1,0 +1,1 @@
+"""Decay and set point of affect as random effects of a person."""

@@ -464,8 +464,9 @@ class _Runtime(NamedTuple):
         ratings.extend(out)
         final = out.copy()
         for i in range(n if ratings.labels else 0):
+            mean, sd = out[i]
             final[i] = personalize(
-                *out[i], fused.prior[i], self.participant, ratings.labels
+                mean, sd, fused.prior[i], self.participant, ratings.labels
             )
         final[:, 0] = on_scale(final[:, 0])
         for j, k in enumerate(rows):

@@ -79,6 +79,11 @@ class Replay(Device):
         }
 
     @property
+    def calm_until(self) -> float:
+        """Time up to which all streams go on without a gap or a session's event (s)."""
+        return -np.inf if self._waiting is None else self._waiting.calm_until
+
+    @property
     def is_replay(self) -> bool:
         """Always true."""
         return True
@@ -103,6 +108,8 @@ class Replay(Device):
 
 class _Recorded:
     """The items of a timeline, in its order."""
+
+    calm_until = -np.inf
 
     def __init__(self, recording: Recording, shift: float) -> None:
         names = {info.name for info in recording.inputs}
@@ -138,15 +145,20 @@ class _Merged:
             else _EventStream(recording.events[name], shift)
             for name in names
         ]
-        self._has_samples = any(map(_is_sampled, self._lines))
+        self._sampled = sum(map(_is_sampled, self._lines))
 
     @property
     def ended(self) -> bool:
         return not self._lines
 
+    @property
+    def calm_until(self) -> float:
+        whole = sum(map(_is_sampled, self._lines)) == self._sampled
+        return min(line.calm_until for line in self._lines) if whole else -np.inf
+
     def due(self, now: float) -> list[Item]:
         items = [i for line in self._lines if line.next <= now for i in line.due(now)]
-        if self._has_samples and not any(_is_sampled(line) for line in self._lines):
+        if self._sampled and not any(_is_sampled(line) for line in self._lines):
             rest = [line for line in self._lines if line.next < np.inf]
             items += [i for line in rest for i in line.due(np.inf)]
         self._lines = [line for line in self._lines if line.next < np.inf]
@@ -162,7 +174,15 @@ class _SampleStream:
 
     def _follow(self) -> None:
         self._pending = next(self._turn, None)
+        self._is_flowing = False  # whether a sample of this block was given
         self.next = np.inf if self._pending is None else _time(self._pending, 0)
+
+    @property
+    def calm_until(self) -> float:
+        """Time of the last sample before a gap may come; -inf within one."""
+        if self._pending is None or not self._is_flowing:
+            return -np.inf
+        return self._pending.complete_until
 
     def due(self, now: float) -> Iterator[Block]:
         while self._pending is not None and self.next <= now:
@@ -175,6 +195,7 @@ class _SampleStream:
                 self._follow()
             else:
                 self._pending = block.part(cut, block.stop)
+                self._is_flowing = True
                 self.next = _time(self._pending, 0)
 
 
@@ -189,6 +210,12 @@ class _EventStream:
     def _follow(self) -> None:
         pending = self._given < len(self._events)
         self.next = float(self._events.times[self._given]) if pending else np.inf
+
+    @property
+    def calm_until(self) -> float:
+        """Time of the next event if the session reacts to it; else without end."""
+        reacts = self._events.info.name.startswith("session.")
+        return self.next if reacts else np.inf
 
     def due(self, now: float) -> Iterator[Events]:
         stop = int(np.searchsorted(self._events.times, now, side="right"))

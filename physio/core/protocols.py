@@ -1,5 +1,6 @@
 """Interfaces of a session: clock, devices, sinks, views, and their commands."""
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -190,6 +191,11 @@ class Device(CommandSource, ABC):
     def ends(self) -> Mapping[str, float]:
         """Time of the last sample of each stream (s), where it is known already."""
         return {}
+
+    @property
+    def calm_until(self) -> float:
+        """Time up to which one read gives the same results as many (s)."""
+        return -math.inf
 
     @abstractmethod
     def read(self) -> Sequence[Item]:

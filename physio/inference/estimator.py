@@ -38,7 +38,7 @@ from physio.inference.named_scales import scale_channels
 from physio.inference.self_report import SAM
 from physio.inference.slow_expert import Worker
 from physio.models.error_bars import GAUSSIAN
-from physio.models.fusion import fuse
+from physio.models.fusion import fuse_rows
 from physio.models.personalization import RatedMoment, personalize
 
 __all__ = ["Estimator", "Expert"]
@@ -185,32 +185,25 @@ class Estimator(Stage):
 
     def process(self, state: State, x: Array) -> Array:
         """Estimate tick by tick; block boundaries do not change the result."""
-        runtime, d = state.runtime, len(DIMENSIONS)
-        by_expert = np.empty((len(x), len(runtime.experts), 2, d))
-        fused = np.empty((len(x), 2, d))
-        contributions = np.empty((len(x), d, len(runtime.groups)))
+        runtime = state.runtime
         width = len(runtime.forecaster.channels) if runtime.forecaster else 0
         forecast = np.empty((len(x), width))
-        odds = np.empty((len(x), runtime.further))
-        # All rows are transformed together, as the transform works element by element.
+        # All rows are transformed and fused together; only the experts go row by row.
         features = [expert.features.read(x) for expert in runtime.experts]
         given = [expert.support(x, runtime.ends) for expert in runtime.experts]
-        support = np.full((len(x), len(runtime.experts), 2), np.nan)
+        predictions: list[list[Prediction]] = [[] for _ in runtime.experts]
         for i in range(len(x)):
-            predictions = [
-                self._predict(state, k, z[i], given[k][i])
-                for k, z in enumerate(features)
-            ]
-            for k, prediction in enumerate(predictions):
-                support[i, k] = prediction.support
-            by_expert[i] = runtime.answers(predictions)
-            odds[i] = runtime.odds_and_scales(predictions)
-            fused[i], contributions[i] = runtime.fuse(
-                by_expert[i], predictions, state.ratings
-            )
+            for k, z in enumerate(features):
+                predictions[k].append(self._predict(state, k, z[i], given[k][i]))
             if runtime.forecaster and state.eda:
                 k = runtime.forecaster.index
                 forecast[i] = self._forecast(state, state.eda, x[i], features[k][i])
+        support = np.empty((len(x), len(runtime.experts), 2))
+        for k, answers in enumerate(predictions):
+            support[:, k] = _rows([p.support for p in answers], 2)
+        by_expert = runtime.answers(predictions, len(x))
+        odds = runtime.odds_and_scales(predictions, len(x))
+        fused, contributions = runtime.fuse(by_expert, predictions, state.ratings)
         rows = [
             np.stack([fused[:, 0], fused[:, 1], missing_reason(fused[:, 0])], axis=2),
             runtime.support(support, by_expert, fused),
@@ -351,10 +344,12 @@ class _RatingHistory(NamedTuple):
     recent: Array  # mean and sd at the last ticks, without ratings, (n, 2, 3)
     at: npt.NDArray[np.int_]  # number of ticks so far, (1,)
 
-    def append(self, fused: Array) -> None:
-        """Add the estimate of a tick."""
-        self.recent[self.at[0] % len(self.recent)] = fused
-        self.at[0] += 1
+    def extend(self, fused: Array) -> None:
+        """Add the estimates of ticks, shape (n, 2, 3)."""
+        size = len(self.recent)
+        at = (self.at[0] + np.arange(len(fused))) % size
+        self.recent[at[-size:]] = fused[-size:]
+        self.at[0] += len(fused)
 
     def learn(self, rating: Array) -> None:
         """Learn from a rating of the last moments."""
@@ -417,62 +412,75 @@ class _Runtime(NamedTuple):
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Runtime":
         return self
 
-    def answers(self, predictions: list[Prediction]) -> Array:
-        """Return means and deviations, shape (k, 2, 3), of experts that may be used."""
-        out = np.empty((len(predictions), 2, len(DIMENSIONS)))
-        for k, (expert, prediction) in enumerate(
+    def answers(self, predictions: list[list[Prediction]], n: int) -> Array:
+        """Return means and deviations, (n, k, 2, 3), of experts that may be used."""
+        out = np.empty((n, len(predictions), 2, len(DIMENSIONS)))
+        for k, (expert, answers) in enumerate(
             zip(self.experts, predictions, strict=True)
         ):
-            out[k] = prediction.mean, prediction.sd
+            pairs = [(p.mean, p.sd) for p in answers]
+            out[:, k] = _rows(pairs, 2, len(DIMENSIONS))
             if not self.allowed[k]:
-                out[k][:, expert.ratings.supported] = _DEMO
+                out[:, k, :, expert.ratings.supported] = _DEMO
         return out
 
-    @property
-    def further(self) -> int:
-        """Number of columns of conditions and named scales."""
-        return sum(len(e.model.conditions) + e.ratings.scales.width
-                   for e in self.experts)  # fmt: skip
-
-    def odds_and_scales(self, predictions: list[Prediction]) -> Array:
+    def odds_and_scales(self, predictions: list[list[Prediction]], n: int) -> Array:
         """Return the odds, then the named scales, of experts that may be used."""
-        parts = [np.empty(0)]
-        for name in ("odds", "scales"):
-            for allowed, prediction in zip(self.allowed, predictions, strict=True):
-                values = getattr(prediction, name)
-                parts.append(values if allowed else np.full_like(values, _DEMO))
-        return np.concatenate(parts)
+        triples = list(zip(self.experts, self.allowed, predictions, strict=True))
+        parts = [np.empty((n, 0))]
+        for expert, _, answers in triples:
+            width = len(expert.model.conditions)
+            parts.append(_rows([p.odds for p in answers], width))
+        for expert, _, answers in triples:
+            width = expert.ratings.scales.width
+            parts.append(_rows([p.scales for p in answers], width))
+        for part, allowed in zip(parts[1:], self.allowed * 2, strict=True):
+            if not allowed:
+                part[:] = _DEMO
+        return np.hstack(parts)
 
     def fuse(
-        self, answers: Array, predictions: list[Prediction], ratings: _RatingHistory
+        self,
+        answers: Array,
+        predictions: list[list[Prediction]],
+        ratings: _RatingHistory,
     ) -> tuple[Array, Array]:
-        """Return the fused estimate, (2, 3), and its contributions, (3, groups)."""
-        rows = list(self.in_fusion)
-        contributions = np.zeros((len(DIMENSIONS), len(self.groups)))
+        """Return fused estimates, (n, 2, 3), and contributions, (n, 3, groups)."""
+        n, rows = len(answers), list(self.in_fusion)
+        contributions = np.zeros((n, len(DIMENSIONS), len(self.groups)))
         if not rows:
-            ratings.append(np.full((2, len(DIMENSIONS)), _UNTRAINED))
-            return np.full((2, len(DIMENSIONS)), _UNTRAINED), contributions
+            out = np.full((n, 2, len(DIMENSIONS)), _UNTRAINED)
+            ratings.extend(out)
+            return out, contributions
         prior = np.array([self.experts[k].ratings.prior for k in rows])
-        mine = answers[rows]
-        fused = fuse(mine[:, 0], mine[:, 1], prior[:, 0], prior[:, 1], self.errors)
-        out = np.stack([on_scale(fused.mean), fused.sd])
-        missing = np.isnan(out[0])
-        for d in np.flatnonzero(missing):
-            out[:, d] = primary_reason(mine[:, 0, d])
-        ratings.append(out)
-        mean, sd = personalize(
-            out[0], out[1], fused.prior, self.participant, ratings.labels
+        mine = answers[:, rows]
+        fused = fuse_rows(
+            mine[:, :, 0], mine[:, :, 1], prior[:, 0], prior[:, 1], self.errors
         )
-        mean = on_scale(mean)
+        out = np.stack([on_scale(fused.mean), fused.sd], axis=1)
+        missing = np.isnan(out[:, 0])
+        reasons = primary_reason(mine[:, :, 0].transpose(0, 2, 1))
+        out = np.where(missing[:, None], reasons[:, None], out)
+        ratings.extend(out)
+        final = out.copy()
+        for i in range(n if ratings.labels else 0):
+            mean, sd = out[i]
+            final[i] = personalize(
+                mean, sd, fused.prior[i], self.participant, ratings.labels
+            )
+        final[:, 0] = on_scale(final[:, 0])
         for j, k in enumerate(rows):
             groups = self.experts[k].groups
-            parts = groups.total(predictions[k].parts) * fused.weight[j][:, None]
+            shape = len(DIMENSIONS), len(groups.index)
+            parts = groups.total(_rows([p.parts for p in predictions[k]], *shape))
+            parts *= fused.weight[:, j, :, None]
             for g, name in enumerate(groups.names):
-                contributions[:, self.groups.index(name)] += parts[:, g]
-        contributions[:, -2] = out[0] - fused.prior - contributions.sum(axis=1)
-        contributions[:, -1] = mean - out[0]
-        contributions[missing] = out[0, missing, None]
-        return np.stack([mean, sd]), contributions
+                contributions[:, :, self.groups.index(name)] += parts[:, :, g]
+        other = out[:, 0] - fused.prior - contributions.sum(axis=2)
+        contributions[:, :, -2] = other
+        contributions[:, :, -1] = final[:, 0] - out[:, 0]
+        contributions[missing] = out[:, 0][missing][:, None]
+        return final, contributions
 
     def support(self, support: Array, by_expert: Array, fused: Array) -> Array:
         """Return first and last time of the samples that were used, shape (n, 2).
@@ -484,7 +492,7 @@ class _Runtime(NamedTuple):
         times = support[:, rows]
         used = answers & np.isfinite(times[:, :, 0])
         silent = ~np.isfinite(fused[:, 0]).any(axis=1)
-        reasons = [primary_reason(row) for row in fused[silent, 0]]
+        reasons = primary_reason(fused[silent, 0])
         ends = []
         for end, pick, none in ((0, np.min, np.inf), (1, np.max, -np.inf)):
             given = np.where(used, times[:, :, end], none)
@@ -501,6 +509,11 @@ class _State(NamedTuple):
     ratings: _RatingHistory
     eda: EdaHistory | None
     messages: list[tuple[str, str]]  # stream and label, not taken yet
+
+
+def _rows(values: Sequence[Any], *shape: int) -> Array:
+    """Return the values of ticks, of this shape each, as one array; also of none."""
+    return np.array(values, np.float64).reshape(len(values), *shape)
 
 
 def _estimate_channels(experts: tuple[BoundExpert, ...], late: float) -> list[Channel]:

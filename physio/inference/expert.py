@@ -47,6 +47,9 @@ _PRIORITY: Final = (  # the most temporary of several reasons is reported
 )
 
 _NOTHING: Final = MissingReason.NO_SIGNAL.nan
+_RANKS: Final = np.full(128, len(_PRIORITY))  # place of each code in the priority
+_RANKS[[int(reason) for reason in _PRIORITY]] = np.arange(len(_PRIORITY))
+_BY_RANK: Final = np.array([*(reason.nan for reason in _PRIORITY), _NOTHING])
 _NO_ODDS: Final = np.empty(0)
 _NO_SUPPORT: Final = np.full(2, np.nan)
 _NO_SCALES: Final = NamedScales()
@@ -227,6 +230,8 @@ class FeatureBinding:
         """
         f, chains = len(x), len(self.chain_memory)
         present = ~np.isnan(x)
+        if present.all() and not debt.any():
+            return np.ones(f)
         any_present = np.zeros(chains, np.bool_)
         np.logical_or.at(any_present, self.chain, present)
         gone = np.ones(chains, np.bool_)
@@ -295,9 +300,9 @@ class FeatureGroups:
         return cls(tuple(names), index)
 
     def total(self, parts: Array) -> Array:
-        """Return the sum of contributions in each group, shape (3, groups)."""
-        out = np.zeros((len(DIMENSIONS), len(self.names)))
-        np.add.at(out.T, self.index, parts.T)
+        """Return the sums in each group, (..., 3, groups), of (..., 3, f)."""
+        out = np.zeros((*parts.shape[:-1], len(self.names)))
+        np.add.at(np.moveaxis(out, -1, 0), self.index, np.moveaxis(parts, -1, 0))
         return out
 
 
@@ -644,7 +649,7 @@ class BoundExpert:
         support[np.isinf(support)] = np.nan
         return support
 
-    def missing(self, reason: float) -> Prediction:
+    def missing(self, reason: npt.ArrayLike) -> Prediction:
         """Return a missing estimate, for a reason given as its NaN."""
         rating = np.full((2, len(DIMENSIONS)), _UNTRAINED)
         rating[:, self.ratings.supported] = reason
@@ -848,11 +853,10 @@ def on_scale(mean: Array) -> Array:
     return np.where(np.abs(mean) > 1, np.sign(mean), mean)
 
 
-def primary_reason(values: Array) -> float:
-    """Return the NaN, among missing values, whose reason is the most temporary."""
-    codes = set(missing_reason(values).tolist())
-    reasons = (r.nan for r in _PRIORITY if int(r) in codes)
-    return next(reasons, MissingReason.NO_SIGNAL.nan)
+def primary_reason(values: Array) -> Array:
+    """Return the NaN whose reason is the most temporary, along the last axis."""
+    ranks = _RANKS[missing_reason(values)]
+    return np.asarray(_BY_RANK[ranks.min(axis=-1, initial=len(_PRIORITY))])
 
 
 def _empty_history(lookback: Lookback, tick: float, features: int) -> FeatureHistory:

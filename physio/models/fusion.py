@@ -93,6 +93,35 @@ def fuse(
     return out
 
 
+def fuse_rows(
+    mean: Array,
+    sd: Array,
+    prior_mean: Array,
+    prior_sd: Array,
+    errors: Array | None = None,
+) -> Fused:
+    """Return the results of `fuse` for rows of estimates, with an axis in front.
+
+    ``mean`` and ``sd``: shape (n, k, d). All rows of a single expert are returned
+    together.
+    """
+    n, k, d = mean.shape
+    if k > 1:
+        rows = [fuse(mean[i], sd[i], prior_mean, prior_sd, errors) for i in range(n)]
+        return Fused(
+            np.array([row.mean for row in rows]).reshape(n, d),
+            np.array([row.sd for row in rows]).reshape(n, d),
+            np.array([row.prior for row in rows]).reshape(n, d),
+            np.array([row.weight for row in rows]).reshape(n, k, d),
+        )
+    present = ~np.isnan(mean) & ~np.isnan(sd)
+    zero = prior_sd**-2.0
+    only = present[:, 0]
+    out = (mean[:, 0], sd[:, 0], zero[0] * prior_mean[0] / zero[0])
+    fused = [np.where(only, values, np.nan) for values in out]
+    return Fused(fused[0], fused[1], fused[2], present.astype(np.float64))
+
+
 def intersection(gained: Array, zero: Array) -> Array:
     """Return the weight of each expert by covariance intersection, shape (k,).
 

@@ -78,7 +78,7 @@ class Gaussian(Model):
         if np.linalg.eigvalsh(self.cov)[0] <= 0:
             raise ValueError("the covariance of a joint Gaussian must be definite")
         self._at = scale_places(config.dimensions)
-        self._gains: dict[bytes, tuple[Array, Array]] = {}
+        self._gains: dict[bytes, tuple[Array, Array, Array]] = {}
 
     @property
     def prior(self) -> tuple[Array, Array]:
@@ -133,7 +133,7 @@ class Gaussian(Model):
         excess = np.minimum(np.abs(off - near), _FURTHEST * limit)
         spread = np.where(present, spread + excess**2, spread)
         off = near
-        gain, sd = self._condition(present, spread)
+        gain, sd, _ = self._condition(present, spread)
         moved = gain * off[present]
         for i, at in enumerate(self._at):
             parts[at, present] = moved[i]
@@ -154,7 +154,7 @@ class Gaussian(Model):
         if not n:
             return float("nan")
         off = (z - self.mean[:f])[present]
-        cov = self.cov[:f, :f][np.ix_(present, present)] + np.diag(spread[present])
+        cov = self._condition(present, spread)[2]
         far = float(off @ np.linalg.solve(cov, off))
         middle = 2 / (9 * n)
         return float(((far / n) ** (1 / 3) - (1 - middle)) / np.sqrt(middle))
@@ -166,8 +166,8 @@ class Gaussian(Model):
 
     def _condition(
         self, present: npt.NDArray[np.bool_], spread: Array
-    ) -> tuple[Array, Array]:
-        """Return the gain of the present features, and the standard deviation."""
+    ) -> tuple[Array, Array, Array]:
+        """Return gain, standard deviation, and covariance of the present features."""
         key = present.tobytes() + spread[present].tobytes()
         if key not in self._gains:
             if len(self._gains) > 64:  # during a baseline every tick has a new key
@@ -177,11 +177,12 @@ class Gaussian(Model):
                 self.cov[:f, :f][np.ix_(present, present)],
                 self.cov[f:, :f][:, present],
             )
-            solved = np.linalg.solve(cov + np.diag(spread[present]), cross.T)
+            cov = cov + np.diag(spread[present])
+            solved = np.linalg.solve(cov, cross.T)
             gain = solved.T.astype(np.float64)  # (d, n)
             residual: Array = np.diag(self.cov[f:, f:]) - np.sum(gain * cross, axis=1)
             sd: Array = np.sqrt(residual)
-            self._gains[key] = gain, sd
+            self._gains[key] = gain, sd, cov
         return self._gains[key]
 
     def _among_all(self, values: Array) -> Array:

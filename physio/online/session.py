@@ -49,6 +49,7 @@ MARKERS = event_stream(recording.MARKERS)
 
 _T = TypeVar("_T")
 _SAME = 1e-6  # rounding of a time (s)
+_LONGEST_STEP = 30.0  # s between two reads, in a session as fast as possible
 _PATIENCE = 1.5  # s after which devices that are still searched for are named
 
 
@@ -175,7 +176,7 @@ class Session:
             elif all(d.ended for d in self._devices):
                 self.stop("completed: every device had ended")
             else:
-                self.clock.wait(self.poll)
+                self.clock.wait(self._step())
         yield from self._finish()
 
     @property
@@ -374,6 +375,19 @@ class Session:
         self._devices.remove(device)
         self.faults.append(f"a device stopped: {error}")
         return single_event(STATUS, now, self.faults[-1])
+
+    def _step(self) -> float:
+        """Return the time to wait before the next read of the devices (s).
+
+        A session as fast as possible reads many intervals at once, where no device has
+        an event or a gap between them: the results are the same, and cost less.
+        """
+        if self._is_live:
+            return self.poll
+        until = min(device.calm_until for device in self._devices)
+        until = min(until, self._started + self.seconds)
+        ahead = max(min(until - self.clock.now(), _LONGEST_STEP), self.poll)
+        return self.poll * (ahead // self.poll)
 
     def _arrivals(self, now: float) -> Iterator[Item]:
         while self._held:

@@ -1,6 +1,6 @@
 """A recording, replayed."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from random import Random
 
@@ -12,6 +12,7 @@ from physio.core.block import Block, Channel, StreamInfo
 from physio.core.events import Events, event_stream, single_event
 from physio.core.protocols import FastClock, WallClock
 from physio.core.recording import Arrival, Recording, stream_timeout
+from physio.core.stage import Stage
 from physio.online.chain_runner import ChainConfig
 from physio.online.engine import PipelineConfig, run
 from physio.online.session import Session
@@ -246,3 +247,62 @@ def test_a_replay_ends_with_its_last_sample(
     labels = [x for i in items if isinstance(i, Events) for x in i.labels]
     assert labels.count("stray") == 1
     assert not any("stalled" in x for x in labels)
+
+
+@dataclass(frozen=True)
+class RatingCount(Stage):
+    """An estimator whose output is the number of ratings so far."""
+
+    def output_info(self, info: StreamInfo) -> StreamInfo:
+        return info.with_channels(None, Channel("count", "misc"))
+
+    def initial_state(self, info: StreamInfo) -> list[int]:  # noqa: ARG002
+        return [0]
+
+    def process(self, state: list[int], x: np.ndarray) -> np.ndarray:
+        return np.full((len(x), 1), float(state[0]))
+
+    def on_events(self, state: list[int], events: Events) -> None:
+        state[0] += len(events) if events.info.name == "session.ratings" else 0
+
+
+class ShortReads(Replay):
+    """A replay that is read at every interval."""
+
+    calm_until = -np.inf
+
+
+def rated() -> Recording:
+    """Return two streams, one with a gap of 3 s, and ratings, of 150 s."""
+    zero = 1000.0
+    bvp = StreamInfo("a.bvp", Fraction(64), (Channel("x", "misc"),))
+    halves = [(0, 64 * 90), (64 * 93, 64 * 57)]
+    streams = {
+        bvp.name: tuple(samples(bvp, at, n, zero) for at, n in halves),
+        EDA.name: (samples(EDA, 0, 600, zero),),
+    }
+    times = zero + np.array([40.4, 40.9, 95.25, 140.0])
+    ratings = event_stream("session.ratings")
+    events = Events(ratings, times[-1], times, np.empty((4, 0)), ("sam",) * 4)
+    return Recording(streams, {ratings.name: events}, metadata={"begin": repr(zero)})
+
+
+def test_long_reads_give_the_results_of_short_ones() -> None:
+    """No event takes effect at another tick, and no gap reads otherwise."""
+    chains = {"a": ChainConfig("a.bvp"), "b": ChainConfig(EDA.name)}
+    plan = PipelineConfig(chains, estimator=RatingCount())
+    results, reads = [], []
+    for kind in (Replay, ShortReads):
+        recording = rated()
+        clock = FastClock(recording.begin)
+        with Session(plan, [kind(recording, clock)], (), clock, 1.0) as session:
+            blocks = [i for i in session if isinstance(i, Block)]
+        reads.append(sum(b.info == EDA for b in blocks))
+        results.append(
+            [
+                np.vstack([b.data for b in blocks if b.info.name == name]).tobytes()
+                for name in ("features", "estimates")
+            ]
+        )
+    assert results[0] == results[1]
+    assert reads[1] > 6 * reads[0]

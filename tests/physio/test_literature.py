@@ -18,6 +18,8 @@ from experiments.literature.judgement import (
 )
 from physio.evaluation.figures import Figures
 from physio.evaluation.results import save
+from physio.evaluation.statistics import summary
+from physio.view.reports.evaluation import evaluation_report
 
 ROOT = Path(__file__).resolve().parents[2] / "experiments"
 IDEAS = [name for name, _ in table.judgements()]
@@ -127,3 +129,10 @@ def test_the_page_and_the_verdicts_are_those_of_the_results() -> None:
     assert json.loads(table.VERDICTS.read_text("utf-8")) == json.loads(
         json.dumps(table.verdicts(found))
     )
+
+
+def test_a_report_of_figures_speaks_of_no_split() -> None:
+    rows = (summary("new", "AUC", {"P1": 0.7, "P2": 0.8}, 1),)
+    page = str(evaluation_report(Figures("lab", "none", rows).to_dict()))
+    assert "2 participants" in page
+    assert "not audited" not in page

@@ -35,7 +35,7 @@ def evaluation_report(result: Mapping[str, Any]) -> HtmlReport:
         )
     if audit := result.get("audit"):
         page.audit(audit)
-    elif "balance" in result or "folds" in result:
+    elif "details" not in result or "classes" in result:  # else it has no split
         page.notice("The split was not audited for leakage.")
     rows = list(result.get("rows", ()))
     metrics = list(dict.fromkeys(row["metric"] for row in rows))

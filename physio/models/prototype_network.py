@@ -82,7 +82,7 @@ class PrototypeNetwork(nn.Module):
         if self.training or not bool(self.rows.any()):
             plain: Tensor = self.final_layer(embedded)
             return plain
-        return self.slope * (self.weights(embedded) @ grid()) + self.level
+        return self.slope * (self.weights(embedded) @ grid(x.device)) + self.level
 
     def weights(self, embedded: Tensor) -> Tensor:
         """Return the weight of each bin, shape (n, 25); they sum to 1."""
@@ -95,10 +95,16 @@ class PrototypeNetwork(nn.Module):
 
     @torch.no_grad()
     def complete(self, x: Tensor, y: Tensor) -> None:
-        """Draw the map from training rows, (n, f), with ratings on [-1, 1], (n, 2)."""
+        """Draw the map from training rows, (n, f), with ratings on [-1, 1], (n, 2).
+
+        Without a row that has both ratings, the plain head stays.
+        """
         known = y.isfinite().all(dim=1)
+        if not known.any():
+            return
+        centres = grid(x.device)
         embedded, y = self.encoder(x[known]), y[known]
-        edges = torch.tensor(_EDGES)
+        edges = torch.tensor(_EDGES, device=x.device)
         bins = torch.bucketize(y, edges, right=True)
         at = bins[:, 0] * len(CENTRES) + bins[:, 1]
         self.rows = torch.bincount(at, minlength=len(self.positions)).float()
@@ -106,17 +112,18 @@ class PrototypeNetwork(nn.Module):
         total.index_add_(0, at, F.normalize(embedded, dim=1))
         positions, full = F.normalize(total, dim=1), self.rows > 0
         for k in torch.nonzero(~full)[:, 0].tolist():
-            far = (grid() - grid()[k]).norm(dim=1)
+            far = (centres - centres[k]).norm(dim=1)
             near = full & (far <= far[full].min() + 1e-6)
             positions[k] = F.normalize(positions[near].mean(dim=0), dim=0)
         self.positions = positions
-        middle = self.weights(embedded) @ grid()
+        middle = self.weights(embedded) @ centres
         off = middle - middle.mean(dim=0)
         spread = off.square().mean(dim=0).clamp_min(_SMALLEST)
         self.slope = (off * (y - y.mean(dim=0))).mean(dim=0) / spread
         self.level = y.mean(dim=0) - self.slope * middle.mean(dim=0)
 
 
-def grid() -> Tensor:
+def grid(device: torch.device) -> Tensor:
     """Return valence and arousal of each bin, shape (25, 2)."""
-    return torch.cartesian_prod(torch.tensor(CENTRES), torch.tensor(CENTRES))
+    centres = torch.tensor(CENTRES, device=device)
+    return torch.cartesian_prod(centres, centres)
